@@ -1,0 +1,40 @@
+"""Evaluate retrieval on held-out and out-of-distribution queries, and gate changes by paired statistics.
+
+Five records in one line: Suite → Run → Scores → Comparison → Verdict. Names load on first use, so that
+`import bench` is light.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PLACES = {
+    "BenchError": "errors",
+    "Comparison": "records",
+    "Evaluator": "evaluate",
+    "Policy": "records",
+    "Result": "records",
+    "Rule": "records",
+    "Run": "records",
+    "Scores": "records",
+    "Store": "store",
+    "Suite": "records",
+    "Verdict": "records",
+    "compare": "compare",
+    "judge": "gate",
+    "load_suite": "suite",
+    "measure": "measure",
+    "read_run": "sources.trec",
+}
+_OTHER_NAMES = {"load_suite": "load"}
+
+__all__ = ["__version__", *sorted(_PLACES)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'bench' has no attribute {name!r}")
+    return getattr(import_module(f"bench.{_PLACES[name]}"), _OTHER_NAMES.get(name, name))

@@ -1,0 +1,147 @@
+"""Two results of one task → cells of a comparison. Refuses what cannot be compared, and says why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from bench import stats
+from bench.errors import NotComparable
+from bench.records import Cell, Change, Result
+
+__all__ = ["check_comparable", "compare", "pinned_losses"]
+
+
+def check_comparable(baseline: Result, candidate: Result) -> None:
+    """Pass if both results answer the same question.
+
+    Raises:
+        NotComparable: says what differs and what mends it.
+    """
+    what = (
+        f'Query set "{candidate.query_set}": baseline "{baseline.system}" and candidate "{candidate.system}" '
+        "cannot be compared:"
+    )
+    for part, ours, theirs in (
+        ("the corpus", baseline.corpus_digest, candidate.corpus_digest),
+        ("the queries", baseline.query_set_digest, candidate.query_set_digest),
+        ("the judgements", baseline.labels_digest, candidate.labels_digest),
+        ("depth, relevance level, drop_self or tie rule", baseline.protocol.digest, candidate.protocol.digest),
+    ):
+        if ours != theirs:
+            plural = "s" if part in ("the queries", "the judgements") else ""
+            verb = "differ" if plural or "," in part else "differs"
+            raise NotComparable(
+                f"{what} {part} {verb} ({ours[:8]}… then, {theirs[:8]}… now). A difference in scores would say "
+                "nothing about the systems. Evaluate both on the same suite (bench run), and if the suite was "
+                'changed on purpose, accept a new baseline: bench baseline accept --reason "…"'
+            )
+    if baseline.scores.query_ids != candidate.scores.query_ids:
+        raise NotComparable(f"{what} they hold different queries.")
+    ours, theirs = set(baseline.scores.missing), set(candidate.scores.missing)
+    if ours != theirs:
+        lacking, who = (theirs - ours, "candidate") if theirs - ours else (ours - theirs, "baseline")
+        raise NotComparable(
+            f'{what} the {who} run lacks {len(lacking)} judged queries that the other has (first: "{min(lacking)}"). '
+            "Make both runs whole; a missing query would count as a loss or hide one."
+        )
+
+
+def compare(
+    baseline: Result, candidate: Result, *, measures: Sequence[str] | None = None, margin: float, alpha: float = 0.05
+) -> list[Cell]:
+    """One cell per measure: candidate − baseline, paired by query, by the method that the data call for.
+
+    Args:
+        baseline: the accepted result.
+        candidate: the result under judgement.
+        measures: names; those of the baseline where None.
+        margin: the drop that would be tolerated; decides nothing here, but how many queries would settle it.
+        alpha: one-sided level of `lower` and `p`; `ci` is two-sided at 1 − alpha.
+
+    Raises:
+        NotComparable: different tasks, or a measure that one of the two lacks.
+    """
+    check_comparable(baseline, candidate)
+    cells = []
+    for measure in measures or baseline.scores.measures:
+        for who, result in (("baseline", baseline), ("candidate", candidate)):
+            if measure not in result.scores.measures:
+                raise NotComparable(
+                    f'The {who} "{result.system}" on "{result.query_set}" has no {measure} '
+                    f"(has: {', '.join(result.scores.measures)}). Add it to the suite's measures and run anew."
+                )
+        cells.append(_cell(baseline, candidate, measure, margin, alpha))
+    return cells
+
+
+def _cell(baseline: Result, candidate: Result, measure: str, margin: float, alpha: float) -> Cell:
+    before, after = baseline.scores.column(measure), candidate.scores.column(measure)
+    delta = after - before
+    identical = baseline.scores.lists.get(measure) == candidate.scores.lists.get(measure) is not None
+    estimate = stats.estimate(delta, clusters=candidate.clusters, alpha=alpha, identical=identical)
+    error, n = estimate.standard_error, estimate.n
+    degrees = (estimate.n_clusters or n) - 1
+    # The spread per query that the standard error stands for, clusters included.
+    spread = error * math.sqrt(n) if error else None
+    moved = np.flatnonzero(np.abs(delta) > 1e-12)
+    changes = [Change(baseline.scores.query_ids[i], float(before[i]), float(after[i])) for i in moved]
+    by_size = sorted(changes, key=lambda c: (-abs(c.candidate - c.baseline), c.query_id))
+    losses = tuple(c for c in by_size if c.candidate < c.baseline)
+    wins = tuple(c for c in by_size if c.candidate > c.baseline)
+    both = [result.scores.tie_spread.get(measure, 0.0) for result in (baseline, candidate)]
+    return Cell(
+        query_set=candidate.query_set,
+        role=candidate.role,
+        slice=None,
+        measure=measure,
+        n=n,
+        baseline=float(before.mean()),
+        candidate=float(after.mean()),
+        delta=float(delta.mean()),
+        ci=(estimate.low, estimate.high) if estimate.low is not None and estimate.high is not None else None,
+        lower=estimate.lower,
+        p=estimate.p,
+        test=estimate.test,
+        margin=margin,
+        mde80=stats.mde(error, degrees, alpha=alpha) if error and degrees > 0 else None,
+        queries_for_margin=stats.queries_needed(margin, spread, alpha=alpha) if spread else None,
+        wins=len(wins),
+        ties=n - len(changes),
+        losses=len(losses),
+        n_clusters=estimate.n_clusters,
+        judged_drop=float(baseline.scores.judged.mean() - candidate.scores.judged.mean()),
+        condensed_delta=_condensed_delta(baseline, candidate, measure),
+        tie_spread=max(both),
+        lost=losses,
+        gained=wins,
+    )
+
+
+def _condensed_delta(baseline: Result, candidate: Result, measure: str) -> float | None:
+    """The difference on rankings from which unjudged documents are removed; None where that was not measured."""
+    columns = []
+    for result in (baseline, candidate):
+        if result.scores.condensed is None:
+            return None
+        columns.append(result.scores.condensed[:, result.scores.measures.index(measure)])
+    return float((columns[1] - columns[0]).mean())
+
+
+def pinned_losses(baseline: Result, candidate: Result) -> list[Change]:
+    """Pinned queries whose recall at the first measure's cutoff fell: a must-not-lose list, no statistics.
+
+    The recall is the first measure where that is a recall, else recall at the same cutoff if it was measured,
+    else the first measure itself.
+    """
+    first = candidate.protocol.measures[0]
+    wanted = f"recall@{first.split('@')[1]}" if "@" in first else first
+    measure = wanted if wanted in candidate.scores.measures and wanted in baseline.scores.measures else first
+    before, after = baseline.scores.column(measure), candidate.scores.column(measure)
+    return [
+        Change(candidate.scores.query_ids[i], float(before[i]), float(after[i]))
+        for i, pinned in enumerate(candidate.pinned)
+        if pinned and after[i] < before[i] - 1e-12
+    ]

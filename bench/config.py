@@ -1,0 +1,309 @@
+"""`bench.toml` (what is under test) and `suite.toml` (what is measured) as typed models.
+
+All errors of a file come in one message, each with its key, what was found, what was expected, and the nearest
+known name. Paths are relative to the file that names them. Secrets come from environment variables that the file
+names, never from the file.
+"""
+
+from __future__ import annotations
+
+import tomllib
+import types
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from bench.errors import BenchError, ConfigError, SuiteError, did_you_mean
+from bench.records import ROLES, Policy, Rule
+
+__all__ = [
+    "BenchConfig",
+    "CorpusConfig",
+    "FinetuneConfig",
+    "NegativesConfig",
+    "QuerySetConfig",
+    "Strict",
+    "SuiteConfig",
+    "SystemConfig",
+    "listing",
+    "load_bench",
+    "load_suite_config",
+    "problems_of",
+]
+
+Role = Literal["train", "dev", "held-out", "out-of-distribution"]
+assert get_args(Role) == ROLES  # noqa: S101 (a mistake of ours, not the user's)
+
+
+class Strict(BaseModel):
+    """A model whose unknown keys are errors and whose values are not converted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+# --- suite.toml ------------------------------------------------------------------------------------
+
+
+class CorpusConfig(Strict):
+    """Where documents come from."""
+
+    source: Literal["jsonl", "beir"] = "jsonl"
+    path: str
+
+
+class QuerySetConfig(Strict):
+    """Queries of one role, and the judgements on them."""
+
+    name: str
+    role: Role
+    corpus: str
+    queries: str | None = None
+    qrels: str | None = None
+    split: str | None = None
+    description: str = ""
+
+
+class SuiteConfig(Strict):
+    """`suite.toml`."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    version: int = Field(default=1, ge=1)
+    description: str = ""
+    license: str = ""
+    measures: list[str] = Field(default=["recall@10", "ndcg@10", "mrr@10", "recall@100"], min_length=1)
+    depth: int = Field(default=100, ge=1)
+    relevance_level: int = Field(default=1, ge=1)
+    drop_self: bool = False
+    corpora: dict[str, CorpusConfig] = Field(min_length=1)
+    query_sets: list[QuerySetConfig] = Field(min_length=1)
+
+
+# --- bench.toml ------------------------------------------------------------------------------------
+
+
+class NegativesConfig(Strict):
+    """Hard negatives: where they are mined and which are kept."""
+
+    from_: list[str] = Field(alias="from", min_length=1)
+    per_query: int = Field(default=1, ge=1)
+    skip: int = Field(default=0, ge=0)
+    depth: int = Field(default=50, ge=1)
+    relative_margin: float = Field(default=0.05, ge=0, lt=1, strict=False)
+
+
+class FinetuneConfig(Strict):
+    """One recipe: what is trained, on which pairs, with which loss."""
+
+    kind: Literal["bi-encoder", "cross-encoder"] = "bi-encoder"
+    base: str
+    loss: Literal["mnrl"] = "mnrl"
+    matryoshka: list[int] = []
+    negatives: NegativesConfig | None = None
+    epochs: int = Field(default=1, ge=1)
+    batch_size: int = Field(default=32, ge=2)
+    learning_rate: float = Field(default=2e-5, gt=0, strict=False)
+    warmup_ratio: float = Field(default=0.1, ge=0, le=1, strict=False)
+    max_length: int | None = Field(default=None, ge=8)
+    max_pairs: int | None = Field(default=None, ge=1)
+    seeds: list[int] = Field(default=[0], min_length=1)
+
+    @field_validator("matryoshka")
+    @classmethod
+    def _falling(cls, dims: list[int]) -> list[int]:
+        if dims != sorted(set(dims), reverse=True) or any(dim < 1 for dim in dims):
+            raise ValueError("expected falling dimensions, such as [384, 256, 128, 64]")
+        return dims
+
+
+class RuleConfig(Strict):
+    """One gate rule."""
+
+    role: Literal["held-out", "out-of-distribution"]
+    measures: list[str] = Field(default=["recall@10", "ndcg@10"], min_length=1)
+    margin: float = Field(gt=0, lt=1, strict=False)
+    query_set: str | None = None
+
+
+class GateConfig(Strict):
+    """`[gate]`."""
+
+    system: str | None = None
+    alpha: float = Field(default=0.05, gt=0, lt=0.5, strict=False)
+    on_inconclusive: Literal["warn", "block"] = "warn"
+    rules: list[RuleConfig] | None = None
+
+    def policy(self) -> Policy:
+        """The policy that this table states, defaults filled in."""
+        rules = Policy().rules
+        if self.rules is not None:
+            rules = tuple(Rule(r.role, tuple(r.measures), r.margin, r.query_set) for r in self.rules)
+        return Policy(rules, self.alpha, self.on_inconclusive, self.system)
+
+
+class BenchConfig(Strict):
+    """`bench.toml`. Tables under `systems` are checked by the file of their kind."""
+
+    suites: list[str] = Field(min_length=1)
+    store: str = ".bench"
+    reports: str = "reports"
+    systems: dict[str, dict[str, Any]] = Field(min_length=1)
+    finetune: dict[str, FinetuneConfig] = {}
+    gate: GateConfig = GateConfig()
+
+
+# --- reading ---------------------------------------------------------------------------------------
+
+
+def listing(package: str) -> list[str]:
+    """Kinds that a folder of the package offers: its files' names. Imports nothing."""
+    folder = Path(__file__).parent / package
+    return sorted(path.stem.replace("_", "-") for path in folder.glob("*.py") if not path.stem.startswith("_"))
+
+
+def _read_toml(path: Path, error: type[BenchError]) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise error(f"{path} does not exist; expected a TOML file there.") from None
+    except IsADirectoryError:
+        raise error(f"{path} is a folder; expected a TOML file.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise error(f"{path}: not TOML: {problem}.") from None
+    except OSError as problem:
+        raise error(f"{path} cannot be read: {problem.strerror}.") from None
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text or "the file"
+
+
+def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Keys that the model at a location knows, to suggest the nearest."""
+    current: Any = model
+    for part in location[:-1]:
+        if isinstance(current, type) and issubclass(current, BaseModel):
+            by_name = {field.alias or name: field.annotation for name, field in current.model_fields.items()}
+            current = by_name.get(str(part))
+        elif get_args(current):
+            current = get_args(current)[-1]
+        if get_origin(current) in (Union, types.UnionType):
+            current = next((a for a in get_args(current) if a is not type(None)), None)
+    if isinstance(current, type) and issubclass(current, BaseModel):
+        return [field.alias or name for name, field in current.model_fields.items()]
+    return []
+
+
+def problems_of(error: ValidationError, model: type[BaseModel], where: str) -> list[str]:
+    """One sentence per error of a table: key, what was found, what was expected, the nearest known name."""
+    sentences = []
+    for item in error.errors():
+        location, found = item["loc"], item["input"]
+        place = _place(location)
+        if item["type"] == "extra_forbidden":
+            known = _known_keys(model, location)
+            sentence = f"unknown key {place}; expected one of {', '.join(known)}."
+            sentence += did_you_mean(str(location[-1]), known)
+        elif item["type"] == "missing":
+            sentence = f"{place} is missing."
+        elif item["type"] == "literal_error":
+            expected = item["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
+            sentence = f'{place} is "{found}"; expected one of {expected}.'
+            sentence += did_you_mean(str(found), expected.split(", "))
+        else:
+            message = item["msg"].removeprefix("Value error, ")
+            message = message[:1].lower() + message[1:]
+            sentence = f"{place} is {str(found)[:60]!r}; {message}."
+        sentences.append(f"{where}: {sentence}")
+    return sentences
+
+
+def _parse(path: Path, model: type[Strict], error: type[BenchError]) -> tuple[dict[str, Any], Any, list[str]]:
+    table = _read_toml(path, error)
+    try:
+        return table, model.model_validate(table), []
+    except ValidationError as problem:
+        return table, None, problems_of(problem, model, str(path))
+
+
+def load_suite_config(path: Path) -> SuiteConfig:
+    """A suite's declaration.
+
+    Raises:
+        SuiteError: all errors of the file, one a line.
+    """
+    _, suite, problems = _parse(path, SuiteConfig, SuiteError)
+    if suite is not None:
+        names = [query_set.name for query_set in suite.query_sets]
+        for i, query_set in enumerate(suite.query_sets):
+            if query_set.corpus not in suite.corpora:
+                problems.append(
+                    f'{path}: query_sets[{i}].corpus is "{query_set.corpus}"; expected one of '
+                    f"{', '.join(suite.corpora)}.{did_you_mean(query_set.corpus, suite.corpora)}"
+                )
+            if names.index(query_set.name) != i:
+                problems.append(f'{path}: query_sets[{i}].name is "{query_set.name}" again; names must be unique.')
+            beir = query_set.corpus in suite.corpora and suite.corpora[query_set.corpus].source == "beir"
+            if not beir:
+                problems += [
+                    f"{path}: query_sets[{i}].{key} is missing."
+                    for key in ("queries", "qrels")
+                    if getattr(query_set, key) is None
+                ]
+            elif query_set.split is None and query_set.qrels is None:
+                problems.append(f"{path}: query_sets[{i}].split is missing (a BEIR corpus has several).")
+    if problems:
+        raise SuiteError("\n".join(problems))
+    return suite
+
+
+def load_bench(
+    path: Path, *, check_system: Callable[[str, Mapping[str, Any], Path], list[str]] | None = None
+) -> BenchConfig:
+    """What is under test.
+
+    Args:
+        path: the TOML file.
+        check_system: says what is wrong with one table of `systems`; given by the layer that knows the kinds.
+
+    Raises:
+        ConfigError: all errors of the file, one a line.
+    """
+    table, config, problems = _parse(path, BenchConfig, ConfigError)
+    systems = table.get("systems", {})
+    if isinstance(systems, dict):
+        for name, system in systems.items():
+            if not isinstance(system, dict):
+                continue
+            if "@" in name or "/" in name:
+                problems.append(f'{path}: systems."{name}": "@" and "/" are kept for dimension and precision.')
+            if check_system:
+                problems += check_system(name, system, path)
+            for part in [*_strings(system.get("of")), *_strings(system.get("first"))]:
+                if part.split("@")[0].split("/")[0] not in systems:
+                    problems.append(
+                        f'{path}: systems.{name} is made of "{part}", which is no system of this file.'
+                        f"{did_you_mean(part, systems)}"
+                    )
+    if config is not None and config.gate.rules == []:
+        problems.append(f"{path}: gate.rules is empty; a gate without a rule would pass everything. Leave it out.")
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return config
+
+
+def _strings(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    return [v for v in value if isinstance(v, str)] if isinstance(value, list) else []
+
+
+class SystemConfig(Strict):
+    """Keys that every system knows beside its own. `roles`: query sets it is evaluated on; None means all."""
+
+    kind: str
+    roles: list[Literal["held-out", "out-of-distribution"]] | None = Field(default=None, min_length=1)

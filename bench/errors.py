@@ -1,0 +1,127 @@
+"""What can go wrong, as a tree. The branch tells the caller what to do.
+
+BenchError                 exit 2: the input cannot be used
+├── UsageError             a command line or an argument that makes no sense
+├── ConfigError            bench.toml
+├── SuiteError             suite.toml, corpus, queries, judgements
+│   └── HeldOutError       training asked for evaluation data
+├── RunError               a run file, or what a system returned, is not a ranking
+├── MeasureError           a measure nobody knows, or that this run cannot bear
+├── NotComparable          two results of different tasks
+├── BaselineError          no baseline, or one that cannot be read
+├── TooFewQueries          a statistic that would only look like evidence
+├── StoreError             the working folder holds something we cannot read
+├── MissingExtra           an optional dependency is absent
+└── SystemFailed           exit 4: a system under test broke while running
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "BaselineError",
+    "BenchError",
+    "ConfigError",
+    "HeldOutError",
+    "MeasureError",
+    "MissingExtra",
+    "NotComparable",
+    "RunError",
+    "StoreError",
+    "SuiteError",
+    "SystemFailed",
+    "TooFewQueries",
+    "UsageError",
+    "did_you_mean",
+]
+
+
+class BenchError(Exception):
+    """A sentence for the user: what was found, where, what was expected, what to do."""
+
+    code = "error"
+    exit_code = 2
+
+
+class UsageError(BenchError):
+    """A command line or an argument that makes no sense."""
+
+    code = "usage"
+
+
+class ConfigError(BenchError):
+    """Something in bench.toml is wrong; all errors of the file stand in one message."""
+
+    code = "config"
+
+
+class SuiteError(BenchError):
+    """A suite's declaration, corpus, queries or judgements cannot be used."""
+
+    code = "suite"
+
+
+class HeldOutError(SuiteError):
+    """Training asked for held-out or out-of-distribution data."""
+
+    code = "held-out"
+
+
+class RunError(BenchError):
+    """A run file, or what a system returned, is not a ranking."""
+
+    code = "run"
+
+
+class MeasureError(BenchError):
+    """A measure nobody knows."""
+
+    code = "measure"
+
+
+class NotComparable(BenchError):
+    """Two results that answer different questions."""
+
+    code = "not-comparable"
+
+
+class BaselineError(BenchError):
+    """No baseline, or one that cannot be read."""
+
+    code = "baseline"
+
+
+class TooFewQueries(BenchError):
+    """A statistic that would only look like evidence."""
+
+    code = "too-few-queries"
+
+
+class StoreError(BenchError):
+    """The working folder holds something we cannot read."""
+
+    code = "store"
+
+
+class MissingExtra(BenchError):
+    """An optional dependency is absent; the message carries its install line."""
+
+    code = "missing-extra"
+
+    def __init__(self, part: str, package: str, extra: str) -> None:
+        super().__init__(f"{part} needs {package}. Install with: pip install 'retrieval-gate[{extra}]'")
+
+
+class SystemFailed(BenchError):
+    """A system under test broke while running."""
+
+    code = "system-failed"
+    exit_code = 4
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """' Did you mean "…"?' with the nearest known name, or an empty string."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f' Did you mean "{near[0]}"?' if near else ""

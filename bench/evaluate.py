@@ -1,0 +1,406 @@
+"""Suite × systems → runs and results. Equal stages are shared, what exists is not made again, a kill costs little.
+
+A run's name is the digest of everything that can change it: the system with its parts, corpus, queries, depth and
+the tie rule. A result's name adds judgements and measures. So one changed judgement costs a measuring, one changed
+document an encoding and its rankings, one changed weight everything of that model, and nothing stale is ever read.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.errors import BenchError, ConfigError, StoreError, SystemFailed, UsageError, did_you_mean
+from bench.measure import measure, result, warm_up
+from bench.records import (
+    EVALUATION_ROLES,
+    TIE_RULE,
+    Corpus,
+    Progress,
+    QuerySet,
+    Result,
+    Run,
+    Suite,
+    System,
+    digest_of,
+    no_progress,
+)
+from bench.search import convex
+from bench.store import Store, read_json, write_json
+
+__all__ = ["Evaluator", "Missing", "environment"]
+
+RUN_FORMAT = 1
+WEIGHTS = tuple(round(0.05 * i, 2) for i in range(21))
+"""Fusion weights tried on dev."""
+
+
+class Missing(BenchError):
+    """A run or result that would have to be made, where only stored ones are wanted."""
+
+    code = "missing-result"
+
+
+def environment() -> dict[str, Any]:
+    """Where a run was made: interpreter, machine, cores and library versions. Imports none of them."""
+    packages = {}
+    for name in ("numpy", "torch", "sentence-transformers", "transformers", "bm25s", "PyStemmer", "ranx"):
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "packages": packages,
+    }
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    system: System
+    query_set: QuerySet
+    key: str
+
+
+class Evaluator:
+    """Runs and results of one suite, made where they are missing.
+
+    Args:
+        suite: what is measured.
+        systems: what is under test, parts included, by name.
+        store: where runs and results are kept.
+        make: whether missing ones are made; `Missing` is raised otherwise.
+        progress: told of slow stages.
+    """
+
+    def __init__(
+        self,
+        suite: Suite,
+        systems: Mapping[str, System],
+        store: Store,
+        *,
+        make: bool = True,
+        progress: Progress = no_progress,
+    ) -> None:
+        self.suite, self.systems, self.store = suite, systems, store
+        self.make, self.progress = make, progress
+        self._runs: dict[str, Run] = {}
+        self._digests: dict[str, str] = {}
+        self._weights: dict[str, float] = {}
+        self._warm: threading.Thread | None = None
+
+    # --- results ---
+
+    def results(self, names: Sequence[str] | None = None, *, query_sets: Iterable[str] | None = None) -> list[Result]:
+        """One result for each system and evaluation query set, systems in order.
+
+        Args:
+            names: expanded system names; all where None.
+            query_sets: names of held-out and out-of-distribution sets; all where None.
+
+        Raises:
+            SystemFailed: a system broke; what was made before is kept.
+            UsageError: a query set that is none.
+        """
+        wanted_sets = self._query_sets(query_sets)
+        pairs = [
+            (name, query_set)
+            for name in (names if names is not None else list(self.systems))
+            for query_set in wanted_sets
+            if self._takes(self.systems[name], query_set)
+        ]
+        found = []
+        for done, (name, query_set) in enumerate(pairs):
+            self.progress("evaluate", done, len(pairs))
+            found.append(self.result(name, query_set.name))
+        self.progress("evaluate", len(pairs), len(pairs))
+        return found
+
+    def result(self, name: str, query_set_name: str) -> Result:
+        """One system's result on one query set."""
+        query_set = self.suite.query_sets[query_set_name]
+        labels = self.suite.labels[query_set_name]
+        protocol = self.suite.protocol
+        system = self.systems[name]
+        key = digest_of(
+            {
+                "run": self.run_key(name, query_set),
+                "labels": labels.digest,
+                "measures": protocol.measures,
+                "protocol": protocol.digest,
+            }
+        )
+        path = self.store.path("results", f"{key}.json")
+        header: dict[str, Any] = {
+            "system": name,
+            "suite": self.suite.name,
+            "suite_version": self.suite.version,
+            "suite_digest": self.suite.digest,
+            "query_set": query_set.name,
+            "role": query_set.role,
+        }
+        if path.exists():
+            try:
+                return replace(Result.from_json(read_json(path), where=str(path)), **header)
+            except BenchError:
+                # A damaged or older file is as if it were not there.
+                path.unlink(missing_ok=True)
+        if not self.make and self._stored_run(name, query_set) is None:
+            raise self._missing(name, query_set)
+        run = self.run(name, query_set)
+        self._warm_up(wait=True)
+        made = result(
+            run,
+            labels,
+            protocol=protocol,
+            query_set=query_set,
+            suite=(self.suite.name, self.suite.version, self.suite.digest),
+            kind=system.kind,
+            recipe={"fingerprint": dict(system.fingerprint()), "parts": list(system.parts)},
+        )
+        write_json(path, made.to_json())
+        return replace(made, **header)
+
+    def _query_sets(self, names: Iterable[str] | None) -> list[QuerySet]:
+        known = self.suite.of_role(*EVALUATION_ROLES)
+        if not known:
+            raise UsageError(
+                f'Suite "{self.suite.name}" has no held-out and no out-of-distribution query set; '
+                "nothing would be measured."
+            )
+        if names is None:
+            return known
+        by_name = {query_set.name: query_set for query_set in known}
+        for name in names:
+            if name not in by_name:
+                raise UsageError(
+                    f'Suite "{self.suite.name}" has no evaluation query set "{name}"; expected one of '
+                    f"{', '.join(by_name)}.{did_you_mean(name, by_name)}"
+                )
+        return [by_name[name] for name in names]
+
+    @staticmethod
+    def _takes(system: System, query_set: QuerySet) -> bool:
+        roles = getattr(system, "roles", None)
+        return roles is None or query_set.role in roles
+
+    # --- runs ---
+
+    def run(self, name: str, query_set: QuerySet) -> Run:
+        """One system's rankings for one query set of any role, made where there is none.
+
+        Raises:
+            SystemFailed: the system broke.
+            Missing: there is none and `make` is False.
+        """
+        key = self.run_key(name, query_set)
+        if key not in self._runs:
+            stored = self._stored_run(name, query_set)
+            if stored is None and not self.make:
+                raise self._missing(name, query_set)
+            self._runs[key] = stored or self._make(_Wanted(self.systems[name], query_set, key))
+        return self._runs[key].renamed(name)
+
+    def run_key(self, name: str, query_set: QuerySet) -> str:
+        """The digest of everything that can change this run."""
+        return digest_of(
+            {
+                "format": RUN_FORMAT,
+                "system": self.system_digest(name),
+                "corpus": self._corpus(query_set).digest,
+                "queries": query_set.digest,
+                "query_set": query_set.name if self.systems[name].kind == "trec-run" else None,
+                "depth": self.suite.protocol.depth,
+                "drop_self": self.suite.protocol.drop_self,
+                "ties": TIE_RULE,
+            }
+        )
+
+    def system_digest(self, name: str) -> str:
+        """The digest of a system's fingerprint and its parts'."""
+        if name not in self._digests:
+            system = self.systems[name]
+            if getattr(system, "tunable", False):
+                system.weight = self._tuned_weight(name)  # type: ignore[attr-defined]
+            self._digests[name] = digest_of(
+                {
+                    "fingerprint": dict(system.fingerprint()),
+                    "parts": [self.system_digest(part) for part in system.parts],
+                }
+            )
+        return self._digests[name]
+
+    def _corpus(self, query_set: QuerySet) -> Corpus:
+        return self.suite.corpora[query_set.corpus]
+
+    def _stored_run(self, name: str, query_set: QuerySet) -> Run | None:
+        key = self.run_key(name, query_set)
+        found = self.store.read_arrays("runs", key)
+        if found is None:
+            return None
+        document, arrays = found
+        try:
+            return Run.build(
+                system=name,
+                system_digest=self.system_digest(name),
+                query_set=query_set.name,
+                query_set_digest=query_set.digest,
+                corpus_digest=self._corpus(query_set).digest,
+                query_ids=query_set.ids,
+                doc_ids=document["doc_ids"],
+                docs=arrays["docs"],
+                scores=arrays["scores"],
+                depth=self.suite.protocol.depth,
+                seconds=document["seconds"],
+                index_bytes=document["index_bytes"],
+                environment=document["environment"],
+            )
+        except (BenchError, KeyError):
+            return None
+
+    def _make(self, wanted: _Wanted) -> Run:
+        system, query_set = wanted.system, wanted.query_set
+        protocol = self.suite.protocol
+        parts = [self.run(part, query_set) for part in system.parts]
+        with self.store.prepare().lock(wanted.key):
+            # Another process may have made it while we waited.
+            stored = self._stored_run(system.name, query_set)
+            if stored is not None:
+                return stored
+            self._warm_up()
+            if hasattr(system, "progress"):
+                label = f"{system.name} on {query_set.name}"
+                system.progress = lambda stage, done, total: self.progress(f"{label}: {stage}", done, total)
+            started = time.perf_counter()
+            depth = protocol.depth + (1 if protocol.drop_self else 0)
+            try:
+                ranked = system.search(self._corpus(query_set), query_set, depth=depth, parts=parts)
+            except BenchError:
+                raise
+            except Exception as error:
+                raise SystemFailed(
+                    f'System "{system.name}" failed on query set "{query_set.name}": {type(error).__name__}: {error}'
+                ) from error
+            seconds = {stage: round(value, 6) for stage, value in ranked.seconds.items()}
+            run = Run.build(
+                system=system.name,
+                system_digest=self.system_digest(system.name),
+                query_set=query_set.name,
+                query_set_digest=query_set.digest,
+                corpus_digest=self._corpus(query_set).digest,
+                query_ids=query_set.ids,
+                doc_ids=self._corpus(query_set).ids,
+                docs=ranked.docs,
+                scores=ranked.scores,
+                depth=protocol.depth,
+                drop_self=protocol.drop_self,
+                seconds=seconds | {"total": round(time.perf_counter() - started, 6)},
+                index_bytes=ranked.index_bytes,
+                environment=environment(),
+            )
+            self.store.write_arrays(
+                "runs",
+                wanted.key,
+                {
+                    "system": system.name,
+                    "query_set": query_set.name,
+                    "doc_ids": list(run.doc_ids),
+                    "seconds": run.seconds,
+                    "index_bytes": run.index_bytes,
+                    "environment": run.environment,
+                },
+                docs=run.docs,
+                scores=run.scores,
+            )
+        return run
+
+    def _warm_up(self, *, wait: bool = False) -> None:
+        """Let ranx compile while a model encodes; wait for it before measuring."""
+        if self._warm is None:
+            self._warm = threading.Thread(target=warm_up, daemon=True)
+            self._warm.start()
+        if wait:
+            self._warm.join()
+
+    def _missing(self, name: str, query_set: QuerySet) -> Missing:
+        return Missing(
+            f'No stored result of system "{name}" on query set "{query_set.name}" fits the suite, models and settings '
+            f"as they are now. Make it with: bench run --suite {Path(self.suite.path).as_posix()} --system {name}"
+        )
+
+    # --- tuning on dev ---
+
+    def _tuned_weight(self, name: str) -> float:
+        """The convex fusion weight that is best on the suite's dev sets; among equals, the nearest to ½.
+
+        Chosen by the mean of the suite's first measure over all dev queries. Held-out sets are not looked at.
+        """
+        system = self.systems[name]
+        dev_sets = self.suite.of_role("dev")
+        if not dev_sets:
+            raise ConfigError(
+                f'System "{name}" tunes its weight on dev, but suite "{self.suite.name}" has no query set of role dev. '
+                "Give the suite one, or state a number: fusion.weight = 0.5."
+            )
+        parts = [[self.system_digest(part) for part in system.parts], list(system.parts)]
+        protocol = self.suite.protocol
+        key = digest_of(
+            {
+                "parts": parts[0],
+                "dev": [[q.digest, self._corpus(q).digest, self.suite.labels[q.name].digest] for q in dev_sets],
+                "measure": protocol.measures[0],
+                "protocol": protocol.digest,
+                "weights": WEIGHTS,
+            }
+        )
+        path = self.store.path("results", f"weight-{key}.json")
+        try:
+            return float(read_json(path)["weight"])
+        except (StoreError, KeyError, TypeError, ValueError):
+            pass
+        runs = {q.name: [self.run(part, q) for part in system.parts] for q in dev_sets}
+        self._warm_up(wait=True)
+        values = []
+        for weight in WEIGHTS:
+            columns = []
+            for q in dev_sets:
+                corpus = self._corpus(q)
+                docs, scores = convex(runs[q.name], corpus.row_of, weight=weight)
+                fused = Run.build(
+                    system=name,
+                    system_digest="",
+                    query_set=q.name,
+                    query_set_digest=q.digest,
+                    corpus_digest=corpus.digest,
+                    query_ids=q.ids,
+                    doc_ids=corpus.ids,
+                    docs=docs,
+                    scores=scores,
+                    depth=protocol.depth,
+                    drop_self=protocol.drop_self,
+                )
+                columns.append(
+                    measure(
+                        fused,
+                        self.suite.qrels(q.name),
+                        protocol.measures[:1],
+                        depth=protocol.depth,
+                        relevance_level=protocol.relevance_level,
+                    ).values[:, 0]
+                )
+            values.append(float(np.concatenate(columns).mean()))
+        best = max(values)
+        weight = min((w for w, v in zip(WEIGHTS, values, strict=True) if v >= best - 1e-12), key=lambda w: abs(w - 0.5))
+        write_json(path, {"format": RUN_FORMAT, "weight": weight, "tried": dict(zip(map(str, WEIGHTS), values, strict=True))})
+        return weight

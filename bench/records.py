@@ -1,0 +1,760 @@
+"""The records, in the order in which they are made: Suite → Run → Scores → Comparison → Verdict.
+
+Every record is frozen, carries the digests of what made it, and holds arrays that cannot be written.
+A `Result` is a run's headers with its scores as one JSON document: what baselines and history keep.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BaselineError, RunError, SuiteError, did_you_mean
+
+__all__ = [
+    "EVALUATION_ROLES",
+    "ROLES",
+    "TIE_RULE",
+    "Cell",
+    "Change",
+    "Comparison",
+    "Corpus",
+    "Encoder",
+    "EvalProtocol",
+    "Finding",
+    "Labels",
+    "Policy",
+    "Progress",
+    "Qrels",
+    "QuerySet",
+    "Ranked",
+    "Result",
+    "Rule",
+    "Run",
+    "Scores",
+    "Suite",
+    "System",
+    "Verdict",
+    "digest_of",
+    "digest_texts",
+    "document_text",
+    "no_progress",
+]
+
+ROLES = ("train", "dev", "held-out", "out-of-distribution")
+EVALUATION_ROLES = ("held-out", "out-of-distribution")
+
+# trec_eval sorts by score, then by document id descending, and pytrec_eval compares float32.
+# Any other rule moves ndcg@10 on quantised runs, where ties are the normal case.
+TIE_RULE = "score descending as float32, then document id descending"
+
+RESULT_FORMAT = 1
+
+Qrels = Mapping[str, Mapping[str, int]]
+"""Judgements: query id → document id → grade. Grades at or above the relevance level are relevant."""
+
+Progress = Callable[[str, int, int], None]
+"""Told (stage, done, total) by work that takes longer than a second."""
+
+
+def no_progress(stage: str, done: int, total: int) -> None:
+    """The callback that says nothing."""
+
+
+def digest_of(value: Any) -> str:
+    """32 hex digits of the canonical JSON of `value`: equal values, equal digests, on any machine."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def digest_texts(rows: Iterable[Sequence[str]]) -> str:
+    """32 hex digits of rows of strings, each length-prefixed so that no two splits look alike."""
+    state = hashlib.blake2b(digest_size=16)
+    for row in rows:
+        for text in row:
+            data = text.encode("utf-8", "surrogatepass")
+            state.update(len(data).to_bytes(8, "little"))
+            state.update(data)
+    return state.hexdigest()
+
+
+def document_text(title: str, text: str) -> str:
+    """What every system sees of a document: title, one space, text (BEIR's and mteb's rule)."""
+    return f"{title} {text}".strip()
+
+
+def _frozen(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    array = np.ascontiguousarray(array, dtype=dtype)
+    if array.flags.writeable:
+        array = array.copy() if array.base is not None else array
+        array.flags.writeable = False
+    return array
+
+
+# --- what is searched, and with what ---------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Documents in ascending id order, so that a row number breaks ties as the id would."""
+
+    name: str
+    ids: tuple[str, ...]
+    texts: tuple[str, ...] = field(repr=False)
+    digest: str
+
+    @classmethod
+    def build(cls, name: str, documents: Iterable[tuple[str, str]]) -> Corpus:
+        """A corpus from (id, text) pairs in any order.
+
+        Raises:
+            SuiteError: an id stands twice, or there is no document.
+        """
+        pairs = sorted(documents)
+        for (previous, _), (current, _) in zip(pairs, pairs[1:], strict=False):
+            if previous == current:
+                raise SuiteError(f'Corpus "{name}" has document id "{current}" twice; ids must be unique.')
+        if not pairs:
+            raise SuiteError(f'Corpus "{name}" is empty; expected at least one document.')
+        return cls(name, tuple(i for i, _ in pairs), tuple(t for _, t in pairs), digest_texts(pairs))
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """Document id → row."""
+        return {doc_id: row for row, doc_id in enumerate(self.ids)}
+
+
+@dataclass(frozen=True)
+class QuerySet:
+    """Queries of one role against one corpus; no judgements. `digest` covers ids and texts."""
+
+    name: str
+    role: str
+    corpus: str
+    ids: tuple[str, ...]
+    texts: tuple[str, ...] = field(repr=False)
+    digest: str
+
+    @classmethod
+    def build(cls, name: str, role: str, corpus: str, queries: Iterable[tuple[str, str]]) -> QuerySet:
+        """A query set from (id, text) pairs, kept in their order.
+
+        Raises:
+            SuiteError: an id stands twice, the role is unknown, or there is no query.
+        """
+        if role not in ROLES:
+            raise SuiteError(
+                f'Query set "{name}": role is "{role}"; expected one of {", ".join(ROLES)}.{did_you_mean(role, ROLES)}'
+            )
+        pairs = list(queries)
+        seen: set[str] = set()
+        for query_id, _ in pairs:
+            if query_id in seen:
+                raise SuiteError(f'Query set "{name}" has query id "{query_id}" twice; ids must be unique.')
+            seen.add(query_id)
+        if not pairs:
+            raise SuiteError(f'Query set "{name}" is empty; expected at least one query.')
+        return cls(name, role, corpus, tuple(i for i, _ in pairs), tuple(t for _, t in pairs), digest_texts(pairs))
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What people said about a query set: judgements, clusters of paraphrases, slices, pinned queries.
+
+    No system sees any of it. `digest` covers all of it, so that a changed judgement changes the digest.
+    """
+
+    qrels: Qrels = field(repr=False)
+    clusters: Mapping[str, str] = field(default_factory=dict, repr=False)
+    slices: Mapping[str, str] = field(default_factory=dict, repr=False)
+    pinned: frozenset[str] = frozenset()
+    unanswerable: frozenset[str] = frozenset()
+
+    @cached_property
+    def digest(self) -> str:
+        """32 hex digits over grades, clusters, slices, pinned and unanswerable queries."""
+        return digest_of(
+            {
+                "qrels": {q: dict(sorted(g.items())) for q, g in sorted(self.qrels.items())},
+                "clusters": dict(sorted(self.clusters.items())),
+                "slices": dict(sorted(self.slices.items())),
+                "pinned": sorted(self.pinned),
+                "unanswerable": sorted(self.unanswerable),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class EvalProtocol:
+    """How rankings are turned into numbers: measures (the first is primary), depth, relevance level."""
+
+    measures: tuple[str, ...]
+    depth: int = 100
+    relevance_level: int = 1
+    drop_self: bool = False
+
+    @property
+    def digest(self) -> str:
+        """Covers the relevance level, `drop_self` and the tie rule: what must agree for two numbers to compare."""
+        return digest_of(
+            {
+                "depth": self.depth,
+                "relevance_level": self.relevance_level,
+                "drop_self": self.drop_self,
+                "ties": TIE_RULE,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Corpora, query sets and what people said about them. `digest` covers every part."""
+
+    name: str
+    version: int
+    path: str
+    protocol: EvalProtocol
+    corpora: Mapping[str, Corpus] = field(repr=False)
+    query_sets: Mapping[str, QuerySet] = field(repr=False)
+    labels: Mapping[str, Labels] = field(repr=False)
+    fields: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+
+    def qrels(self, query_set: str) -> Qrels:
+        """Graded judgements of one query set."""
+        return self.labels[query_set].qrels
+
+    def of_role(self, *roles: str) -> list[QuerySet]:
+        """Query sets with one of the roles, in the suite's order."""
+        return [query_set for query_set in self.query_sets.values() if query_set.role in roles]
+
+    @cached_property
+    def digest(self) -> str:
+        """32 hex digits over name, version, protocol, and the digests of all corpora, queries and labels."""
+        return digest_of(
+            {
+                "name": self.name,
+                "version": self.version,
+                "protocol": asdict(self.protocol),
+                "corpora": {name: corpus.digest for name, corpus in self.corpora.items()},
+                "query_sets": {
+                    name: [q.role, q.corpus, q.digest, self.labels[name].digest] for name, q in self.query_sets.items()
+                },
+            }
+        )
+
+
+# --- Run -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Run:
+    """Rankings of one system for one query set.
+
+    `docs` is int32[n_queries, depth] and points into `doc_ids` (ascending; −1 pads); `scores` is
+    float32[n_queries, depth] (−inf pads). Rows follow `query_ids`. Built only by `Run.build`.
+    """
+
+    system: str
+    system_digest: str
+    query_set: str
+    query_set_digest: str
+    corpus_digest: str
+    query_ids: tuple[str, ...] = field(repr=False)
+    doc_ids: tuple[str, ...] = field(repr=False)
+    docs: NDArray[np.int32] = field(repr=False)
+    scores: NDArray[np.float32] = field(repr=False)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    index_bytes: int | None = None
+    environment: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def build(
+        cls,
+        *,
+        system: str,
+        system_digest: str,
+        query_set: str,
+        query_set_digest: str,
+        corpus_digest: str,
+        query_ids: Sequence[str],
+        doc_ids: Sequence[str],
+        docs: NDArray[Any],
+        scores: NDArray[Any],
+        depth: int,
+        seconds: Mapping[str, float] | None = None,
+        index_bytes: int | None = None,
+        environment: Mapping[str, Any] | None = None,
+        drop_self: bool = False,
+    ) -> Run:
+        """Check, order by the tie rule, cut to `depth`, and keep only the documents that are ranked.
+
+        Args:
+            doc_ids: ids that `docs` points into, in any order.
+            docs: int[n_queries, k]; −1 where a query has fewer documents.
+            scores: float[n_queries, k]; ignored where `docs` is −1.
+            drop_self: leave out a document whose id equals the query's id.
+
+        Raises:
+            RunError: NaN or infinite scores, a document twice under one query, a row that points nowhere,
+                or no document at all.
+        """
+        docs = np.asarray(docs, dtype=np.int64)
+        scores = np.asarray(scores, dtype=np.float32)
+        if docs.shape != scores.shape or docs.ndim != 2 or len(docs) != len(query_ids):
+            raise RunError(
+                f'Run "{system}" on "{query_set}": docs {docs.shape} and scores {scores.shape} do not describe '
+                f"{len(query_ids)} queries; expected two arrays [n_queries, k] of one shape."
+            )
+        held = docs >= 0
+        if not held.any():
+            raise RunError(f'Run "{system}" on "{query_set}" ranks no document for any of {len(query_ids)} queries.')
+        bad = held & ~np.isfinite(scores)
+        if bad.any():
+            row = int(np.flatnonzero(bad.any(axis=1))[0])
+            raise RunError(
+                f'Run "{system}" on "{query_set}": {int(bad.sum())} scores are NaN or infinite '
+                f'(first: query "{query_ids[row]}"); expected finite numbers.'
+            )
+        if docs.max() >= len(doc_ids):
+            raise RunError(f'Run "{system}" on "{query_set}" points at document {docs.max()} of {len(doc_ids)}.')
+
+        used = np.unique(docs[held])
+        # Compact ids, ascending: from here on a row number stands for the id in the tie rule.
+        used = used[np.argsort(np.asarray([doc_ids[i] for i in used], dtype=object), kind="stable")]
+        kept_ids = tuple(doc_ids[i] for i in used)
+        rank = np.full(len(doc_ids) + 1, -1, dtype=np.int64)
+        rank[used] = np.arange(len(used))
+        docs = np.where(held, rank[np.where(held, docs, -1)], -1)
+
+        ordered = np.sort(docs, axis=1)
+        twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
+        if twice.any():
+            row = int(np.flatnonzero(twice.any(axis=1))[0])
+            column = int(np.flatnonzero(twice[row])[0])
+            raise RunError(
+                f'Run "{system}" on "{query_set}": document "{kept_ids[ordered[row, column]]}" stands twice under '
+                f'query "{query_ids[row]}"; expected each document at most once.'
+            )
+        if drop_self:
+            row_of = {doc_id: row for row, doc_id in enumerate(kept_ids)}
+            own = np.asarray([row_of.get(query_id, -2) for query_id in query_ids])
+            docs = np.where(docs == own[:, None], -1, docs)
+
+        scores = np.where(docs >= 0, scores, np.float32(-np.inf))
+        order = np.lexsort((-docs, -scores), axis=1)[:, :depth]
+        docs = np.take_along_axis(docs, order, axis=1)
+        scores = np.take_along_axis(scores, order, axis=1)
+        return cls(
+            system,
+            system_digest,
+            query_set,
+            query_set_digest,
+            corpus_digest,
+            tuple(query_ids),
+            kept_ids,
+            _frozen(docs, np.int32),
+            _frozen(scores, np.float32),
+            dict(seconds or {}),
+            index_bytes,
+            dict(environment or {}),
+        )
+
+    @property
+    def depth(self) -> int:
+        """Columns of `docs`: the longest ranking that could be held."""
+        return int(self.docs.shape[1])
+
+    @cached_property
+    def digest(self) -> str:
+        """32 hex digits over the rankings and their scores."""
+        state = hashlib.blake2b(digest_size=16)
+        state.update(digest_texts([self.query_ids, self.doc_ids]).encode())
+        state.update(self.docs.tobytes())
+        state.update(self.scores.tobytes())
+        return state.hexdigest()
+
+    def ranking(self, row: int, depth: int | None = None) -> list[str]:
+        """Document ids of one query, best first."""
+        return [self.doc_ids[d] for d in self.docs[row, :depth] if d >= 0]
+
+    def renamed(self, system: str) -> Run:
+        """The same rankings under another system's name."""
+        return replace(self, system=system)
+
+
+# --- Scores and Result -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Per-query numbers: `values` is float64[n_queries, n_measures], rows as `query_ids`.
+
+    `judged` is float64[n_queries]: the share of the first ten ranks that people judged. `left_out` counts
+    queries without a positive judgement, which no recall is defined for. `lists` holds, per measure, a digest
+    of what that measure can see of the rankings: equal digests mean identical input. `missing` names judged queries
+    that the run lacks; they count 0.
+    """
+
+    measures: tuple[str, ...]
+    query_ids: tuple[str, ...] = field(repr=False)
+    values: NDArray[np.float64] = field(repr=False)
+    judged: NDArray[np.float64] = field(repr=False)
+    lists: Mapping[str, str] = field(repr=False)
+    left_out: int = 0
+    missing: tuple[str, ...] = ()
+    tie_spread: Mapping[str, float] = field(default_factory=dict, repr=False)
+    condensed: NDArray[np.float64] | None = field(default=None, repr=False)
+
+    def column(self, measure: str) -> NDArray[np.float64]:
+        """float64[n_queries] of one measure."""
+        return self.values[:, self.measures.index(measure)]
+
+    def means(self) -> dict[str, float]:
+        """Measure → mean over queries."""
+        return {measure: float(self.values[:, i].mean()) for i, measure in enumerate(self.measures)}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One system on one query set: who, what, how, and every query's numbers. A JSON document."""
+
+    system: str
+    system_digest: str
+    kind: str
+    suite: str
+    suite_version: int
+    suite_digest: str
+    query_set: str
+    role: str
+    query_set_digest: str
+    corpus_digest: str
+    labels_digest: str
+    protocol: EvalProtocol
+    run_digest: str
+    scores: Scores = field(repr=False)
+    top_ids: tuple[tuple[str, ...], ...] = field(repr=False)
+    clusters: tuple[str | None, ...] = field(repr=False)
+    slices: tuple[str | None, ...] = field(repr=False)
+    pinned: tuple[bool, ...] = field(repr=False)
+    judged_negative_share: float = 0.0
+    recipe: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    index_bytes: int | None = None
+    environment: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document that baselines and history keep; `from_json` reads it back without loss."""
+        scores = self.scores
+        return {
+            "format": RESULT_FORMAT,
+            "system": {
+                "name": self.system,
+                "kind": self.kind,
+                "digest": self.system_digest,
+                "recipe": dict(self.recipe),
+            },
+            "suite": {"name": self.suite, "version": self.suite_version, "digest": self.suite_digest},
+            "query_set": {
+                "name": self.query_set,
+                "role": self.role,
+                "digest": self.query_set_digest,
+                "corpus_digest": self.corpus_digest,
+                "labels_digest": self.labels_digest,
+                "judged_negative_share": self.judged_negative_share,
+            },
+            "protocol": asdict(self.protocol) | {"tie_rule": TIE_RULE, "digest": self.protocol.digest},
+            "run_digest": self.run_digest,
+            "means": scores.means(),
+            "queries": {
+                "ids": list(scores.query_ids),
+                "values": {m: scores.values[:, i].tolist() for i, m in enumerate(scores.measures)},
+                "judged": scores.judged.tolist(),
+                "condensed": None if scores.condensed is None else scores.condensed.tolist(),
+                "top_ids": [list(ids) for ids in self.top_ids],
+                "clusters": list(self.clusters),
+                "slices": list(self.slices),
+                "pinned": [i for i, pinned in enumerate(self.pinned) if pinned],
+            },
+            "lists": dict(scores.lists),
+            "left_out": scores.left_out,
+            "missing": list(scores.missing),
+            "tie_spread": dict(scores.tie_spread),
+            "seconds": dict(self.seconds),
+            "index_bytes": self.index_bytes,
+            "environment": dict(self.environment),
+        }
+
+    @classmethod
+    def from_json(cls, document: Any, *, where: str = "result") -> Result:
+        """A result from its document.
+
+        Raises:
+            BaselineError: another format number, or a document that is not a result; the message names `where`.
+        """
+        if not isinstance(document, dict) or "format" not in document:
+            raise BaselineError(f'{where} is not a result: expected a JSON object with "format": {RESULT_FORMAT}.')
+        if document["format"] != RESULT_FORMAT:
+            raise BaselineError(
+                f"{where} has format {document['format']!r}; this version reads format {RESULT_FORMAT}. "
+                "Use the version that wrote it, or run and accept anew."
+            )
+        try:
+            return cls._from_json(document)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise BaselineError(
+                f"{where} is not a whole result ({type(error).__name__}: {error}); run `bench run` anew."
+            ) from error
+
+    @classmethod
+    def _from_json(cls, document: Mapping[str, Any]) -> Result:
+        system, suite, query_set = document["system"], document["suite"], document["query_set"]
+        queries, protocol = document["queries"], document["protocol"]
+        measures = tuple(queries["values"])
+        n_queries = len(queries["ids"])
+        values = np.asarray([queries["values"][m] for m in measures], dtype=np.float64).reshape(len(measures), -1).T
+        judged = np.asarray(queries["judged"], dtype=np.float64)
+        lengths = {n_queries, len(values), len(judged), *(len(queries[k]) for k in ("top_ids", "clusters", "slices"))}
+        if lengths != {n_queries} or not np.isfinite(values).all() or not np.isfinite(judged).all():
+            raise ValueError("per-query lists differ in length or hold values that are not numbers")
+        pinned = set(queries["pinned"])
+        condensed = queries.get("condensed")
+        return cls(
+            system=system["name"],
+            system_digest=system["digest"],
+            kind=system["kind"],
+            recipe=system["recipe"],
+            suite=suite["name"],
+            suite_version=suite["version"],
+            suite_digest=suite["digest"],
+            query_set=query_set["name"],
+            role=query_set["role"],
+            query_set_digest=query_set["digest"],
+            corpus_digest=query_set["corpus_digest"],
+            labels_digest=query_set["labels_digest"],
+            judged_negative_share=query_set["judged_negative_share"],
+            protocol=EvalProtocol(
+                tuple(protocol["measures"]), protocol["depth"], protocol["relevance_level"], protocol["drop_self"]
+            ),
+            run_digest=document["run_digest"],
+            scores=Scores(
+                measures,
+                tuple(queries["ids"]),
+                _frozen(values, np.float64),
+                _frozen(judged, np.float64),
+                document["lists"],
+                document["left_out"],
+                tuple(document["missing"]),
+                document["tie_spread"],
+                None if condensed is None else _frozen(np.asarray(condensed), np.float64),
+            ),
+            top_ids=tuple(tuple(ids) for ids in queries["top_ids"]),
+            clusters=tuple(queries["clusters"]),
+            slices=tuple(queries["slices"]),
+            pinned=tuple(i in pinned for i in range(n_queries)),
+            seconds=document["seconds"],
+            index_bytes=document["index_bytes"],
+            environment=document["environment"],
+        )
+
+
+# --- Comparison and Verdict ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Change:
+    """One query whose value moved: candidate − baseline in the measure's own unit."""
+
+    query_id: str
+    baseline: float
+    candidate: float
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Candidate against baseline on one query set, slice and measure; undefined numbers are None.
+
+    `softened` marks a fail that holes in the judgements may explain: inconclusive, and never waved through.
+    """
+
+    query_set: str
+    role: str
+    slice: str | None
+    measure: str
+    n: int
+    baseline: float
+    candidate: float
+    delta: float
+    ci: tuple[float, float] | None
+    lower: float | None
+    p: float | None
+    test: str
+    margin: float
+    mde80: float | None
+    queries_for_margin: int | None
+    wins: int
+    ties: int
+    losses: int
+    n_clusters: int | None = None
+    judged_drop: float = 0.0
+    condensed_delta: float | None = None
+    tie_spread: float = 0.0
+    lost: tuple[Change, ...] = field(default=(), repr=False)
+    gained: tuple[Change, ...] = field(default=(), repr=False)
+    p_adjusted: float | None = None
+    outcome: str | None = None
+    reason: str = ""
+    softened: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The cell as the contract of `compare --json` has it, with the lost and gained queries beside."""
+        document = asdict(self)
+        document["ci"] = list(self.ci) if self.ci else None
+        return {key: _without_nan(value) for key, value in document.items()}
+
+
+def _without_nan(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All cells of a candidate against a baseline."""
+
+    baseline: str
+    candidate: str
+    alpha: float
+    cells: tuple[Cell, ...]
+    pinned_lost: tuple[tuple[str, Change], ...] = ()
+    n_pinned: int = 0
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which cells are gated, and by how much each may drop. `query_set` None means every set of the role."""
+
+    role: str
+    measures: tuple[str, ...]
+    margin: float
+    query_set: str | None = None
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the gate demands."""
+
+    rules: tuple[Rule, ...] = (
+        Rule("held-out", ("recall@10", "ndcg@10"), 0.02),
+        Rule("out-of-distribution", ("recall@10", "ndcg@10"), 0.03),
+    )
+    alpha: float = 0.05
+    on_inconclusive: str = "warn"
+    system: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """32 hex digits over every rule and threshold."""
+        return digest_of(asdict(self))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One plain sentence with its severity: `error`, `warning` or `info`."""
+
+    severity: str
+    code: str
+    where: str
+    message: str
+    value: float | int | str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The finding as the contract of `check --json` has it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate says: an outcome, an exit code, the cells, and a sentence per finding."""
+
+    outcome: str
+    exit_code: int
+    cells: tuple[Cell, ...]
+    findings: tuple[Finding, ...]
+    baseline: str
+    candidate: str
+    policy: Policy
+    suite: str | None = None
+    pinned_lost: tuple[tuple[str, Change], ...] = ()
+    n_pinned: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `gate --json`."""
+        return {
+            "format": 1,
+            "outcome": self.outcome,
+            "exit_code": self.exit_code,
+            "suite": self.suite,
+            "baseline": self.baseline,
+            "candidate": self.candidate,
+            "policy": asdict(self.policy) | {"digest": self.policy.digest},
+            "cells": [cell.to_json() for cell in self.cells],
+            "pinned": {
+                "n": self.n_pinned,
+                "lost": [{"query_set": query_set, **asdict(change)} for query_set, change in self.pinned_lost],
+            },
+            "findings": [finding.to_json() for finding in self.findings],
+        }
+
+
+# --- protocols -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """What a system returns: `docs` int[n_queries, k] rows of the corpus (−1 pads), `scores` float[n_queries, k]."""
+
+    docs: NDArray[Any]
+    scores: NDArray[Any]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    index_bytes: int | None = None
+
+
+class Encoder(Protocol):
+    """Texts in, vectors out. Everything that changes a vector is in `fingerprint`."""
+
+    @property
+    def dim(self) -> int:
+        """Columns of a full-size vector."""
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Weights digest, pooling, prompts, maximum length, library version; JSON values only."""
+
+    def prompted(self, texts: Sequence[str], kind: str) -> list[str]:
+        """The final texts, prompt included; `kind` is "query" or "document"."""
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """float32[n_texts, dim] of final texts."""
+
+
+class System(Protocol):
+    """A way to rank documents for queries. It sees texts and never judgements.
+
+    `name` as in the config; `kind` the file's name; `parts` the systems whose runs it wants as input.
+    """
+
+    name: str
+    kind: str
+    parts: tuple[str, ...]
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Everything of its own that changes a ranking (parts not included); JSON values only."""
+
+    def search(self, corpus: Corpus, queries: QuerySet, *, depth: int, parts: Sequence[Run]) -> Ranked:
+        """At least the `depth` best documents of each query, where the corpus has as many."""

@@ -1,0 +1,159 @@
+"""A suite from its folder: resolve its parts, digest them, hand out texts and judgements.
+
+A folder with a `suite.toml` is a suite; so is a plain BEIR folder, whose splits train, dev and test take the roles
+train, dev and held-out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.config import CorpusConfig, QuerySetConfig, SuiteConfig, load_suite_config
+from bench.errors import HeldOutError, SuiteError, did_you_mean
+from bench.records import Corpus, EvalProtocol, Labels, Qrels, QuerySet, Suite, document_text
+from bench.sources import beir, jsonl
+
+__all__ = ["bundled", "find", "load", "training_set"]
+
+
+def bundled() -> dict[str, Path]:
+    """Suites that the package brings along, by name."""
+    here = Path(__file__).parent
+    # The wheel carries them inside the package; a checkout has them beside it.
+    for folder in (here / "_suites", here.parent / "suites"):
+        found = {path.parent.name: path.parent for path in sorted(folder.glob("*/suite.toml"))}
+        if found:
+            return found
+    return {}
+
+
+def find(name: str, *, relative_to: Path | None = None) -> Path:
+    """A suite's folder from a path, or from the name of a bundled suite.
+
+    Raises:
+        SuiteError: neither; says what was looked for and names the nearest bundled suite.
+    """
+    path = Path(name) if relative_to is None else relative_to / name
+    if path.name == "suite.toml":
+        path = path.parent
+    if path.is_dir():
+        return path
+    known = bundled()
+    if name in known:
+        return known[name]
+    raise SuiteError(
+        f'Suite "{name}": {path} is no folder, and no bundled suite has that name '
+        f"(bundled: {', '.join(known) or 'none'}).{did_you_mean(name, known)}"
+    )
+
+
+def load(path: Path | str) -> Suite:
+    """A suite with all its parts read and digested.
+
+    Raises:
+        SuiteError: a declaration, corpus, query or judgement that cannot be used; names file and line.
+    """
+    folder = Path(path)
+    if (folder / "suite.toml").exists():
+        config = load_suite_config(folder / "suite.toml")
+    elif (folder / "corpus.jsonl").exists():
+        config = _beir_config(folder)
+    else:
+        raise SuiteError(
+            f"{folder} has neither suite.toml nor corpus.jsonl; expected a suite or a BEIR folder "
+            "(corpus.jsonl, queries.jsonl, qrels/<split>.tsv)."
+        )
+    corpora, fields = {}, {}
+    for name, corpus in config.corpora.items():
+        corpora[name], fields[name] = _read_corpus(name, folder, corpus)
+    query_sets, labels = {}, {}
+    for entry in config.query_sets:
+        query_set, label = _read_query_set(folder, entry, config.corpora[entry.corpus])
+        _check_documents(folder, query_set, label.qrels, corpora[entry.corpus])
+        query_sets[entry.name], labels[entry.name] = query_set, label
+    protocol = EvalProtocol(tuple(config.measures), config.depth, config.relevance_level, config.drop_self)
+    return Suite(config.name, config.version, str(folder), protocol, corpora, query_sets, labels, fields)
+
+
+def training_set(suite: Suite, name: str) -> tuple[QuerySet, Qrels]:
+    """A query set and its judgements for training.
+
+    Raises:
+        HeldOutError: the set's role is not train or dev.
+    """
+    query_set = suite.query_sets.get(name)
+    if query_set is None:
+        raise SuiteError(f'Suite "{suite.name}" has no query set "{name}".{did_you_mean(name, suite.query_sets)}')
+    if query_set.role not in ("train", "dev"):
+        raise HeldOutError(
+            f'Suite "{suite.name}": query set "{name}" has role {query_set.role}; training opens only train and dev. '
+            "A model judged on what it was trained on looks better than it is."
+        )
+    return query_set, suite.qrels(name)
+
+
+def _beir_config(folder: Path) -> SuiteConfig:
+    corpus_name = folder.resolve().name
+    query_sets = [
+        QuerySetConfig(name=split, role=beir.ROLE_OF_SPLIT.get(split, "held-out"), corpus=corpus_name, split=split)  # type: ignore[arg-type]
+        for split in beir.splits(folder)
+    ]
+    name = "".join(c if c.isalnum() or c in "._-" else "-" for c in corpus_name) or "suite"
+    corpora = {corpus_name: CorpusConfig(source="beir", path=".")}
+    return SuiteConfig(name=name, corpora=corpora, query_sets=query_sets)
+
+
+def _read_corpus(name: str, folder: Path, config: CorpusConfig) -> tuple[Corpus, Mapping[str, str]]:
+    path = folder / config.path
+    if config.source == "beir":
+        path = path / "corpus.jsonl"
+    documents, titles = [], {}
+    for row in jsonl.read_documents(path):
+        documents.append((row["_id"], document_text(row["title"], row["text"])))
+        titles[row["_id"]] = row["title"]
+    if not documents:
+        raise SuiteError(f"{path} holds no document.")
+    return Corpus.build(name, documents), titles
+
+
+def _read_query_set(folder: Path, config: QuerySetConfig, corpus: CorpusConfig) -> tuple[QuerySet, Labels]:
+    base = folder / corpus.path if corpus.source == "beir" else folder
+    queries_path = folder / config.queries if config.queries else base / "queries.jsonl"
+    qrels_path = folder / config.qrels if config.qrels else base / "qrels" / f"{config.split}.tsv"
+    qrels = jsonl.read_qrels(qrels_path)
+    rows = list(jsonl.read_queries(queries_path))
+    known = {row["_id"] for row in rows}
+    dangling = [query_id for query_id in qrels if query_id not in known]
+    if dangling:
+        raise SuiteError(
+            f"{qrels_path}: judges {len(dangling)} queries that {queries_path} lacks (first: "
+            f'"{dangling[0]}").{did_you_mean(dangling[0], known)}'
+        )
+    # A BEIR folder keeps every split's queries in one file; those of this set are the judged ones.
+    kept = [row for row in rows if row["_id"] in qrels] if corpus.source == "beir" else rows
+    unjudged = [row["_id"] for row in kept if row["_id"] not in qrels and row.get("answerable") is not False]
+    if unjudged:
+        raise SuiteError(
+            f"{queries_path}: {len(unjudged)} queries have no judgement in {qrels_path} (first: "
+            f'"{unjudged[0]}"); judge them, remove them, or mark them "answerable": false.'
+        )
+    query_set = QuerySet.build(config.name, config.role, config.corpus, ((r["_id"], r["text"]) for r in kept))
+    labels = Labels(
+        qrels=qrels,
+        clusters={r["_id"]: r["cluster"] for r in kept if r.get("cluster")},
+        slices={r["_id"]: r["slice"] for r in kept if r.get("slice")},
+        pinned=frozenset(r["_id"] for r in kept if r.get("pinned")),
+        unanswerable=frozenset(r["_id"] for r in kept if r.get("answerable") is False),
+    )
+    return query_set, labels
+
+
+def _check_documents(folder: Path, query_set: QuerySet, qrels: Qrels, corpus: Corpus) -> None:
+    dangling = [(q, d) for q, grades in qrels.items() for d in grades if d not in corpus.row_of]
+    if dangling:
+        query_id, doc_id = dangling[0]
+        raise SuiteError(
+            f'{folder}: query set "{query_set.name}" judges {len(dangling)} documents that corpus "{corpus.name}" '
+            f'lacks (first: "{doc_id}" under query "{query_id}"). Remove the lines or restore the documents.'
+        )

@@ -1,0 +1,94 @@
+"""BM25 by bm25s: Lucene's variant, English stop words and Snowball stems unless the config says otherwise."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from bench.config import SystemConfig
+from bench.errors import MissingExtra
+from bench.records import Corpus, QuerySet, Ranked, Run
+from bench.search import padded, top_k
+from bench.systems import Context
+
+__all__ = ["BM25", "Config", "build"]
+
+
+class Config(SystemConfig):
+    """`kind = "bm25"`."""
+
+    k1: float = Field(default=1.5, gt=0, strict=False)
+    b: float = Field(default=0.75, ge=0, le=1, strict=False)
+    variant: Literal["lucene", "robertson", "atire", "bm25+", "bm25l"] = "lucene"
+    language: str | None = "english"
+
+
+def build(name: str, config: Config, context: Context) -> list[BM25]:
+    """One system."""
+    return [BM25(name, config)]
+
+
+class BM25:
+    """Term matching. A document that shares no term with the query is not ranked."""
+
+    kind = "bm25"
+    parts: tuple[str, ...] = ()
+
+    def __init__(self, name: str, config: Config) -> None:
+        self.name, self.config, self.roles = name, config, config.roles
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Parameters and library versions; the stemmer decides what a term is."""
+        settings = self.config.model_dump(exclude={"roles"})
+        return settings | {"libraries": [_version("bm25s"), _version("PyStemmer")]}
+
+    def _tokens(self, texts: Sequence[str]) -> Any:
+        import bm25s
+        import Stemmer
+
+        language = self.config.language
+        return bm25s.tokenize(
+            list(texts),
+            stopwords=language[:2] if language else None,
+            stemmer=Stemmer.Stemmer(language) if language else None,
+            return_ids=False,
+            show_progress=False,
+        )
+
+    def search(self, corpus: Corpus, queries: QuerySet, *, depth: int, parts: Sequence[Run]) -> Ranked:
+        """Best documents by BM25."""
+        try:
+            import bm25s
+            import Stemmer  # noqa: F401 (named here so that the message names the extra)
+        except ImportError:
+            raise MissingExtra('System kind "bm25"', "bm25s and PyStemmer", "bm25") from None
+        started = time.perf_counter()
+        # numpy is named: left to itself, the library takes JAX where that happens to be installed.
+        index = bm25s.BM25(k1=self.config.k1, b=self.config.b, method=self.config.variant, backend="numpy")
+        index.index(self._tokens(corpus.texts), show_progress=False)
+        indexed = time.perf_counter()
+        vocabulary = index.vocab_dict
+        rankings = []
+        for tokens in self._tokens(queries.texts):
+            known = [token for token in tokens if token in vocabulary]
+            if not known:
+                rankings.append((np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)))
+                continue
+            docs, scores = top_k(np.asarray(index.get_scores(known), dtype=np.float32)[None, :], depth)
+            held = scores[0] > 0
+            rankings.append((docs[0][held], scores[0][held]))
+        docs, scores = padded(rankings)
+        size = sum(int(array.nbytes) for array in index.scores.values() if isinstance(array, np.ndarray))
+        return Ranked(docs, scores, {"index": indexed - started, "search": time.perf_counter() - indexed}, size)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,108 @@
+"""Embeddings compared by cosine or dot product, at every dimension and precision from one encoding."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+
+from bench.config import SystemConfig, problems_of
+from bench.embed import embed
+from bench.errors import ConfigError, did_you_mean
+from bench.records import Corpus, Encoder, Progress, QuerySet, Ranked, Run, no_progress
+from bench.search import DenseIndex, truncated
+from bench.systems import Context
+
+__all__ = ["Config", "Dense", "build"]
+
+Precision = Literal["float32", "float16", "int8", "int4", "binary", "binary-rescore"]
+
+
+class Config(SystemConfig):
+    """`kind = "dense"`."""
+
+    encoder: dict[str, Any]
+    dims: list[int] | None = Field(default=None, min_length=1)
+    precision: list[Precision] = Field(default=["float32"], min_length=1)
+    similarity: Literal["cosine", "dot"] = "cosine"
+
+
+def build(name: str, config: Config, context: Context) -> list[Dense]:
+    """One system for each dimension and precision; they share one encoder and so one encoding."""
+    encoder = _encoder(name, config.encoder, context)
+    found = []
+    for dim in config.dims or [encoder.dim]:
+        for precision in config.precision:
+            if dim > encoder.dim:
+                raise ConfigError(f"systems.{name}.dims: {dim} exceeds the encoder's {encoder.dim} dimensions.")
+            size = "" if dim == encoder.dim else f"@{dim}"
+            tail = "" if precision == "float32" else f"/{precision}"
+            found.append(Dense(f"{name}{size}{tail}", encoder, dim, precision, config, context))
+    return found
+
+
+def _encoder(name: str, table: Mapping[str, Any], context: Context) -> Encoder:
+    import importlib
+
+    from pydantic import ValidationError
+
+    # `cross-encoder` scores pairs and makes no vectors: it belongs to rerankers.
+    from bench.config import listing
+
+    known = [kind for kind in listing("encoders") if kind != "cross-encoder"]
+    kind = table.get("kind")
+    if kind not in known:
+        raise ConfigError(
+            f'systems.{name}.encoder.kind is "{kind}"; expected one of {", ".join(known)}.'
+            f"{did_you_mean(str(kind), known)}"
+        )
+    module = importlib.import_module(f"bench.encoders.{kind}")
+    try:
+        config = module.Config.model_validate(dict(table))
+    except ValidationError as error:
+        raise ConfigError("\n".join(problems_of(error, module.Config, f"systems.{name}.encoder"))) from None
+    encoder: Encoder = module.LocalEncoder(config, base=context.base, models=context.models)
+    return encoder
+
+
+class Dense:
+    """One encoder at one dimension and precision."""
+
+    kind = "dense"
+    parts: tuple[str, ...] = ()
+
+    def __init__(
+        self, name: str, encoder: Encoder, dim: int, precision: str, config: Config, context: Context
+    ) -> None:
+        self.name, self.encoder, self.dim, self.precision = name, encoder, dim, precision
+        self.similarity, self.roles, self.store = config.similarity, config.roles, context.store
+        self.progress: Progress = no_progress
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Encoder, dimension, precision and similarity."""
+        return {
+            "kind": self.kind,
+            "encoder": dict(self.encoder.fingerprint()),
+            "dim": self.dim,
+            "precision": self.precision,
+            "similarity": self.similarity,
+        }
+
+    def search(self, corpus: Corpus, queries: QuerySet, *, depth: int, parts: Sequence[Run]) -> Ranked:
+        """Exact nearest documents."""
+        documents = embed(self.encoder, corpus.texts, kind="document", store=self.store, progress=self.progress)
+        asked = embed(self.encoder, queries.texts, kind="query", store=self.store, progress=self.progress)
+        started = time.perf_counter()
+        normalize = self.similarity == "cosine"
+        index = DenseIndex.build(truncated(documents.rows, self.dim, normalize=normalize), self.precision)
+        indexed = time.perf_counter()
+        docs, scores = index.search(truncated(asked.rows, self.dim, normalize=normalize), depth)
+        seconds = {
+            "encode_documents": documents.seconds,
+            "encode_queries": asked.seconds,
+            "index": indexed - started,
+            "search": time.perf_counter() - indexed,
+        }
+        return Ranked(docs, scores, seconds, index.bytes)

@@ -1,0 +1,170 @@
+"""Hard negatives: documents that rank high and do not answer. By id, from BM25 and from the base model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.checks import normalized
+from bench.config import NegativesConfig
+from bench.embed import embed
+from bench.errors import ConfigError
+from bench.evaluate import Evaluator
+from bench.records import Corpus, Progress, QuerySet, Run, digest_of, no_progress
+from bench.search import truncated
+from bench.suite import training_set
+from bench.train.pairs import Pairs
+
+__all__ = ["MiningReport", "Negatives", "mine"]
+
+
+@dataclass
+class MiningReport:
+    """What was mined: counts a reader can judge the negatives by."""
+
+    queries: int = 0
+    candidates: int = 0
+    known_positives: int = 0
+    copies_of_positives: int = 0
+    too_close: int = 0
+    filled_at_random: int = 0
+    from_system: dict[str, int] = field(default_factory=dict)
+    examples: list[dict[str, Any]] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Negatives:
+    """(query set, query id) → document ids, hardest first; every query has as many as were asked for."""
+
+    doc_ids: Mapping[tuple[str, str], tuple[str, ...]] = field(repr=False)
+    report: MiningReport
+
+    @property
+    def digest(self) -> str:
+        """32 hex digits over all of them."""
+        return digest_of(sorted([*key, *ids] for key, ids in self.doc_ids.items()))
+
+
+def mine(
+    evaluator: Evaluator, pairs: Pairs, settings: NegativesConfig, *, seed: int = 0, progress: Progress = no_progress
+) -> Negatives:
+    """Hard negatives for every training query.
+
+    Candidates are the best documents of each named system. Left out are all known positives of the query, and
+    documents whose text equals a positive's (a copy under another id answers just as well). A candidate that the
+    reference model, which is the first dense system named, scores above (1 − margin) × the *weakest* positive is
+    left out too: it may well be an unjudged answer. Where too few remain, documents drawn at random fill up.
+
+    Raises:
+        ConfigError: a named system is none.
+        HeldOutError: the pairs name a held-out set.
+    """
+    suite = evaluator.suite
+    for name in settings.from_:
+        if name not in evaluator.systems:
+            raise ConfigError(f'negatives.from names "{name}"; expected one of {", ".join(evaluator.systems)}.')
+    report, found = MiningReport(), {}
+    rng = np.random.default_rng(seed)
+    wanted: dict[str, set[str]] = {}
+    for pair in pairs.pairs:
+        wanted.setdefault(pair.query_set, set()).add(pair.query_id)
+    for name, query_ids in wanted.items():
+        query_set, qrels = training_set(suite, name)
+        corpus = suite.corpora[query_set.corpus]
+        runs = {system: evaluator.run(system, query_set) for system in settings.from_}
+        similarity = _similarity(evaluator, settings.from_, query_set, corpus, progress)
+        texts = [normalized(text) for text in corpus.texts]
+        for row, query_id in enumerate(query_set.ids):
+            if query_id not in query_ids:
+                continue
+            grades = qrels[query_id]
+            positives = [corpus.row_of[d] for d, g in grades.items() if g >= suite.protocol.relevance_level]
+            scores = similarity(row) if similarity else None
+            rows = _for_query(row, runs, corpus, positives, texts, scores, settings, report)
+            rows = _filled(rows, positives, settings.per_query, len(texts), rng, report)
+            found[name, query_id] = tuple(corpus.ids[r] for r in rows)
+            if len(report.examples) < 20 and row % max(1, len(query_set.ids) // 20) == 0:
+                report.examples.append(
+                    {
+                        "query": query_set.texts[row],
+                        "positive": corpus.ids[positives[0]],
+                        "negatives": list(found[name, query_id]),
+                    }
+                )
+    report.queries = len(found)
+    return Negatives(found, report)
+
+
+def _similarity(
+    evaluator: Evaluator, names: Sequence[str], query_set: QuerySet, corpus: Corpus, progress: Progress
+) -> Any:
+    """Row of a query → float32[n_docs] by the first dense system named; None where there is none."""
+    for name in names:
+        system = evaluator.systems[name]
+        if system.kind != "dense":
+            continue
+        encoder, dim = system.encoder, system.dim  # type: ignore[attr-defined]
+        options: dict[str, Any] = {"store": evaluator.store, "progress": progress}
+        documents = truncated(embed(encoder, corpus.texts, kind="document", **options).rows, dim, normalize=True)
+        queries = truncated(embed(encoder, query_set.texts, kind="query", **options).rows, dim, normalize=True)
+        return lambda row: documents @ queries[row]
+    return None
+
+
+def _for_query(
+    row: int,
+    runs: Mapping[str, Run],
+    corpus: Corpus,
+    positives: Sequence[int],
+    texts: Sequence[str],
+    scores: NDArray[np.float32] | None,
+    settings: NegativesConfig,
+    report: MiningReport,
+) -> list[int]:
+    """Corpus rows of the negatives of one query, hardest first."""
+    positive_texts = {texts[p] for p in positives}
+    ceiling = np.inf
+    if scores is not None:
+        # Margin against the weakest positive: against the best one, a second answer would pass as a negative.
+        ceiling = float(min(scores[p] for p in positives)) * (1 - settings.relative_margin)
+    kept: dict[int, tuple[float, str]] = {}
+    for system, run in runs.items():
+        ranked = [corpus.row_of[doc_id] for doc_id in run.ranking(row, settings.skip + settings.depth)]
+        for place, candidate in enumerate(ranked[settings.skip :]):
+            report.candidates += 1
+            if candidate in positives:
+                report.known_positives += 1
+            elif texts[candidate] in positive_texts:
+                report.copies_of_positives += 1
+            elif scores is not None and scores[candidate] > ceiling:
+                report.too_close += 1
+            else:
+                hardness = float(scores[candidate]) if scores is not None else -float(place)
+                kept.setdefault(candidate, (hardness, system))
+    chosen = sorted(kept, key=lambda candidate: (-kept[candidate][0], candidate))[: settings.per_query]
+    for candidate in chosen:
+        system = kept[candidate][1]
+        report.from_system[system] = report.from_system.get(system, 0) + 1
+    return chosen
+
+
+def _filled(
+    rows: list[int], positives: Sequence[int], count: int, n_docs: int, rng: np.random.Generator, report: MiningReport
+) -> list[int]:
+    """The rows, filled up with random documents that are no known positives."""
+    if len(rows) >= count:
+        return rows
+    allowed = np.setdiff1d(np.arange(n_docs), [*positives, *rows])
+    if len(allowed) < count - len(rows):
+        raise ConfigError(f"negatives.per_query is {count}, but a query has only {len(rows) + len(allowed)} non-answers.")
+    extra = rng.choice(allowed, size=count - len(rows), replace=False)
+    report.filled_at_random += len(extra)
+    return [*rows, *(int(row) for row in extra)]

@@ -1,0 +1,58 @@
+"""Fine-tuned models and where they come from: one folder each, with its lineage beside the weights."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.errors import StoreError
+from bench.store import Store, read_json, write_json, write_text
+
+__all__ = ["LINEAGE", "git_commit", "lineage", "model_folder", "set_current", "write_lineage"]
+
+LINEAGE = "lineage.json"
+FORMAT = 1
+
+
+def model_folder(store: Store, name: str, key: str) -> Path:
+    """Where the model of this recipe and key lives; nothing is made."""
+    return store.path("models", name) / key[:16]
+
+
+def lineage(folder: Path) -> dict[str, Any] | None:
+    """A model's lineage; None where the folder holds no whole model (the lineage is written last)."""
+    try:
+        document = read_json(folder / LINEAGE)
+    except StoreError:
+        return None
+    return document if isinstance(document, dict) and document.get("format") == FORMAT else None
+
+
+def write_lineage(folder: Path, document: Mapping[str, Any]) -> None:
+    """Write a model's lineage: from here on the folder counts as whole."""
+    write_json(folder / LINEAGE, {"format": FORMAT, **document}, indent=1)
+
+
+def set_current(store: Store, name: str, folder: Path, *, seed: int, first: bool) -> None:
+    """Let `finetune:NAME/seed-N`, and `finetune:NAME` for the first seed, mean this folder."""
+    write_text(folder.parent / f"seed-{seed}", folder.name + "\n")
+    if first:
+        write_text(folder.parent / "current", folder.name + "\n")
+
+
+def git_commit(folder: Path | None = None) -> str | None:
+    """The commit that is checked out, with "+" where tracked files differ from it; None outside a repository."""
+    try:
+        found = subprocess.run(  # noqa: S603
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=40", "--exclude=*"],  # noqa: S607
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None
