@@ -36,9 +36,7 @@ def check(suite: Suite) -> list[Finding]:
 
 def leaked_queries(suite: Suite) -> dict[str, list[str]]:
     """Training set → ids of its queries whose text is also an evaluation query's: what `train` must drop."""
-    evaluated = {
-        normalized(text) for query_set in suite.of_role(*EVALUATION_ROLES) for text in query_set.texts
-    }
+    evaluated = {normalized(text) for query_set in suite.of_role(*EVALUATION_ROLES) for text in query_set.texts}
     return {
         query_set.name: [
             query_id
@@ -71,7 +69,9 @@ def _documents(suite: Suite) -> Iterator[Finding]:
     for name, corpus in suite.corpora.items():
         empty = [doc_id for doc_id, text in zip(corpus.ids, corpus.texts, strict=True) if not text.strip()]
         if empty:
-            message = f"{len(empty)} documents of {len(corpus.ids)} have no text (first: {empty[0]}); nothing finds them."
+            message = (
+                f"{len(empty)} documents of {len(corpus.ids)} have no text (first: {empty[0]}); nothing finds them."
+            )
             yield Finding("warning", "empty-documents", name, message, len(empty))
         first: dict[str, str] = {}
         copies = []
@@ -119,7 +119,9 @@ def _query_set(suite: Suite, query_set: QuerySet) -> Iterator[Finding]:
     name = query_set.name
     empty = [i for i, text in zip(query_set.ids, query_set.texts, strict=True) if not text.strip()]
     if empty:
-        yield Finding("error", "empty-queries", name, f"{len(empty)} queries have no text (first: {empty[0]}).", len(empty))
+        yield Finding(
+            "error", "empty-queries", name, f"{len(empty)} queries have no text (first: {empty[0]}).", len(empty)
+        )
     seen: dict[str, str] = {}
     repeated = []
     for query_id, text in zip(query_set.ids, query_set.texts, strict=True):
@@ -153,7 +155,9 @@ def _power(suite: Suite, query_set: QuerySet, relevant: list[int]) -> Iterator[F
             cutoff = int(measure.split("@")[1])
             ceiling = sum(min(cutoff, count) / count for count in relevant) / n
             if ceiling < 0.999:
-                message = f"{measure} cannot exceed {ceiling:.3f}: some queries have more than {cutoff} relevant documents."
+                message = (
+                    f"{measure} cannot exceed {ceiling:.3f}: some queries have more than {cutoff} relevant documents."
+                )
                 yield Finding("warning", "ceiling", name, message, round(ceiling, 4))
     labels = suite.labels[name]
     clusters = [labels.clusters[q] for q in query_set.ids if q in labels.clusters]
@@ -162,4 +166,6 @@ def _power(suite: Suite, query_set: QuerySet, relevant: list[int]) -> Iterator[F
         message = f"{len(query_set.ids)} queries stand for {groups} needs; intervals are widened for it."
         yield Finding("info", "clusters", name, message, groups)
     if labels.pinned:
-        yield Finding("info", "pinned", name, f"{len(labels.pinned)} queries are pinned: none may lose.", len(labels.pinned))
+        yield Finding(
+            "info", "pinned", name, f"{len(labels.pinned)} queries are pinned: none may lose.", len(labels.pinned)
+        )

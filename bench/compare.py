@@ -40,9 +40,10 @@ def check_comparable(baseline: Result, candidate: Result) -> None:
             )
     if baseline.scores.query_ids != candidate.scores.query_ids:
         raise NotComparable(f"{what} they hold different queries.")
-    ours, theirs = set(baseline.scores.missing), set(candidate.scores.missing)
-    if ours != theirs:
-        lacking, who = (theirs - ours, "candidate") if theirs - ours else (ours - theirs, "baseline")
+    absent_before, absent_now = set(baseline.scores.missing), set(candidate.scores.missing)
+    if absent_before != absent_now:
+        newly = absent_now - absent_before
+        lacking, who = (newly, "candidate") if newly else (absent_before - absent_now, "baseline")
         raise NotComparable(
             f'{what} the {who} run lacks {len(lacking)} judged queries that the other has (first: "{min(lacking)}"). '
             "Make both runs whole; a missing query would count as a loss or hide one."

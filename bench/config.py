@@ -11,7 +11,7 @@ import tomllib
 import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -35,6 +35,9 @@ __all__ = [
 
 Role = Literal["train", "dev", "held-out", "out-of-distribution"]
 assert get_args(Role) == ROLES  # noqa: S101 (a mistake of ours, not the user's)
+
+
+Model = TypeVar("Model", bound="Strict")
 
 
 class Strict(BaseModel):
@@ -84,10 +87,11 @@ class SuiteConfig(Strict):
 
 
 class NegativesConfig(Strict):
-    """Hard negatives: where they are mined and which are kept."""
+    """Negatives: where hard ones are mined, which are kept, and how many random ones stand beside them."""
 
     from_: list[str] = Field(alias="from", min_length=1)
-    per_query: int = Field(default=1, ge=1)
+    per_query: int = Field(default=1, ge=0)
+    random_per_query: int = Field(default=0, ge=0)
     skip: int = Field(default=0, ge=0)
     depth: int = Field(default=50, ge=1)
     relative_margin: float = Field(default=0.05, ge=0, lt=1, strict=False)
@@ -222,7 +226,7 @@ def problems_of(error: ValidationError, model: type[BaseModel], where: str) -> l
     return sentences
 
 
-def _parse(path: Path, model: type[Strict], error: type[BenchError]) -> tuple[dict[str, Any], Any, list[str]]:
+def _parse(path: Path, model: type[Model], error: type[BenchError]) -> tuple[dict[str, Any], Model | None, list[str]]:
     table = _read_toml(path, error)
     try:
         return table, model.model_validate(table), []
@@ -256,7 +260,7 @@ def load_suite_config(path: Path) -> SuiteConfig:
                 ]
             elif query_set.split is None and query_set.qrels is None:
                 problems.append(f"{path}: query_sets[{i}].split is missing (a BEIR corpus has several).")
-    if problems:
+    if problems or suite is None:
         raise SuiteError("\n".join(problems))
     return suite
 
@@ -291,7 +295,7 @@ def load_bench(
                     )
     if config is not None and config.gate.rules == []:
         problems.append(f"{path}: gate.rules is empty; a gate without a rule would pass everything. Leave it out.")
-    if problems:
+    if problems or config is None:
         raise ConfigError("\n".join(problems))
     return config
 

@@ -70,7 +70,15 @@ def embed(
             )
         return rows
 
-    return _filled(cache, keys, [len(text) for text in final], make, {"query": "encode queries", "document": "encode documents"}[kind], store, progress)
+    return _filled(
+        cache,
+        keys,
+        [len(text) for text in final],
+        make,
+        {"query": "encode queries", "document": "encode documents"}[kind],
+        store,
+        progress,
+    )
 
 
 def score_pairs(

@@ -402,5 +402,7 @@ class Evaluator:
             values.append(float(np.concatenate(columns).mean()))
         best = max(values)
         weight = min((w for w, v in zip(WEIGHTS, values, strict=True) if v >= best - 1e-12), key=lambda w: abs(w - 0.5))
-        write_json(path, {"format": RUN_FORMAT, "weight": weight, "tried": dict(zip(map(str, WEIGHTS), values, strict=True))})
+        write_json(
+            path, {"format": RUN_FORMAT, "weight": weight, "tried": dict(zip(map(str, WEIGHTS), values, strict=True))}
+        )
         return weight

@@ -64,9 +64,7 @@ def judge(
         _decided(replace(cell, p_adjusted=float(p)), after[cell.query_set], policy.alpha)
         for cell, p in zip(cells, adjusted, strict=True)
     ]
-    lost = [
-        (name, change) for name in after for change in pinned_losses(before[name], after[name])
-    ]
+    lost = [(name, change) for name in after for change in pinned_losses(before[name], after[name])]
     n_pinned = sum(sum(result.pinned) for result in after.values())
     outcome = _overall(cells, lost, after)
     notes = [*findings, *_circumstances(before, after, cells), *_pinned_finding(lost, n_pinned)]
@@ -245,9 +243,7 @@ def _pinned_finding(lost: Sequence[tuple[str, Change]], n_pinned: int) -> list[F
     return [Finding("error", "pinned-lost", "pinned", sentence, len(lost))]
 
 
-def _circumstances(
-    before: Mapping[str, Result], after: Mapping[str, Result], cells: Sequence[Cell]
-) -> list[Finding]:
+def _circumstances(before: Mapping[str, Result], after: Mapping[str, Result], cells: Sequence[Cell]) -> list[Finding]:
     notes = []
     for name, result in after.items():
         if result.scores.missing:
@@ -288,7 +284,9 @@ def _circumstances(
     for cell in cells:
         where = f"{cell.query_set}/{cell.measure}"
         if cell.tie_spread > TIE_SPREAD:
-            sentence = f"{cell.measure} on {cell.query_set} moves by {cell.tie_spread:.3f} with the order of tied documents."
+            sentence = (
+                f"{cell.measure} on {cell.query_set} moves by {cell.tie_spread:.3f} with the order of tied documents."
+            )
             notes.append(Finding("warning", "ties", where, sentence, cell.tie_spread))
         if cell.n_clusters is not None and cell.n_clusters < FEW_CLUSTERS:
             sentence = (

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -119,7 +120,7 @@ class Corpus:
             SuiteError: an id stands twice, or there is no document.
         """
         pairs = sorted(documents)
-        for (previous, _), (current, _) in zip(pairs, pairs[1:], strict=False):
+        for (previous, _), (current, _) in pairwise(pairs):
             if previous == current:
                 raise SuiteError(f'Corpus "{name}" has document id "{current}" twice; ids must be unique.')
         if not pairs:

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from bench.errors import ConfigError
 from bench.records import Run
 
+_Padded = tuple[NDArray[np.int64], NDArray[np.float32]]
+
 __all__ = ["PRECISIONS", "DenseIndex", "convex", "padded", "rrf", "top_k", "truncated"]
 
 PRECISIONS = ("float32", "float16", "int8", "int4", "binary", "binary-rescore")
@@ -32,7 +34,7 @@ def truncated(rows: NDArray[np.float32], dim: int, *, normalize: bool) -> NDArra
     rows = rows[:, :dim]
     if normalize:
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
-        rows = rows / np.where(norms == 0, np.float32(1), norms)
+        rows = (rows / np.where(norms == 0, np.float32(1), norms)).astype(np.float32)
     return np.ascontiguousarray(rows, dtype=np.float32)
 
 
@@ -134,7 +136,7 @@ def _blocked(
     return np.concatenate(docs), np.concatenate(scores)
 
 
-def padded(rankings: Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def padded(rankings: Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> _Padded:
     """Rankings of unequal length as two rectangles, −1 where there is no document."""
     width = max(1, *(len(docs) for docs, _ in rankings))
     all_docs = np.full((len(rankings), width), -1, dtype=np.int64)
@@ -145,7 +147,7 @@ def padded(rankings: Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> tuple[NDArr
     return all_docs, all_scores
 
 
-def _fused(runs: Sequence[Run], row_of: dict[str, int], weights: Sequence[NDArray[np.float64]]) -> Any:
+def _fused(runs: Sequence[Run], row_of: dict[str, int], weights: Sequence[NDArray[np.float64]]) -> _Padded:
     """Sum of `weights` (one array like `docs` per run) by document, as padded corpus rows and scores."""
     rows = [np.asarray([row_of[doc_id] for doc_id in run.doc_ids] + [-1]) for run in runs]
     rankings = []

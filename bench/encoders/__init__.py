@@ -78,7 +78,7 @@ def _from_hub(name: str, revision: str | None) -> Path:
         cause = str(error).splitlines()[0] if str(error) else ""
         raise ConfigError(
             f'Model "{name}" is neither a local folder nor to be had from the hub ({type(error).__name__}: {cause}). '
-            f'Where there is a network, fetch it with: hf download {name} --local-dir models/{name.split("/")[-1]}, '
+            f"Where there is a network, fetch it with: hf download {name} --local-dir models/{name.split('/')[-1]}, "
             "then name that folder."
         ) from error
     return Path(folder)

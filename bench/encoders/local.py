@@ -46,8 +46,9 @@ def quiet() -> None:
 
     from transformers.utils import logging as transformers_logging
 
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    chatty: Any = transformers_logging
+    chatty.set_verbosity_error()
+    chatty.disable_progress_bar()
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
 
 
@@ -90,7 +91,7 @@ class LocalEncoder:
         default = own.get(settings.get("default_prompt_name"), "")
 
         def first(*names: str) -> str:
-            return next((own[name] for name in names if own.get(name)), default)
+            return str(next((own[name] for name in names if own.get(name)), default))
 
         query = self.config.query_prompt
         document = self.config.document_prompt

@@ -73,9 +73,7 @@ class Dense:
     kind = "dense"
     parts: tuple[str, ...] = ()
 
-    def __init__(
-        self, name: str, encoder: Encoder, dim: int, precision: str, config: Config, context: Context
-    ) -> None:
+    def __init__(self, name: str, encoder: Encoder, dim: int, precision: str, config: Config, context: Context) -> None:
         self.name, self.encoder, self.dim, self.precision = name, encoder, dim, precision
         self.similarity, self.roles, self.store = config.similarity, config.roles, context.store
         self.progress: Progress = no_progress

@@ -5,7 +5,6 @@ or a cross-encoder with binary cross-entropy. Writes a model folder with its lin
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import tempfile
 import time
@@ -63,7 +62,7 @@ def finetune(
     for seed in recipe.seeds:
         negatives = mine(evaluator, pairs, recipe.negatives, seed=seed, progress=progress) if recipe.negatives else None
         model = _one(name, recipe, seed, folder, pairs, negatives, evaluator, progress)
-        set_current(evaluator.store, name, model.folder, seed=seed, first=seed == recipe.seeds[0])
+        set_current(model.folder, seed=seed, first=seed == recipe.seeds[0])
         models.append(model)
     return models
 
@@ -72,7 +71,7 @@ def _base_folder(base_name: str, evaluator: Evaluator, base: Path) -> Path:
     """The base model's folder: a dense system's encoder, or a model's own name."""
     system = evaluator.systems.get(base_name)
     if system is not None:
-        encoder = getattr(system, "encoder", None)
+        encoder: Any = getattr(system, "encoder", None)
         if not hasattr(encoder, "folder"):
             raise ConfigError(f'finetune base "{base_name}" is a {system.kind} system; expected a dense one.')
         return Path(encoder.folder)
@@ -117,7 +116,7 @@ def _one(
             document = _document(name, recipe, inputs, base, pairs, negatives, evaluator, rows, history, seconds)
             document["weights"] = weights_digest(scratch)
             write_lineage(scratch, document)
-            os.replace(scratch, folder)
+            scratch.replace(folder)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     return Model(folder, document, made=True)
@@ -162,6 +161,10 @@ def _document(
     }
 
 
+def _negatives_per_query(recipe: FinetuneConfig) -> int:
+    return recipe.negatives.per_query + recipe.negatives.random_per_query if recipe.negatives else 0
+
+
 def _rows(
     recipe: FinetuneConfig, pairs: Pairs, negatives: Negatives | None, seed: int, suite: Suite
 ) -> list[dict[str, str | float]]:
@@ -169,7 +172,7 @@ def _rows(
     import numpy as np
 
     chosen = list(pairs.pairs)
-    share = (1 + (recipe.negatives.per_query if recipe.negatives else 0)) if recipe.kind == "cross-encoder" else 1
+    share = 1 + _negatives_per_query(recipe) if recipe.kind == "cross-encoder" else 1
     if recipe.max_pairs is not None and len(chosen) * share > recipe.max_pairs:
         keep = np.random.default_rng(seed).permutation(len(chosen))[: max(1, recipe.max_pairs // share)]
         chosen = [chosen[i] for i in sorted(keep)]
@@ -229,7 +232,7 @@ def _arguments(recipe: FinetuneConfig, n_rows: int, seed: int, scratch: Path) ->
 def _callback(stage: str, history: list[dict[str, float]], progress: Progress) -> Any:
     from transformers import TrainerCallback
 
-    class Told(TrainerCallback):  # type: ignore[misc]
+    class Told(TrainerCallback):
         """Passes steps to the progress callback and keeps the loss."""
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -260,12 +263,12 @@ def _train_bi_encoder(
             SentenceTransformerTrainer,
             SentenceTransformerTrainingArguments,
         )
-        from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss, MultipleNegativesRankingLoss
         from sentence_transformers.base import BatchSamplers
+        from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss, MultipleNegativesRankingLoss
 
         torch.manual_seed(seed)
         model = SentenceTransformer(str(base), local_files_only=True)
-        size = model.get_embedding_dimension()
+        size = int(model.get_embedding_dimension() or 0)
         if recipe.matryoshka and recipe.matryoshka[0] > size:
             raise ConfigError(f"matryoshka: {recipe.matryoshka[0]} exceeds the base model's {size} dimensions.")
         own_length = model.max_seq_length

@@ -89,7 +89,7 @@ def mine(
             positives = [corpus.row_of[d] for d, g in grades.items() if g >= suite.protocol.relevance_level]
             scores = similarity(row) if similarity else None
             rows = _for_query(row, runs, corpus, positives, texts, scores, settings, report)
-            rows = _filled(rows, positives, settings.per_query, len(texts), rng, report)
+            rows = _filled(rows, positives, settings, len(texts), rng, report)
             found[name, query_id] = tuple(corpus.ids[r] for r in rows)
             if len(report.examples) < 20 and row % max(1, len(query_set.ids) // 20) == 0:
                 report.examples.append(
@@ -157,14 +157,20 @@ def _for_query(
 
 
 def _filled(
-    rows: list[int], positives: Sequence[int], count: int, n_docs: int, rng: np.random.Generator, report: MiningReport
+    rows: list[int],
+    positives: Sequence[int],
+    settings: NegativesConfig,
+    n_docs: int,
+    rng: np.random.Generator,
+    report: MiningReport,
 ) -> list[int]:
-    """The rows, filled up with random documents that are no known positives."""
+    """The rows, filled up with random documents that are no known positives, and the random ones asked for."""
+    count = settings.per_query + settings.random_per_query
     if len(rows) >= count:
         return rows
     allowed = np.setdiff1d(np.arange(n_docs), [*positives, *rows])
     if len(allowed) < count - len(rows):
-        raise ConfigError(f"negatives.per_query is {count}, but a query has only {len(rows) + len(allowed)} non-answers.")
+        raise ConfigError(f"negatives: {count} a query are wanted, one has only {len(rows) + len(allowed)} others.")
     extra = rng.choice(allowed, size=count - len(rows), replace=False)
-    report.filled_at_random += len(extra)
+    report.filled_at_random += len(extra) - settings.random_per_query
     return [*rows, *(int(row) for row in extra)]

@@ -35,7 +35,7 @@ def write_lineage(folder: Path, document: Mapping[str, Any]) -> None:
     write_json(folder / LINEAGE, {"format": FORMAT, **document}, indent=1)
 
 
-def set_current(store: Store, name: str, folder: Path, *, seed: int, first: bool) -> None:
+def set_current(folder: Path, *, seed: int, first: bool) -> None:
     """Let `finetune:NAME/seed-N`, and `finetune:NAME` for the first seed, mean this folder."""
     write_text(folder.parent / f"seed-{seed}", folder.name + "\n")
     if first:
@@ -45,7 +45,7 @@ def set_current(store: Store, name: str, folder: Path, *, seed: int, first: bool
 def git_commit(folder: Path | None = None) -> str | None:
     """The commit that is checked out, with "+" where tracked files differ from it; None outside a repository."""
     try:
-        found = subprocess.run(  # noqa: S603
+        found = subprocess.run(
             ["git", "describe", "--always", "--dirty=+", "--abbrev=40", "--exclude=*"],  # noqa: S607
             cwd=folder,
             capture_output=True,

@@ -1,0 +1,118 @@
+"""From a workspace to what a report may show: stored results, verdict, lineage, texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from bench import __version__, checks
+from bench.errors import BenchError, ConfigError, UsageError, did_you_mean
+from bench.evaluate import Missing
+from bench.gate import judge, read_baseline
+from bench.records import EVALUATION_ROLES, Finding, Result, Suite, Verdict
+from bench.report import Material
+from bench.train.models import lineage
+from bench.workspace import Workspace
+
+__all__ = ["assemble", "lineages", "material"]
+
+
+def material(
+    workspace: Workspace, suite: Suite, *, reference: str | None = None, private: bool = False
+) -> tuple[Material, list[str]]:
+    """What the report of a suite shows, from stored results alone; and the systems that have none.
+
+    Raises:
+        UsageError: there is no stored result at all, or the reference is none of the systems.
+    """
+    from bench import systems
+
+    results: list[Result] = []
+    left_out = []
+    for table in workspace.config.systems:
+        try:
+            evaluator = workspace.evaluator(suite, [table], make=False)
+        except ConfigError:
+            # A model that has not been made yet: its systems have no results either.
+            left_out.append(table)
+            continue
+        for name in systems.selected(evaluator.systems, [table]):
+            try:
+                results += evaluator.results([name])
+            except Missing:
+                left_out.append(name)
+    if not results:
+        raise UsageError(f'No stored result on suite "{suite.name}" fits the config as it is now. Make some: bench run')
+    names = list(dict.fromkeys(result.system for result in results))
+    if reference is not None and reference not in names:
+        raise UsageError(f'No results of "{reference}" (has: {", ".join(names)}).{did_you_mean(reference, names)}')
+    verdicts: list[Verdict] = []
+    findings = checks.check(suite)
+    gated = workspace.config.gate.system
+    path = workspace.baseline_path(suite)
+    if gated in names and path.exists():
+        try:
+            _, before = read_baseline(path)
+            verdicts.append(judge(before, [r for r in results if r.system == gated], workspace.config.gate.policy()))
+        except BenchError as error:
+            findings.append(Finding("error", error.code, "gate", str(error)))
+    commands = ("bench run", "bench report")
+    found = assemble(
+        suite,
+        results,
+        reference=reference or names[0],
+        verdicts=verdicts,
+        findings=findings,
+        training=lineages(workspace),
+        commands=commands,
+        private=private,
+        alpha=workspace.config.gate.alpha,
+    )
+    return found, left_out
+
+
+def assemble(
+    suite: Suite,
+    results: Sequence[Result],
+    *,
+    reference: str,
+    verdicts: Sequence[Verdict] = (),
+    findings: Sequence[Finding] = (),
+    training: Sequence[dict[str, Any]] = (),
+    commands: Sequence[str] = (),
+    private: bool = False,
+    alpha: float = 0.05,
+    title: str | None = None,
+) -> Material:
+    """A report's material from records; texts stay out of it where `private`."""
+    sets = [] if private else suite.of_role(*EVALUATION_ROLES)
+    return Material(
+        title=title or f"Retrieval on {suite.name}",
+        results=tuple(results),
+        reference=reference,
+        verdicts=tuple(verdicts),
+        findings=tuple(findings),
+        training=tuple(training),
+        texts={q.name: dict(zip(q.ids, q.texts, strict=True)) for q in sets},
+        documents={
+            q.name: dict(zip(suite.corpora[q.corpus].ids, suite.corpora[q.corpus].texts, strict=True)) for q in sets
+        },
+        qrels={q.name: suite.qrels(q.name) for q in suite.of_role(*EVALUATION_ROLES)},
+        commands=tuple(commands),
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        version=__version__,
+        alpha=alpha,
+    )
+
+
+def lineages(workspace: Workspace) -> list[dict[str, Any]]:
+    """The lineage of the model that each recipe of the config made last."""
+    found = []
+    for name in workspace.config.finetune:
+        pointer = workspace.store.path("models", name) / "current"
+        if pointer.exists():
+            document = lineage(pointer.parent / pointer.read_text(encoding="utf-8").strip())
+            if document is not None:
+                found.append(document)
+    return found

@@ -1,0 +1,172 @@
+"""What people see: tables, verdicts and progress on standard error. Ids and texts appear inert."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bench.records import Finding, Progress, Result, Verdict
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["findings", "inert", "number", "progress", "results", "say", "table", "verdict"]
+
+LONGEST = 200
+_OUTCOME_STYLE = {"pass": "green", "improved": "bold green", "inconclusive": "yellow", "fail": "bold red"}
+_SEVERITY_STYLE = {"error": "bold red", "warning": "yellow", "info": "dim"}
+
+
+def inert(text: str, longest: int = LONGEST) -> str:
+    """Text without control characters (escape sequences among them), cut to `longest`."""
+    clean = "".join(c if c.isprintable() else " " for c in text)
+    # A line that begins so would be a command to GitHub's log reader.
+    clean = clean.replace("::", ":\u200b:") if clean.lstrip().startswith("::") else clean
+    return clean if len(clean) <= longest else clean[: longest - 1] + "…"
+
+
+def number(value: float | None, *, signed: bool = False) -> str:
+    """Three decimals with a true minus; a dash where there is no number."""
+    if value is None:
+        return "–"
+    return f"{value:+.3f}".replace("-", "−") if signed else f"{value:.3f}"
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=not sys.stderr.isatty())
+
+
+def say(text: str = "", style: str | None = None) -> None:
+    """One line (or several) for people."""
+    _console().print("\n".join(inert(line, 2000) for line in text.split("\n")), style=style)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None, left: int = 1) -> None:
+    """A table; the first `left` columns are text, the rest numbers."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(
+        title=title and inert(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False
+    )
+    for i, column in enumerate(columns):
+        grid.add_column(column, justify="left" if i < left else "right", overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(inert(cell)) for cell in row))
+    console = _console()
+    if not console.is_terminal:
+        # A log file has no width; a table must not be folded to eighty columns there.
+        console.width = 160
+    console.print(grid)
+
+
+def findings(found: Sequence[Finding]) -> None:
+    """Findings, one a line, severity first."""
+    for finding in found:
+        say(f"{finding.severity:7}  {finding.where}: {finding.message}", _SEVERITY_STYLE.get(finding.severity))
+
+
+def results(found: Sequence[Result]) -> None:
+    """One table per query set: systems by measures."""
+    for query_set in dict.fromkeys(result.query_set for result in found):
+        mine = [result for result in found if result.query_set == query_set]
+        measures = mine[0].scores.measures
+        rows = [
+            [result.system, *(number(result.scores.means()[m]) for m in measures), size(result.index_bytes)]
+            for result in mine
+        ]
+        title = f"{query_set} ({mine[0].role}, {len(mine[0].scores.query_ids)} queries)"
+        table(["system", *measures, "index"], rows, title=title)
+
+
+def size(n_bytes: int | None) -> str:
+    """Bytes as people read them."""
+    if n_bytes is None:
+        return "–"
+    value = float(n_bytes)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024 or unit == "GiB":
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return ""
+
+
+def verdict(judged: Verdict) -> None:
+    """A verdict: its outcome, its cells, its reasons."""
+    say()
+    say(
+        f"{judged.outcome.upper()}  {judged.candidate} against {judged.baseline}"
+        + (f" on {judged.suite}" if judged.suite else ""),
+        _OUTCOME_STYLE[judged.outcome],
+    )
+    rows = [
+        [
+            cell.query_set,
+            cell.measure,
+            cell.outcome or "",
+            number(cell.baseline),
+            number(cell.candidate),
+            number(cell.delta, signed=True),
+            f"[{number(cell.ci[0], signed=True)}, {number(cell.ci[1], signed=True)}]" if cell.ci else "–",
+            number(cell.p_adjusted),
+            f"{cell.wins}/{cell.ties}/{cell.losses}",
+        ]
+        for cell in judged.cells
+    ]
+    percent = f"{100 * (1 - judged.policy.alpha):g} % interval"
+    columns = ["query set", "measure", "outcome", "baseline", "candidate", "delta", percent, "p (Holm)", "+/=/−"]
+    table(columns, rows, left=3)
+    for cell in judged.cells:
+        if cell.outcome in ("fail", "inconclusive"):
+            say(f"  {cell.reason}")
+    findings([finding for finding in judged.findings if finding.severity != "info"])
+
+
+@contextlib.contextmanager
+def progress(*, quiet: bool = False) -> Iterator[Progress]:
+    """A progress callback: bars on a terminal, a line per finished stage elsewhere, nothing when quiet."""
+    if quiet:
+        yield lambda stage, done, total: None
+    elif sys.stderr.isatty():
+        yield from _bars()
+    else:
+        yield _lines()
+
+
+def _bars() -> Iterator[Progress]:
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns: list[Any] = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
+    with Bars(*columns, console=_console(), transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def told(stage: str, done: int, total: int) -> None:
+            label = inert(stage, 60)
+            if label not in tasks:
+                tasks[label] = bars.add_task(label, total=total)
+            bars.update(tasks[label], completed=done, total=total)
+            if done >= total:
+                bars.remove_task(tasks.pop(label))
+
+        yield told
+
+
+def _lines() -> Progress:
+    started: dict[str, float] = {}
+
+    def told(stage: str, done: int, total: int) -> None:
+        if stage == "evaluate":
+            return
+        began = started.setdefault(stage, time.perf_counter())
+        if done >= total and total:
+            say(f"  {stage}: {total} in {time.perf_counter() - began:.1f} s")
+            started.pop(stage)
+
+    return told

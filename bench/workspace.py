@@ -1,0 +1,123 @@
+"""What a verb works on: bench.toml, its suites, its systems and the working folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import ConfigError, UsageError, did_you_mean
+from bench.records import Progress, Result, Suite, no_progress
+from bench.store import Store
+
+if TYPE_CHECKING:
+    from bench.config import BenchConfig
+    from bench.evaluate import Evaluator
+
+__all__ = ["Workspace"]
+
+DEFAULT_CONFIG = "bench.toml"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A checked config with the folders it names."""
+
+    path: Path
+    config: BenchConfig
+    store: Store
+
+    @classmethod
+    def open(cls, path: Path | str | None = None) -> Workspace:
+        """The workspace of a config file; `bench.toml` here where None.
+
+        Raises:
+            ConfigError: no such file, or what is wrong with it.
+        """
+        from bench import systems
+        from bench.config import load_bench
+
+        found = Path(path or DEFAULT_CONFIG)
+        if path is None and not found.exists():
+            raise ConfigError(
+                f"No {DEFAULT_CONFIG} in {Path.cwd()}. Go to the folder that has one, or name it: --config F. "
+                "(See a whole example at work with: bench demo)"
+            )
+        config = load_bench(found, check_system=systems.check)
+        return cls(found, config, Store(found.parent / config.store))
+
+    @property
+    def base(self) -> Path:
+        """The folder that the config's paths start from."""
+        return self.path.parent
+
+    @property
+    def reports(self) -> Path:
+        """Where reports go."""
+        return self.base / self.config.reports
+
+    def suites(self, only: str | None = None) -> list[Suite]:
+        """The config's suites, or the one that `only` names: by the suite's name, its path, or a bundled name.
+
+        Raises:
+            SuiteError: a suite that cannot be read.
+        """
+        from bench import suite as suites
+
+        if only is None:
+            return [suites.load(suites.find(name, relative_to=self.base)) for name in self.config.suites]
+        for name in self.config.suites:
+            if only in (name, Path(name).name):
+                return [suites.load(suites.find(name, relative_to=self.base))]
+        return [suites.load(suites.find(only))]
+
+    def suite(self, only: str | None = None) -> Suite:
+        """The one suite meant.
+
+        Raises:
+            UsageError: the config names several, and `only` none of them.
+        """
+        if only is None and len(self.config.suites) > 1:
+            names = ", ".join(self.config.suites)
+            raise UsageError(f"The config names several suites ({names}); say which: --suite NAME.")
+        return self.suites(only)[0]
+
+    def evaluator(
+        self, suite: Suite, only: Sequence[str] | None = None, *, make: bool = True, progress: Progress = no_progress
+    ) -> Evaluator:
+        """An evaluator of the named systems and their parts; of all where None."""
+        from bench import systems
+        from bench.evaluate import Evaluator
+
+        built = systems.build(self.config, systems.Context(self.base, self.store), only=only)
+        return Evaluator(suite, built, self.store, make=make, progress=progress)
+
+    def gated_system(self, name: str | None) -> str:
+        """The system under judgement: the one named, else the config's.
+
+        Raises:
+            UsageError: neither names one.
+        """
+        found = name or self.config.gate.system
+        if found is None:
+            names = ", ".join(self.config.systems)
+            raise UsageError(f'Which system? Name it with --system, or in {self.path}: [gate] system = "…" ({names}).')
+        return found
+
+    def stored(self, suite: Suite, name: str) -> list[Result]:
+        """The stored results of exactly one system on every evaluation query set it takes.
+
+        Raises:
+            Missing: there is none that fits; says how to make it.
+            UsageError: no such system.
+        """
+        evaluator = self.evaluator(suite, [name], make=False)
+        if name not in evaluator.systems:
+            known = list(evaluator.systems)
+            raise UsageError(f'No system "{name}"; expected one of {", ".join(known)}.{did_you_mean(name, known)}')
+        return evaluator.results([name])
+
+    def baseline_path(self, suite: Suite, given: str | None = None) -> Path:
+        """Where the accepted baseline of a suite is."""
+        return Path(given) if given else Path(suite.path) / "baseline.json"
