@@ -24,6 +24,11 @@ def check_comparable(baseline: Result, candidate: Result) -> None:
         f'Query set "{candidate.query_set}": baseline "{baseline.system}" and candidate "{candidate.system}" '
         "cannot be compared:"
     )
+    if baseline.role != candidate.role:
+        raise NotComparable(
+            f"{what} its role was {baseline.role} and is {candidate.role}, so another margin would apply. "
+            'If that was meant, accept a new baseline: bench baseline accept --reason "…"'
+        )
     for part, ours, theirs in (
         ("the corpus", baseline.corpus_digest, candidate.corpus_digest),
         ("the queries", baseline.query_set_digest, candidate.query_set_digest),

@@ -173,7 +173,7 @@ def _read_toml(path: Path, error: type[BenchError]) -> dict[str, Any]:
         raise error(f"{path} does not exist; expected a TOML file there.") from None
     except IsADirectoryError:
         raise error(f"{path} is a folder; expected a TOML file.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+    except (ValueError, RecursionError) as problem:
         raise error(f"{path}: not TOML: {problem}.") from None
     except OSError as problem:
         raise error(f"{path} cannot be read: {problem.strerror}.") from None

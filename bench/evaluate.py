@@ -7,9 +7,9 @@ document an encoding and its rankings, one changed weight everything of that mod
 
 from __future__ import annotations
 
+import copy
 import os
 import platform
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from bench.errors import BenchError, ConfigError, StoreError, SystemFailed, UsageError, did_you_mean
-from bench.measure import measure, result, warm_up
+from bench.measure import measure, parse_list, result
 from bench.records import (
     EVALUATION_ROLES,
     TIE_RULE,
@@ -93,12 +93,14 @@ class Evaluator:
         make: bool = True,
         progress: Progress = no_progress,
     ) -> None:
-        self.suite, self.systems, self.store = suite, systems, store
+        parse_list(suite.protocol.measures)  # a misspelt measure is told now, not after an hour of encoding
+        # Copies: a tuned weight belongs to this suite, and the caller may evaluate another with the same systems.
+        self.suite, self.store = suite, store
+        self.systems = {name: copy.copy(system) for name, system in systems.items()}
         self.make, self.progress = make, progress
         self._runs: dict[str, Run] = {}
         self._digests: dict[str, str] = {}
         self._weights: dict[str, float] = {}
-        self._warm: threading.Thread | None = None
 
     # --- results ---
 
@@ -159,7 +161,6 @@ class Evaluator:
         if not self.make and self._stored_run(name, query_set) is None:
             raise self._missing(name, query_set)
         run = self.run(name, query_set)
-        self._warm_up(wait=True)
         made = result(
             run,
             labels,
@@ -220,12 +221,16 @@ class Evaluator:
                 "system": self.system_digest(name),
                 "corpus": self._corpus(query_set).digest,
                 "queries": query_set.digest,
-                "query_set": query_set.name if self.systems[name].kind == "trec-run" else None,
+                "query_set": query_set.name if self._reads_run_files(name) else None,
                 "depth": self.suite.protocol.depth,
                 "drop_self": self.suite.protocol.drop_self,
                 "ties": TIE_RULE,
             }
         )
+
+    def _reads_run_files(self, name: str) -> bool:
+        system = self.systems[name]
+        return system.kind == "trec-run" or any(self._reads_run_files(part) for part in system.parts)
 
     def system_digest(self, name: str) -> str:
         """The digest of a system's fingerprint and its parts'."""
@@ -266,7 +271,7 @@ class Evaluator:
                 index_bytes=document["index_bytes"],
                 environment=document["environment"],
             )
-        except (BenchError, KeyError):
+        except (BenchError, KeyError, TypeError, ValueError, IndexError):
             return None
 
     def _make(self, wanted: _Wanted) -> Run:
@@ -278,7 +283,6 @@ class Evaluator:
             stored = self._stored_run(system.name, query_set)
             if stored is not None:
                 return stored
-            self._warm_up()
             if hasattr(system, "progress"):
                 label = f"{system.name} on {query_set.name}"
                 system.progress = lambda stage, done, total: self.progress(f"{label}: {stage}", done, total)
@@ -325,14 +329,6 @@ class Evaluator:
             )
         return run
 
-    def _warm_up(self, *, wait: bool = False) -> None:
-        """Let ranx compile while a model encodes; wait for it before measuring."""
-        if self._warm is None:
-            self._warm = threading.Thread(target=warm_up, daemon=True)
-            self._warm.start()
-        if wait:
-            self._warm.join()
-
     def _missing(self, name: str, query_set: QuerySet) -> Missing:
         return Missing(
             f'No stored result of system "{name}" on query set "{query_set.name}" fits the suite, models and settings '
@@ -369,8 +365,11 @@ class Evaluator:
             return float(read_json(path)["weight"])
         except (StoreError, KeyError, TypeError, ValueError):
             pass
-        runs = {q.name: [self.run(part, q) for part in system.parts] for q in dev_sets}
-        self._warm_up(wait=True)
+        try:
+            runs = {q.name: [self.run(part, q) for part in system.parts] for q in dev_sets}
+        except Missing:
+            # Only the hybrid's own run makes its parts' dev runs.
+            raise self._missing(name, dev_sets[0]) from None
         values = []
         for weight in WEIGHTS:
             columns = []

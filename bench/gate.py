@@ -117,6 +117,11 @@ def _gated(policy: Policy, results: Mapping[str, Result]) -> dict[str, dict[str,
                 f'A gate rule names query set "{rule.query_set}", which was not evaluated (evaluated: '
                 f"{', '.join(results)}).{did_you_mean(rule.query_set, results)}"
             )
+        if rule.query_set is not None and results[rule.query_set].role != rule.role:
+            raise ConfigError(
+                f'A gate rule for role {rule.role} names query set "{rule.query_set}", whose role is '
+                f"{results[rule.query_set].role}; it would gate nothing."
+            )
     for name, result in results.items():
         matching = [r for r in policy.rules if r.role == result.role and r.query_set in (None, name)]
         for rule in sorted(matching, key=lambda r: (r.query_set is None, r.margin), reverse=True):
@@ -155,7 +160,7 @@ def _decided(cell: Cell, result: Result, alpha: float) -> Cell:
     outcome = stats.cell_outcome(estimate, p_adjusted=cell.p_adjusted, margin=cell.margin, alpha=alpha)
     reason = _identical_reason(cell) if identical else _reason(cell, outcome)
     # Only where people judged what is *not* relevant does judged@10 tell a hole from a plain regression.
-    if result.judged_negative_share >= 0.5 and cell.judged_drop > HOLE_DROP:
+    if result.judged_negative_share >= 0.5 and cell.judged_drop > HOLE_DROP + 1e-9:
         hole = (
             f" judged@10 fell by {cell.judged_drop:.3f}: the candidate finds documents that nobody judged. "
             "Judge them before believing the difference."

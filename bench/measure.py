@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from bench.errors import MeasureError, RunError, did_you_mean
 from bench.records import EvalProtocol, Labels, Qrels, QuerySet, Result, Run, Scores
 
-__all__ = ["DEFAULT_MEASURES", "Measure", "measure", "parse", "parse_list", "relevant_queries", "result", "warm_up"]
+__all__ = ["DEFAULT_MEASURES", "Measure", "measure", "parse", "parse_list", "relevant_queries", "result"]
 
 DEFAULT_MEASURES = ("recall@10", "ndcg@10", "mrr@10", "recall@100")
 
@@ -65,7 +66,7 @@ def parse(name: str) -> Measure:
     base = found.group(1) if found else ""
     if found is None or base not in _KNOWN:
         examples = ["recall@10", "recall@100", "ndcg@10", "mrr@10", "map", "mrr", "ndcg", "precision@10", "hit@10"]
-        hint = did_you_mean(name, examples)
+        hint = did_you_mean(name.lower(), examples)
         if not hint and (near := did_you_mean(re.split("@", name)[0], _KNOWN)):
             hint = near
         raise MeasureError(f'Unknown measure "{name}"; expected one such as {", ".join(examples)}.{hint}')
@@ -88,24 +89,6 @@ def parse_list(names: Iterable[str] | None) -> tuple[str, ...]:
 def relevant_queries(qrels: Qrels, *, relevance_level: int = 1) -> list[str]:
     """Queries with at least one relevant document: those for which recall is defined."""
     return [q for q, grades in qrels.items() if any(grade >= relevance_level for grade in grades.values())]
-
-
-def warm_up() -> None:
-    """Compile ranx' kernels (cached on disk afterwards): once per environment, 15–40 s; then a moment."""
-    qrels = {"q": {"d": 1}}
-    run = Run.build(
-        system="warm-up",
-        system_digest="",
-        query_set="",
-        query_set_digest="",
-        corpus_digest="",
-        query_ids=["q"],
-        doc_ids=["d", "e"],
-        docs=np.asarray([[0, 1]]),
-        scores=np.asarray([[1.0, 0.5]]),
-        depth=2,
-    )
-    measure(run, qrels, ["recall@1", "ndcg@1", "mrr@1", "map"])
 
 
 def measure(
@@ -206,6 +189,9 @@ def _judgements(
     return truth, grades
 
 
+# numba's default threading layer aborts the whole process when two threads enter it at once.
+_ONE_AT_A_TIME = threading.Lock()
+
 _MIN_ROWS = 10  # below this, ranx.evaluate sets numba to one thread and never sets it back
 
 
@@ -230,7 +216,8 @@ def _evaluate(
         suffix = "" if m.engine == "ndcg" else level
         names.append(f"{m.engine}@{m.cutoff}{suffix}" if m.cutoff else f"{m.engine}{suffix}")
     # The first name twice: asked for a single measure, ranx 0.3.21 looks its scores up under another name.
-    scores = evaluate(padded, ranked, [*names, names[0]], return_mean=False, save_results_in_run=False)
+    with _ONE_AT_A_TIME:
+        scores = evaluate(padded, ranked, [*names, names[0]], return_mean=False, save_results_in_run=False)
     values = np.stack([np.asarray(scores[name], dtype=np.float64)[:n_queries] for name in names], axis=1)
     values.flags.writeable = False
     return values

@@ -80,6 +80,7 @@ def digest_texts(rows: Iterable[Sequence[str]]) -> str:
     """32 hex digits of rows of strings, each length-prefixed so that no two splits look alike."""
     state = hashlib.blake2b(digest_size=16)
     for row in rows:
+        state.update(len(row).to_bytes(8, "little"))
         for text in row:
             data = text.encode("utf-8", "surrogatepass")
             state.update(len(data).to_bytes(8, "little"))
@@ -308,7 +309,8 @@ class Run:
                 or no document at all.
         """
         docs = np.asarray(docs, dtype=np.int64)
-        scores = np.asarray(scores, dtype=np.float32)
+        with np.errstate(over="ignore"):  # what overflows is infinite, and refused below
+            scores = np.asarray(scores, dtype=np.float32)
         if docs.shape != scores.shape or docs.ndim != 2 or len(docs) != len(query_ids):
             raise RunError(
                 f'Run "{system}" on "{query_set}": docs {docs.shape} and scores {scores.shape} do not describe '
@@ -324,8 +326,9 @@ class Run:
                 f'Run "{system}" on "{query_set}": {int(bad.sum())} scores are NaN or infinite '
                 f'(first: query "{query_ids[row]}"); expected finite numbers.'
             )
-        if docs.max() >= len(doc_ids):
-            raise RunError(f'Run "{system}" on "{query_set}" points at document {docs.max()} of {len(doc_ids)}.')
+        beyond = docs[(docs >= len(doc_ids)) | (docs < -1)]
+        if len(beyond):
+            raise RunError(f'Run "{system}" on "{query_set}" points at document {beyond[0]} of {len(doc_ids)}.')
 
         used = np.unique(docs[held])
         # Compact ids, ascending: from here on a row number stands for the id in the tie rule.
@@ -527,6 +530,10 @@ class Result:
             raise ValueError("per-query lists differ in length or hold values that are not numbers")
         pinned = set(queries["pinned"])
         condensed = queries.get("condensed")
+        if condensed is not None:
+            condensed = np.asarray(condensed, dtype=np.float64)
+            if condensed.shape != values.shape or not np.isfinite(condensed).all():
+                raise ValueError("condensed values differ in shape or are not numbers")
         return cls(
             system=system["name"],
             system_digest=system["digest"],
@@ -554,7 +561,7 @@ class Result:
                 document["left_out"],
                 tuple(document["missing"]),
                 document["tie_spread"],
-                None if condensed is None else _frozen(np.asarray(condensed), np.float64),
+                None if condensed is None else _frozen(condensed, np.float64),
             ),
             top_ids=tuple(tuple(ids) for ids in queries["top_ids"]),
             clusters=tuple(queries["clusters"]),

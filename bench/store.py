@@ -12,6 +12,8 @@ import json
 import os
 import tempfile
 import time
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -71,10 +73,19 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StoreError(f"{path} does not exist.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of 5,000 digits, and brackets without end
         raise StoreError(f"{path} is not JSON ({error}); it may be cut off. Make it anew.") from error
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+_DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
+def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """Arrays by name. Opened by us: NumPy leaves a file open that turns out to be no archive."""
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
 
 
 class Store:
@@ -84,7 +95,8 @@ class Store:
         self.root = Path(root)
         marker = self.root / "format.json"
         if marker.exists():
-            found = read_json(marker).get("format")
+            document = read_json(marker)
+            found = document.get("format") if isinstance(document, dict) else None
             if found != FORMAT:
                 raise StoreError(
                     f"{self.root} has format {found!r}; this version reads format {FORMAT}. "
@@ -137,11 +149,10 @@ class Store:
         folder = self.path(kind, digest)
         try:
             document = read_json(folder / "record.json")
-            with np.load(folder / "arrays.npz", allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
-        except (StoreError, OSError, ValueError, KeyError, EOFError):
+            arrays = _read_npz(folder / "arrays.npz")
+        except (StoreError, *_DAMAGED):
             return None
-        return (document, arrays) if document.get("format") == FORMAT else None
+        return (document, arrays) if isinstance(document, dict) and document.get("format") == FORMAT else None
 
     def sizes(self) -> dict[str, tuple[int, int]]:
         """Kind → (entries, bytes)."""
@@ -184,9 +195,9 @@ class RowCache:
                 continue
             self._known.add(path.name)
             try:
-                with np.load(path, allow_pickle=False) as stored:
-                    keys, rows = stored["keys"], stored["rows"]
-            except (OSError, ValueError, KeyError, EOFError):
+                stored = _read_npz(path)
+                keys, rows = stored["keys"], stored["rows"]
+            except (AttributeError, *_DAMAGED):
                 # A damaged shard is as if it were not there: its rows are made again.
                 continue
             if not np.isfinite(rows).all() or keys.shape != (len(rows), 16):
@@ -212,6 +223,8 @@ class RowCache:
         name = f"{RowCache.key(*(key.hex() for key in keys)).hex()}.npz"
         with _replacing(self.folder / name) as stream:
             np.savez(stream, keys=packed, rows=np.ascontiguousarray(rows, dtype=np.float32))
+        # A damaged shard of these keys had the same name: it has been replaced, and is to be read.
+        self._known.discard(name)
         self._refresh()
 
     def get(self, keys: Sequence[bytes]) -> NDArray[np.float32]:

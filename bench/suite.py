@@ -37,9 +37,10 @@ def find(name: str, *, relative_to: Path | None = None) -> Path:
     path = Path(name) if relative_to is None else relative_to / name
     if path.name == "suite.toml":
         path = path.parent
-    if path.is_dir():
-        return path
     known = bundled()
+    # A folder that merely bears a bundled suite's name does not hide it.
+    if path.is_dir() and (name not in known or any((path / p).exists() for p in ("suite.toml", "corpus.jsonl"))):
+        return path
     if name in known:
         return known[name]
     raise SuiteError(
@@ -99,7 +100,8 @@ def _beir_config(folder: Path) -> SuiteConfig:
         QuerySetConfig(name=split, role=beir.ROLE_OF_SPLIT.get(split, "held-out"), corpus=corpus_name, split=split)  # type: ignore[arg-type]
         for split in beir.splits(folder)
     ]
-    name = "".join(c if c.isalnum() or c in "._-" else "-" for c in corpus_name) or "suite"
+    name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in corpus_name)
+    name = name.lstrip("._-") or "suite"
     corpora = {corpus_name: CorpusConfig(source="beir", path=".")}
     return SuiteConfig(name=name, corpora=corpora, query_sets=query_sets)
 

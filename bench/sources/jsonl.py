@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
         raise SuiteError(f"{path} is a folder; expected a file.") from None
     except UnicodeDecodeError as error:
         raise SuiteError(f"{path}:{number}: not UTF-8 ({error.reason}); save the file as UTF-8.") from error
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise SuiteError(f"{path}: the gzip stream ends early after line {number} ({error}); copy it again.") from error
     except OSError as error:
         raise SuiteError(f"{path} cannot be read: {error.strerror or error}.") from error
@@ -50,6 +51,8 @@ def _objects(path: Path, required: tuple[str, ...]) -> Iterator[tuple[int, dict[
             raise SuiteError(
                 f"{path}:{number}: not JSON ({error.msg} at column {error.colno}); the line may be cut off."
             ) from None
+        except ValueError as error:
+            raise SuiteError(f"{path}:{number}: not JSON ({error}).") from None
         except RecursionError:
             raise SuiteError(f"{path}:{number}: nested too deeply; expected one flat object.") from None
         if not isinstance(row, dict):
@@ -138,6 +141,8 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
                 continue
             raise SuiteError(f'{path}:{number}: grade is "{grade_text[:40]}"; expected a whole number.') from None
         query_id, doc_id = query_id.strip(), doc_id.strip()
+        if not query_id or not doc_id:
+            raise SuiteError(f"{path}:{number}: an empty id; expected query, document, grade.")
         if qrels.setdefault(query_id, {}).setdefault(doc_id, grade) != grade:
             raise SuiteError(
                 f'{path}:{number}: query "{query_id}", document "{doc_id}" is judged {grade} here and '

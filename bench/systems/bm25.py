@@ -54,7 +54,7 @@ class BM25:
         language = self.config.language
         return bm25s.tokenize(
             list(texts),
-            stopwords=language[:2] if language else None,
+            stopwords=language if language else None,
             stemmer=Stemmer.Stemmer(language) if language else None,
             return_ids=False,
             show_progress=False,
@@ -70,7 +70,11 @@ class BM25:
         started = time.perf_counter()
         # numpy is named: left to itself, the library takes JAX where that happens to be installed.
         index = bm25s.BM25(k1=self.config.k1, b=self.config.b, method=self.config.variant, backend="numpy")
-        index.index(self._tokens(corpus.texts), show_progress=False)
+        tokens_of_documents = self._tokens(corpus.texts)
+        if not any(tokens_of_documents):
+            # bm25s would divide by a mean length of 0.
+            return Ranked(np.full((len(queries.ids), 1), -1), np.zeros((len(queries.ids), 1), dtype=np.float32))
+        index.index(tokens_of_documents, show_progress=False)
         indexed = time.perf_counter()
         vocabulary = index.vocab_dict
         rankings = []
@@ -79,7 +83,12 @@ class BM25:
             if not known:
                 rankings.append((np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)))
                 continue
-            docs, scores = top_k(np.asarray(index.get_scores(known), dtype=np.float32)[None, :], depth)
+            found = np.asarray(index.get_scores(known), dtype=np.float32)
+            # bm25+ and bm25l give every document a score for a term that it lacks: the zero of these variants.
+            if index.nonoccurrence_array is not None:
+                nothing = index.nonoccurrence_array[[vocabulary[token] for token in known]].sum(dtype=np.float32)
+                found = np.where(found > nothing * (1 + 1e-6), found, 0)
+            docs, scores = top_k(found[None, :], depth)
             held = scores[0] > 0
             rankings.append((docs[0][held], scores[0][held]))
         docs, scores = padded(rankings)

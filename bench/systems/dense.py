@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -24,7 +24,7 @@ class Config(SystemConfig):
     """`kind = "dense"`."""
 
     encoder: dict[str, Any]
-    dims: list[int] | None = Field(default=None, min_length=1)
+    dims: list[Annotated[int, Field(ge=1)]] | None = Field(default=None, min_length=1)
     precision: list[Precision] = Field(default=["float32"], min_length=1)
     similarity: Literal["cosine", "dot"] = "cosine"
 

@@ -134,7 +134,8 @@ def _for_query(
     ceiling = np.inf
     if scores is not None:
         # Margin against the weakest positive: against the best one, a second answer would pass as a negative.
-        ceiling = float(min(scores[p] for p in positives)) * (1 - settings.relative_margin)
+        weakest = float(min(scores[p] for p in positives))
+        ceiling = weakest - settings.relative_margin * abs(weakest)
     kept: dict[int, tuple[float, str]] = {}
     for system, run in runs.items():
         ranked = [corpus.row_of[doc_id] for doc_id in run.ranking(row, settings.skip + settings.depth)]

@@ -1,0 +1,35 @@
+"""Reports from records: blocks, charts, sections, templates. Nothing here evaluates or loads a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.records import Finding, Qrels, Result, Verdict
+
+__all__ = ["Material"]
+
+
+@dataclass(frozen=True)
+class Material:
+    """All that a report may show. Sections take what they need and vanish where there is nothing.
+
+    `reference` names the system that others are compared with. `texts` maps query set → query id → text, and
+    `documents` maps query set → document id → text; both are empty where texts must not leave the house. `training`
+    holds one lineage document per model made. `commands` are the lines that make the numbers again.
+    """
+
+    title: str
+    results: tuple[Result, ...]
+    reference: str
+    verdicts: tuple[Verdict, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    training: tuple[Mapping[str, Any], ...] = ()
+    texts: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    documents: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    qrels: Mapping[str, Qrels] = field(default_factory=dict, repr=False)
+    commands: tuple[str, ...] = ()
+    made: str = ""
+    version: str = ""
+    alpha: float = 0.05

@@ -1,0 +1,389 @@
+"""Charts as inline SVG: forest plots, lines and scatters. matplotlib is imported here and only inside functions.
+
+Colours are stand-ins that the page's style sheet decides, so one drawing serves light and dark. Marks differ in shape
+as well as in colour. Labels stand at the data; there are no legends.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.report.blocks import plain
+from bench.report.svg import COLOURS, SERIES, inlined
+
+__all__ = ["Line", "Mark", "forest", "lines", "scatter"]
+
+WIDTH = 380
+"""Units of a panel's width: text of eleven units then reads as 11 px on a phone and a little more elsewhere."""
+
+LABEL_LIMIT = 24
+
+LEFT = 48
+"""Units left of a scatter's axes, for the numbers that stand there."""
+
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "retrieval-gate",
+    # A model's name may hold dollar signs; it is a name, no formula.
+    "text.parse_math": False,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 11,
+    "text.color": COLOURS["ink"],
+    "axes.labelcolor": COLOURS["quiet"],
+    "axes.labelsize": 11,
+    "axes.edgecolor": COLOURS["grid"],
+    "axes.linewidth": 1,
+    "axes.unicode_minus": True,
+    "xtick.color": COLOURS["grid"],
+    "ytick.color": COLOURS["grid"],
+    "xtick.labelcolor": COLOURS["quiet"],
+    "ytick.labelcolor": COLOURS["quiet"],
+    "xtick.labelsize": 10.5,
+    "ytick.labelsize": 10.5,
+    "xtick.major.size": 3,
+    "ytick.major.size": 0,
+    "grid.color": COLOURS["grid"],
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.8,
+}
+
+_DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1, 2)))
+_SHAPES = ("o", "s", "D", "^", "v", "P", "X", "h")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A point with optional intervals. `tone` is "better", "worse", "reference" or empty; `weight` ranks its label."""
+
+    label: str
+    x: float
+    y: float
+    x_range: tuple[float, float] | None = None
+    y_range: tuple[float, float] | None = None
+    tone: str = ""
+    weight: int = 0
+
+
+@dataclass(frozen=True)
+class Line:
+    """A series; `group` chooses the colour, `style` dash and mark."""
+
+    label: str
+    xs: Sequence[float]
+    ys: Sequence[float]
+    group: int = 0
+    style: int = 0
+
+
+def _drawn(
+    uid: str, title: str, description: str, paint: Callable[[Any, Any], None], *, height: float, width: float = WIDTH
+) -> str:
+    """The SVG of one panel that `paint` draws on (figure, axes)."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        # Text is only measured in this font; the reader's own fonts show it, with glyphs that this one lacks.
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
+        figure = Figure(figsize=(width / 72, height / 72))
+        axes = figure.add_subplot()
+        figure.patch.set_visible(False)
+        axes.patch.set_visible(False)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.set_axisbelow(True)
+        paint(figure, axes)
+        stream = io.StringIO()
+        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(stream, format="svg", metadata=nothing)
+    return inlined(stream.getvalue(), uid=uid, title=title, description=description)
+
+
+def _inset(figure: Any, *, left: float, right: float, top: float = 4, bottom: float = 40) -> None:
+    """Margins around the axes, in units."""
+    width, height = figure.get_size_inches() * 72
+    figure.subplots_adjust(left=left / width, right=1 - right / width, top=1 - top / height, bottom=bottom / height)
+
+
+def _width(text: str) -> float:
+    """Roughly how many units a label takes."""
+    return 6.2 * len(text)
+
+
+def _colour(tone: str) -> str:
+    return {"better": COLOURS["better"], "worse": COLOURS["worse"], "reference": COLOURS["ink"]}.get(
+        tone, COLOURS["quiet"]
+    )
+
+
+def _shape(tone: str) -> str:
+    return {"better": "^", "worse": "v", "reference": "D"}.get(tone, "o")
+
+
+# --- forest ----------------------------------------------------------------------------------------
+
+
+def forest(uid: str, title: str, marks: Sequence[Mark], *, axis: str, limits: tuple[float, float]) -> str:
+    """Intervals around points, one row each, zero as a line; `y` of the marks is not used.
+
+    Args:
+        uid: unique on the page.
+        title: what the panel shows.
+        marks: rows from top to bottom; without `x_range`, a bare point.
+        axis: label of the axis.
+        limits: ends of the axis, the same for panels side by side.
+    """
+    height = 17 * len(marks) + 48.0
+    labels = [plain(mark.label, LABEL_LIMIT) for mark in marks]
+
+    def paint(figure: Any, axes: Any) -> None:
+        _inset(figure, left=10 + max(map(_width, labels), default=20), right=12)
+        axes.axvline(0, color=COLOURS["quiet"], linewidth=1)
+        axes.grid(axis="x")
+        for row, mark in enumerate(marks):
+            colour = _colour(mark.tone)
+            if mark.x_range:
+                axes.plot(mark.x_range, (row, row), color=colour, linewidth=2, solid_capstyle="butt")
+            axes.plot([mark.x], [row], _shape(mark.tone), color=colour, markersize=6.5, linestyle="none")
+        axes.set_yticks(range(len(marks)), labels)
+        axes.set_ylim(len(marks) - 0.4, -0.6)
+        axes.set_xlim(*limits)
+        axes.xaxis.set_major_locator(_few_ticks())
+        axes.set_xlabel(axis)
+
+    description = "; ".join(
+        f"{label} {mark.x:+.3f}" + (f" from {mark.x_range[0]:+.3f} to {mark.x_range[1]:+.3f}" if mark.x_range else "")
+        for label, mark in zip(labels, marks, strict=True)
+    )
+    return _drawn(uid, title, description, paint, height=height)
+
+
+def _few_ticks() -> Any:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(5, steps=[1, 2, 5, 10])
+
+
+# --- lines -----------------------------------------------------------------------------------------
+
+
+def lines(
+    uid: str,
+    title: str,
+    series: Sequence[Line],
+    *,
+    x_axis: str,
+    y_axis: str,
+    ticks: Sequence[float] = (),
+    limits: tuple[float, float] | None = None,
+) -> str:
+    """Series with their names at the right end.
+
+    Args:
+        uid: unique on the page.
+        title: what the panel shows.
+        series: at least one line with at least one point.
+        x_axis: label; logarithmic to the base two where `ticks` are given.
+        y_axis: what is measured, written above the axis.
+        ticks: where the x axis is marked.
+        limits: ends of the y axis.
+    """
+    height = 250.0
+    labels = [plain(line.label, LABEL_LIMIT) for line in series]
+
+    def paint(figure: Any, axes: Any) -> None:
+        _inset(figure, left=38, right=14 + max(map(_width, labels)), top=28)
+        axes.grid(axis="y")
+        if ticks:
+            axes.set_xscale("log", base=2)
+        for line in series:
+            axes.plot(
+                line.xs,
+                line.ys,
+                color=SERIES[line.group % len(SERIES)],
+                linestyle=_DASHES[line.style % len(_DASHES)],
+                marker=_SHAPES[line.style % len(_SHAPES)] if len(line.xs) < 40 else None,
+                markersize=5,
+            )
+        if ticks:
+            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            axes.minorticks_off()
+        if limits:
+            axes.set_ylim(*limits)
+        axes.set_xlabel(x_axis)
+        axes.set_title(y_axis, loc="left", fontsize=11, color=COLOURS["quiet"], pad=10)
+        _end_labels(axes, series, labels)
+
+    description = "; ".join(
+        f"{label}: " + ", ".join(f"{x:g} {y:.3f}" for x, y in list(zip(line.xs, line.ys, strict=True))[:12])
+        for label, line in zip(labels, series, strict=True)
+    )
+    return _drawn(uid, title, description, paint, height=height)
+
+
+def _end_labels(axes: Any, series: Sequence[Line], labels: Sequence[str]) -> None:
+    """Names at the lines' right ends, moved apart where they would overlap."""
+    low, high = axes.get_ylim()
+    gap = (high - low) * 13 / 182
+    ends = sorted(range(len(series)), key=lambda i: series[i].ys[-1])
+    places: list[float] = []
+    for i in ends:
+        places.append(max(series[i].ys[-1], places[-1] + gap if places else low))
+    overflow = max(0.0, places[-1] - high)
+    right = axes.get_xlim()[1]
+    for i, place in zip(ends, places, strict=True):
+        axes.annotate(
+            labels[i],
+            (right, place - overflow),
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            color=SERIES[series[i].group % len(SERIES)],
+            annotation_clip=False,
+        )
+
+
+# --- scatter ---------------------------------------------------------------------------------------
+
+
+def scatter(
+    uid: str,
+    title: str,
+    marks: Sequence[Mark],
+    *,
+    x_axis: str,
+    y_axis: str,
+    x_ticks: Sequence[tuple[float, str]] = (),
+    corner: str = "",
+    front: Sequence[tuple[float, float]] = (),
+    width: float = WIDTH,
+    height: float = 300,
+) -> str:
+    """Points with names where there is room; the heaviest marks choose first.
+
+    Args:
+        uid: unique on the page.
+        title: what the panel shows.
+        marks: at least one.
+        x_axis: label.
+        y_axis: label, written above the axis.
+        x_ticks: (place, text) on a logarithmic axis; a linear axis where empty.
+        corner: words in the lower right quadrant, which is then shaded, with lines through zero.
+        front: corners of the best attainable frontier, left to right.
+        width: units, as `height`.
+        height: units.
+    """
+
+    def paint(figure: Any, axes: Any) -> None:
+        _inset(figure, left=LEFT, right=16, top=30)
+        if x_ticks:
+            axes.set_xscale("log")
+        axes.grid(axis="y" if corner else "both")
+        for mark in marks:
+            _crossed(axes, mark)
+        _limits(axes, marks, logarithmic=bool(x_ticks), around_zero=bool(corner))
+        if x_ticks:
+            axes.set_xticks([at for at, _ in x_ticks], [text for _, text in x_ticks])
+            axes.minorticks_off()
+        else:
+            axes.xaxis.set_major_locator(_few_ticks())
+        axes.yaxis.set_major_locator(_few_ticks())
+        if corner:
+            _quadrants(axes, corner)
+        if front:
+            axes.step(*zip(*front, strict=True), where="post", color=SERIES[0], linewidth=1.5, zorder=1)
+        axes.set_xlabel(x_axis)
+        axes.set_title(y_axis, loc="left", fontsize=11, color=COLOURS["quiet"], pad=10)
+        _place_labels(axes, marks, front)
+
+    description = "; ".join(f"{plain(mark.label, LABEL_LIMIT)} at {mark.x:.6g}, {mark.y:.3f}" for mark in marks)
+    return _drawn(uid, title, description, paint, height=height, width=width)
+
+
+def _crossed(axes: Any, mark: Mark) -> None:
+    colour = _colour(mark.tone)
+    if mark.x_range:
+        axes.plot(mark.x_range, (mark.y, mark.y), color=colour, linewidth=1, alpha=0.45)
+    if mark.y_range:
+        axes.plot((mark.x, mark.x), mark.y_range, color=colour, linewidth=1, alpha=0.45)
+    axes.plot([mark.x], [mark.y], _shape(mark.tone), color=colour, markersize=7, linestyle="none", zorder=3)
+
+
+def _limits(axes: Any, marks: Sequence[Mark], *, logarithmic: bool, around_zero: bool) -> None:
+    """Room for every point, interval and name, and for zero where it matters."""
+    for which, ranges in (
+        ("x", [mark.x_range or (mark.x, mark.x) for mark in marks]),
+        ("y", [mark.y_range or (mark.y, mark.y) for mark in marks]),
+    ):
+        low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
+        if which == "x" and logarithmic:
+            axes.set_xlim(low / 1.6, high * 2.6)
+            continue
+        if around_zero:
+            low, high = min(low, -0.02), max(high, 0.02)
+        room = 0.07 * (high - low) or 0.05
+        getattr(axes, f"set_{which}lim")(low - room, high + room)
+
+
+def _quadrants(axes: Any, corner: str) -> None:
+    """Lines through zero, and the lower right corner set apart."""
+    right, bottom = axes.get_xlim()[1], axes.get_ylim()[0]
+    axes.fill_between([0, right], bottom, 0, color=COLOURS["shade"], linewidth=0, zorder=0)
+    axes.axvline(0, color=COLOURS["quiet"], linewidth=1, zorder=1)
+    axes.axhline(0, color=COLOURS["quiet"], linewidth=1, zorder=1)
+    axes.annotate(
+        corner,
+        (right, bottom),
+        xytext=(-6, 7),
+        textcoords="offset points",
+        ha="right",
+        color=COLOURS["worse"],
+        fontsize=10.5,
+    )
+
+
+Box = tuple[float, float, float, float]
+
+
+def _place_labels(axes: Any, marks: Sequence[Mark], front: Sequence[tuple[float, float]]) -> None:
+    """Each name beside its point where nothing else is; those that find no room are left to the table."""
+    # Display units are pixels of the figure's own resolution; labels are measured in units of 1/72 inch.
+    scale = 72 / axes.figure.dpi
+    width, height = axes.figure.get_size_inches() * 72
+    points = [axes.transData.transform((mark.x, mark.y)) * scale for mark in marks]
+    taken: list[Box] = [(x - 4, y - 4, x + 4, y + 4) for x, y in points]
+    taken += _steps([axes.transData.transform(corner) * scale for corner in front])
+    for i in sorted(range(len(marks)), key=lambda i: -marks[i].weight):
+        label, (x, y) = plain(marks[i].label, LABEL_LIMIT), points[i]
+        long = _width(label)
+        for dx, dy in ((8, -5), (6, -15), (-8 - long, -5), (-8 - long, 4), (-long / 2, 8), (-long / 2, -17), (6, 6)):
+            box = (x + dx, y + dy, x + dx + long, y + dy + 10)
+            inside = box[0] >= LEFT + 2 and box[2] <= width - 2 and box[1] >= 42 and box[3] <= height - 20
+            if inside and not any(_overlap(box, other) for j, other in enumerate(taken) if j != i):
+                taken.append(box)
+                axes.annotate(
+                    label,
+                    (marks[i].x, marks[i].y),
+                    xytext=(dx, dy + 2),
+                    textcoords="offset points",
+                    fontsize=10.5,
+                    color=COLOURS["ink"],
+                )
+                break
+
+
+def _steps(corners: Sequence[tuple[float, float]]) -> list[Box]:
+    """The boxes of a staircase: flat to the next corner, then up."""
+    found: list[Box] = []
+    for (x, y), (next_x, next_y) in itertools.pairwise(corners):
+        found += [(x + 5, y - 1, next_x - 5, y + 1), (next_x - 1, y + 5, next_x + 1, next_y - 5)]
+    return found
+
+
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

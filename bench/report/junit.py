@@ -1,0 +1,63 @@
+"""A verdict as JUnit XML: every gated cell is a test case, pinned queries are one more."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+from bench.records import Verdict
+
+__all__ = ["document", "error_document"]
+
+
+def _clean(text: str) -> str:
+    """Text that XML 1.0 can hold: control characters become spaces."""
+    return "".join(
+        c if c in "\n\t" or (c >= " " and not 0xD800 <= ord(c) <= 0xDFFF and ord(c) < 0xFFFE) else " " for c in text
+    )
+
+
+def document(verdict: Verdict) -> str:
+    """JUnit XML: fail is `failure`; inconclusive is `skipped` where the policy warns, `failure` where it blocks."""
+    suite = ElementTree.Element("testsuite", name="bench gate")
+    blocked = verdict.exit_code == 3
+    failures = skipped = 0
+    for cell in verdict.cells:
+        case = ElementTree.SubElement(
+            suite,
+            "testcase",
+            classname=_clean(f"gate.{cell.role}.{cell.query_set}"),
+            name=_clean(f"{cell.query_set} {cell.measure}"),
+        )
+        if cell.outcome == "fail" or (cell.outcome == "inconclusive" and blocked):
+            failures += 1
+            found = ElementTree.SubElement(case, "failure", type=cell.outcome, message=_clean(cell.reason))
+            found.text = _clean(cell.reason)
+        elif cell.outcome == "inconclusive":
+            skipped += 1
+            ElementTree.SubElement(case, "skipped", message=_clean(cell.reason))
+        ElementTree.SubElement(case, "system-out").text = _clean(cell.reason)
+    if verdict.n_pinned:
+        case = ElementTree.SubElement(suite, "testcase", classname="gate.pinned", name="pinned queries")
+        if verdict.pinned_lost:
+            failures += 1
+            lost = ", ".join(change.query_id for _, change in verdict.pinned_lost)
+            message = _clean(f"{len(verdict.pinned_lost)} of {verdict.n_pinned} pinned queries lost documents: {lost}")
+            ElementTree.SubElement(case, "failure", type="pinned", message=message[:1000])
+    suite.set("tests", str(len(verdict.cells) + bool(verdict.n_pinned)))
+    suite.set("failures", str(failures))
+    suite.set("skipped", str(skipped))
+    suite.set("errors", "0")
+    return _text(suite)
+
+
+def error_document(code: str, message: str) -> str:
+    """JUnit XML of a gate that could not judge: one test case in error."""
+    suite = ElementTree.Element("testsuite", name="bench gate", tests="1", failures="0", skipped="0", errors="1")
+    case = ElementTree.SubElement(suite, "testcase", classname="gate", name="gate")
+    ElementTree.SubElement(case, "error", type=_clean(code), message=_clean(message)).text = _clean(message)
+    return _text(suite)
+
+
+def _text(suite: ElementTree.Element) -> str:
+    ElementTree.indent(suite)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suite, encoding="unicode") + "\n"

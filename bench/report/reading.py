@@ -1,0 +1,285 @@
+"""What sections ask of the material: who was measured on what, and which differences the numbers show.
+
+"Shown" means one thing in the whole report: a two-sided p under alpha after Holm over its family. A family is all
+systems compared with the same one by one measure on one query set (or, pooled, on all query sets of both roles).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bench import stats
+from bench.compare import check_comparable, compare
+from bench.errors import BenchError
+from bench.records import EVALUATION_ROLES, ROLES, Cell, Result, Verdict
+from bench.report import Material
+
+__all__ = [
+    "Difference",
+    "Pooled",
+    "Task",
+    "best_system",
+    "differences",
+    "judged_result",
+    "leaders",
+    "pooled",
+    "roles",
+    "systems",
+    "tasks",
+]
+
+# A margin decides nothing in a difference; `compare` wants one for the query count that would settle it.
+_ANY_MARGIN = 0.02
+
+
+@dataclass(frozen=True)
+class Task:
+    """One query set with every system's result on it, in the material's order."""
+
+    suite: str
+    name: str
+    role: str
+    results: Mapping[str, Result] = field(repr=False)
+
+    @property
+    def first(self) -> Result:
+        """Any result: headers are the same for all that can be compared."""
+        return next(iter(self.results.values()))
+
+    @property
+    def n(self) -> int:
+        """Queries that were measured."""
+        return len(self.first.scores.query_ids)
+
+    @property
+    def primary(self) -> str:
+        """The measure that the suite names first."""
+        return self.first.protocol.measures[0]
+
+    def mean(self, system: str, measure: str) -> float | None:
+        """A system's mean; None where it was not measured."""
+        result = self.results.get(system)
+        if result is None or measure not in result.scores.measures:
+            return None
+        return float(result.scores.column(measure).mean())
+
+    @property
+    def measures(self) -> list[str]:
+        """All measures that any system has here, the suite's first."""
+        found = dict.fromkeys(self.first.protocol.measures)
+        for result in self.results.values():
+            found |= dict.fromkeys(result.scores.measures)
+        return [m for m in found if any(m in r.scores.measures for r in self.results.values())]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A system minus another one. `p` is two-sided and adjusted; `refusal` says why there is no number."""
+
+    delta: float | None
+    ci: tuple[float, float] | None = None
+    lower: float | None = None
+    p: float | None = None
+    alpha: float = 0.05
+    refusal: str = ""
+
+    @property
+    def shown(self) -> str:
+        """ "better" or "worse" where that is shown, else empty."""
+        if self.delta is None or self.p is None or self.p >= self.alpha or self.spans_zero:
+            return ""
+        return "better" if self.delta > 0 else "worse"
+
+    @property
+    def spans_zero(self) -> bool:
+        """Whether the interval leaves both signs open; so does having none."""
+        return self.ci is None or self.ci[0] <= 0 <= self.ci[1]
+
+
+def systems(material: Material) -> list[str]:
+    """All systems, in the order of their first result."""
+    return list(dict.fromkeys(result.system for result in material.results))
+
+
+def tasks(material: Material) -> list[Task]:
+    """All query sets, held-out before out-of-distribution, each with its results."""
+    found: dict[tuple[str, str], dict[str, Result]] = {}
+    for result in material.results:
+        found.setdefault((result.suite, result.query_set), {})[result.system] = result
+    made = [Task(suite, name, next(iter(results.values())).role, results) for (suite, name), results in found.items()]
+    order = (*EVALUATION_ROLES, *ROLES)
+    return sorted(made, key=lambda task: order.index(task.role) if task.role in order else len(order))
+
+
+def roles(material: Material) -> dict[str, list[Task]]:
+    """Evaluation roles that have a query set, with their query sets."""
+    found: dict[str, list[Task]] = {}
+    for task in tasks(material):
+        if task.role in EVALUATION_ROLES:
+            found.setdefault(task.role, []).append(task)
+    return found
+
+
+def best_system(task: Task, measure: str) -> str | None:
+    """The system with the highest mean; the earlier one of equals."""
+    means = {system: task.mean(system, measure) for system in task.results}
+    held = {system: mean for system, mean in means.items() if mean is not None}
+    return max(held, key=lambda system: held[system]) if held else None
+
+
+# --- differences on one query set ------------------------------------------------------------------
+
+
+def differences(
+    material: Material, task: Task, against: str, *, measures: Sequence[str] | None = None
+) -> dict[str, dict[str, Difference]]:
+    """System → measure → difference to `against`, over all other systems; empty where `against` has no result."""
+    reference = task.results.get(against)
+    if reference is None:
+        return {}
+    found: dict[str, dict[str, Difference]] = {}
+    for measure in measures or task.measures:
+        if measure not in reference.scores.measures:
+            continue
+        cells = {
+            system: _compared(reference, result, measure, material.alpha)
+            for system, result in task.results.items()
+            if system != against
+        }
+        adjusted = _holm([_two_sided(c.p, c.delta, c.n) if isinstance(c, Cell) else None for c in cells.values()])
+        for (system, cell), p in zip(cells.items(), adjusted, strict=True):
+            found.setdefault(system, {})[measure] = (
+                Difference(cell.delta, cell.ci, cell.lower, p, material.alpha)
+                if isinstance(cell, Cell)
+                else Difference(None, refusal=cell)
+            )
+    return found
+
+
+def _comparable(reference: Result, result: Result) -> bool:
+    try:
+        check_comparable(reference, result)
+    except BenchError:
+        return False
+    return True
+
+
+def _compared(reference: Result, result: Result, measure: str, alpha: float) -> Cell | str:
+    """A cell, or the sentence that says why there is none."""
+    try:
+        return compare(reference, result, measures=[measure], margin=_ANY_MARGIN, alpha=alpha)[0]
+    except BenchError as error:
+        return str(error)
+
+
+def _two_sided(p: float | None, delta: float, n: int) -> float | None:
+    """Both tails of a one-sided p; 1 where nothing differs, whose one-sided p is 1 by convention.
+
+    None below the number of queries from which the gate draws a verdict: nothing is shown there either.
+    """
+    if p is None or n < stats.MINIMUM_QUERIES:
+        return None
+    return 1.0 if delta == 0 else min(1.0, 2 * min(p, 1 - p))
+
+
+def _holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Holm over the ones that exist."""
+    held = [p for p in p_values if p is not None]
+    adjusted = iter(stats.holm(held).tolist())
+    return [None if p is None else next(adjusted) for p in p_values]
+
+
+# --- all query sets of a role ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """All queries of a role, each counted once: a system's mean and its difference to another system."""
+
+    role: str
+    n: int
+    mean: float
+    difference: Difference | None
+
+
+def pooled(material: Material, measure: str, against: str) -> dict[str, dict[str, Pooled]]:
+    """Role → system → mean over all the role's queries, for systems that were measured on all of them.
+
+    Intervals treat queries of different sets as independent; within a set, clusters count as they do there.
+    """
+    made: dict[tuple[str, str], tuple[Pooled, float | None]] = {}
+    for role, held in roles(material).items():
+        sets = [task for task in held if measure in task.measures]
+        for system in systems(material):
+            if sets and all(task.mean(system, measure) is not None for task in sets):
+                made[role, system] = _pool(sets, role, system, against, measure, material.alpha)
+    adjusted = _holm([p for _, p in made.values()])
+    found: dict[str, dict[str, Pooled]] = {}
+    for ((role, system), (one, _)), p in zip(made.items(), adjusted, strict=True):
+        difference = one.difference
+        if difference is not None:
+            difference = Difference(difference.delta, difference.ci, difference.lower, p, material.alpha)
+        found.setdefault(role, {})[system] = Pooled(one.role, one.n, one.mean, difference)
+    return found
+
+
+def _pool(
+    sets: Sequence[Task], role: str, system: str, against: str, measure: str, alpha: float
+) -> tuple[Pooled, float | None]:
+    """One system's pooled numbers with their unadjusted two-sided p."""
+    columns = [task.results[system].scores.column(measure) for task in sets]
+    values = np.concatenate(columns)
+    bare = Pooled(role, len(values), float(values.mean()), None)
+    whole = [
+        (reference, result)
+        for task in sets
+        if (reference := task.results.get(against)) is not None
+        and _comparable(reference, result := task.results[system])
+    ]
+    if system == against or len(whole) < len(sets):
+        return bare, None
+    delta = values - np.concatenate([reference.scores.column(measure) for reference, _ in whole])
+    labels = [
+        None if cluster is None else f"{task.name}\0{cluster}"
+        for task, (_, result) in zip(sets, whole, strict=True)
+        for cluster in result.clusters
+    ]
+    identical = all(a.scores.lists.get(measure) == b.scores.lists.get(measure) is not None for a, b in whole)
+    found = stats.estimate(delta, clusters=labels, alpha=alpha, identical=identical)
+    ends = (found.low, found.high) if found.low is not None and found.high is not None else None
+    difference = Difference(found.mean, ends, found.lower, None, alpha)
+    return Pooled(role, bare.n, bare.mean, difference), _two_sided(found.p, found.mean, bare.n)
+
+
+def leaders(numbers: Mapping[str, Pooled]) -> list[str]:
+    """Systems from the highest pooled mean to the lowest."""
+    return sorted(numbers, key=lambda system: -numbers[system].mean)
+
+
+# --- verdicts --------------------------------------------------------------------------------------
+
+
+def judged_result(material: Material, verdict: Verdict, query_set: str, side: str) -> Result | None:
+    """The result that a verdict speaks of; None where the material does not hold it.
+
+    Args:
+        material: what the report may show.
+        verdict: one of its verdicts.
+        query_set: name of a query set that it judged.
+        side: "baseline" or "candidate".
+
+    A baseline and a candidate may share their name, so the means decide.
+    """
+    wanted = {cell.measure: getattr(cell, side) for cell in verdict.cells if cell.query_set == query_set}
+    for result in material.results:
+        if result.system != getattr(verdict, side) or result.query_set != query_set:
+            continue
+        if verdict.suite is not None and result.suite != verdict.suite:
+            continue
+        means = result.scores.means()
+        if all(abs(means.get(measure, 2.0) - mean) < 1e-9 for measure, mean in wanted.items()):
+            return result
+    return None

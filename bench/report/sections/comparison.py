@@ -1,0 +1,140 @@
+"""Every system against the reference, query set by query set, and who cannot be told from the best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bench.report import Material, charts, words
+from bench.report.blocks import Block, Column, Datum, Figure, Heading, Panel, Prose, Span, Table, name, plain, strong
+from bench.report.reading import Difference, Task, best_system, differences, tasks
+
+__all__ = ["ORDER", "TITLE", "build"]
+
+ORDER = 20
+TITLE = "Model comparison"
+
+MOST_ROWS = 24
+"""Rows of a forest plot; the tables hold all systems."""
+
+Differences = Mapping[str, Mapping[str, Difference]]
+
+
+def build(material: Material) -> list[Block]:
+    """A forest plot over all query sets, then a table for each."""
+    held = [task for task in tasks(material) if len(task.results) > 1]
+    if not held:
+        return []
+    compared = [(task, differences(material, task, material.reference)) for task in held]
+    blocks: list[Block] = _figure(material, compared)
+    for task, found in compared:
+        blocks += [_heading(task), _table(material, task, found), Prose(_indistinguishable(material, task))]
+    return blocks
+
+
+def _heading(task: Task) -> Heading:
+    role = words.ROLES.get(task.role, plain(task.role, 40))
+    return Heading([name(task.name), f" – {role}, {words.count(task.n, 'query')}"])
+
+
+def _figure(material: Material, compared: list[tuple[Task, dict[str, dict[str, Difference]]]]) -> list[Block]:
+    """Differences of the primary measure, one panel per query set, on one scale."""
+    shown = [(task, found, task.primary) for task, found in compared if found and task.primary in task.measures]
+    rows = {}
+    for position, (_, found, measure) in enumerate(shown):
+        kept = {s: d[measure] for s, d in found.items() if measure in d and d[measure].delta is not None}
+        best = sorted(kept, key=lambda system: -(kept[system].delta or 0))[:MOST_ROWS]
+        rows[position] = {system: kept[system] for system in kept if system in best}
+    ends = [end for held in rows.values() for d in held.values() for end in (d.ci or (d.delta or 0.0,))]
+    if not ends:
+        return []
+    ends.append(0.0)
+    room = 0.04 * ((max(ends) - min(ends)) or 0.1)
+    limits = (min(ends) - room, max(ends) + room)
+    panels = []
+    for position, (task, _, measure) in enumerate(shown):
+        marks = [
+            charts.Mark(system, d.delta or 0.0, 0, x_range=d.ci, tone=d.shown) for system, d in rows[position].items()
+        ]
+        if not marks:
+            continue
+        title = f"{plain(task.name, 40)} ({words.ROLES.get(task.role, '')}, n = {task.n})"
+        axis = f"difference in {plain(measure, 20)}"
+        panels.append(
+            Panel(title, charts.forest(f"comparison-{position}", f"{title}: {axis}", marks, axis=axis, limits=limits))
+        )
+    caption = (
+        f"Difference to {plain(material.reference, 40)} with {words.level(material.alpha)} intervals. Upward triangles "
+        "are shown to be better, downward triangles worse, counting all systems of a panel (Holm); circles are not, "
+        "even where a line misses zero."
+    )
+    return [Figure(panels, caption)]
+
+
+def _table(material: Material, task: Task, found: Differences) -> Table:
+    """Systems by measures, the difference to the reference below each mean."""
+    best = {}
+    for measure in task.measures:
+        leader = best_system(task, measure)
+        best[measure] = task.mean(leader, measure) if leader else None
+    columns = [Column("System")]
+    columns += [Column(plain(measure, 40), words.explained(measure), numeric=True) for measure in task.measures]
+    columns += [Column("Index", "Size of the index", numeric=True)]
+    rows = []
+    for system, result in task.results.items():
+        row = [
+            Datum(
+                plain(system, 60),
+                kind="name",
+                note="reference" if system == material.reference else plain(result.kind, 40),
+            )
+        ]
+        row += [_datum(task, system, measure, found, best[measure]) for measure in task.measures]
+        row += [
+            Datum(words.size(result.index_bytes), -1 if result.index_bytes is None else result.index_bytes, "number")
+        ]
+        rows.append(row)
+    note = (
+        f"Small print: difference to {plain(material.reference, 40)} with its {words.level(material.alpha)} interval. "
+        "▲ shown to be better, ▼ shown to be worse, counting all systems of the column (two-sided, Holm); "
+        "no mark: not shown to differ. The best of each column is underlined."
+    )
+    refused = sorted({d.refusal for held in found.values() for d in held.values() if d.refusal})
+    note += "".join(f" Not compared: {plain(sentence, 300)}" for sentence in refused[:3])
+    return Table(f"Systems on {plain(task.name, 40)}", columns, rows, sortable=True, note=note)
+
+
+def _datum(task: Task, system: str, measure: str, found: Differences, best: float | None) -> Datum:
+    mean = task.mean(system, measure)
+    if mean is None:
+        return Datum("–", -1, "number")
+    difference = found.get(system, {}).get(measure)
+    note, tone, label = "", "", ""
+    if difference is not None and difference.delta is not None:
+        tone = difference.shown
+        mark = {"better": " ▲", "worse": " ▼"}.get(tone, "")
+        note = f"{words.signed(difference.delta)} {words.interval(difference.ci)}{mark}"
+        label = f"shown to be {tone}" if tone else "not shown to differ"
+    if best is not None and abs(mean - best) < 1e-12:
+        tone, label = f"{tone} best".strip(), f"{label}; best of this column".lstrip("; ")
+    return Datum(words.number(mean), mean, "number", note=note, tone=tone, label=label)
+
+
+def _indistinguishable(material: Material, task: Task) -> list[str | Span]:
+    """Who might as well be the best: differences to the leader, with their own family."""
+    measure = task.primary
+    best = best_system(task, measure)
+    if best is None:
+        return []
+    found = differences(material, task, best, measures=[measure])
+    open_ones = [system for system, held in found.items() if measure in held and not held[measure].shown]
+    parts: list[str | Span] = ["Highest ", strong(plain(measure, 40)), ": ", name(best)]
+    if not open_ones:
+        return [
+            *parts,
+            f"; all {len(found)} other systems are shown to be worse."
+            if len(found) > 1
+            else "; the other system is shown to be worse.",
+        ]
+    open_ones.sort(key=lambda system: -(task.mean(system, measure) or 0))
+    verb = "is" if len(open_ones) == 1 else "are"
+    return [*parts, "; ", *words.listed(map(name, open_ones), most=8), f" {verb} not shown to differ from it."]

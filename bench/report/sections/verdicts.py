@@ -1,0 +1,171 @@
+"""One banner per verdict, then the checks it rests on: difference, interval, margin, test, p and the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.records import Cell, Finding, Verdict
+from bench.report import Material, words
+from bench.report.blocks import (
+    Banner,
+    Block,
+    Bullets,
+    Column,
+    Datum,
+    Folded,
+    Prose,
+    Range,
+    Span,
+    Table,
+    plain,
+    strong,
+)
+
+__all__ = ["ORDER", "TITLE", "build", "changed_queries", "verdict_blocks"]
+
+ORDER = 10
+TITLE = "Verdicts"
+
+SEVERITY_ORDER = {"error": 0, "warning": 1, "info": 2}
+
+
+def build(material: Material) -> list[Block]:
+    """Every verdict in full, in the material's order."""
+    blocks: list[Block] = []
+    for position, verdict in enumerate(material.verdicts, start=1):
+        blocks += verdict_blocks(verdict, anchor=f"verdict-{position}")
+    return blocks
+
+
+def verdict_blocks(verdict: Verdict, *, anchor: str = "") -> list[Block]:
+    """The banner, the cells, the pinned queries, and what else was found."""
+    banner = Banner(
+        verdict.outcome,
+        words.OUTCOMES.get(verdict.outcome, verdict.outcome),
+        words.verdict_title(verdict),
+        words.verdict_sentence(verdict),
+        anchor=anchor,
+    )
+    blocks: list[Block] = [banner, _cells_table(verdict)]
+    blocks += _pinned(verdict)
+    if verdict.findings:
+        blocks.append(Bullets([_finding(finding) for finding in _sorted(verdict.findings)]))
+    reasons: list[list[str | Span]] = [
+        [strong(_where(cell)), ": ", plain(cell.reason)] for cell in verdict.cells if cell.reason
+    ]
+    if reasons:
+        blocks.append(Folded("Why each check came out as it did", [Bullets(reasons)]))
+    return blocks
+
+
+def _sorted(findings: Sequence[Finding]) -> list[Finding]:
+    return sorted(findings, key=lambda finding: SEVERITY_ORDER.get(finding.severity, 3))
+
+
+def _finding(finding: Finding) -> list[str | Span]:
+    label = words.SEVERITIES.get(finding.severity, plain(finding.severity, 20))
+    return [strong(f"{label}: "), plain(finding.message)]
+
+
+def _where(cell: Cell) -> str:
+    place = plain(cell.query_set, 40) + (f" / {plain(cell.slice, 40)}" if cell.slice else "")
+    return f"{place}, {plain(cell.measure, 40)}"
+
+
+def _cells_table(verdict: Verdict) -> Table:
+    """One row per cell, all intervals drawn on one scale."""
+    ends = [0.0]
+    for cell in verdict.cells:
+        ends += [*(cell.ci or (cell.delta,)), -cell.margin, cell.delta]
+    least, most = min(ends), max(max(ends), 0.02)
+    coverage = words.level(verdict.policy.alpha)
+    columns = [
+        Column("Query set"),
+        Column("Measure"),
+        Column("Outcome"),
+        Column("Baseline → candidate", "Means over the queries; below, how many queries won and lost", numeric=True),
+        Column("Difference", f"Candidate minus baseline, with its {coverage} interval", numeric=True),
+        Column("Interval", "The line is zero, the tick the margin: the largest drop that is tolerated", minor=True),
+        Column("p", "One-sided, the candidate is worse; after Holm over all checks. Below it, the test", numeric=True),
+    ]
+    rows = [_cell_row(cell, least, most) for cell in verdict.cells]
+    margins = sorted({(plain(cell.query_set, 40), f"{cell.margin:g}") for cell in verdict.cells})
+    note = (
+        f"{coverage} intervals, two-sided. A check passes when its one-sided bound, which lies inside that interval, "
+        "rules out a drop beyond the margin; it fails when the drop is shown "
+        f"(p < {verdict.policy.alpha:g} after Holm) and at least half the margin. "
+        f"Margins: {', '.join(f'{query_set} {margin}' for query_set, margin in margins)}."
+    )
+    return Table("Checks of this verdict", columns, rows, sortable=True, note=note)
+
+
+def _cell_row(cell: Cell, least: float, most: float) -> list[Datum]:
+    outcome = cell.outcome or ""
+    middle = {"improved": "better", "fail": "worse"}.get(outcome, "")
+    low, high = cell.ci or (cell.delta, cell.delta)
+    drawn = Range(low, cell.delta, high, least, most, cell.margin)
+    return [
+        Datum(plain(cell.query_set, 40), kind="name", note=_role(cell)),
+        Datum(plain(cell.measure, 40), note=f"n = {cell.n:,}"),
+        Datum(words.OUTCOMES.get(outcome, "–"), kind="outcome", tone=outcome),
+        Datum(
+            f"{words.number(cell.baseline)} → {words.number(cell.candidate)}",
+            cell.candidate,
+            "number",
+            note=f"{cell.wins:,} won, {cell.losses:,} lost",
+        ),
+        Datum(words.signed(cell.delta), cell.delta, "number", note=words.interval(cell.ci), tone=middle),
+        Datum(words.interval(cell.ci), cell.delta, "range", tone=middle, range=drawn, note=f"margin {cell.margin:g}"),
+        Datum(words.p_value(cell.p_adjusted), _or(cell.p_adjusted, 2.0), "number", note=plain(cell.test, 40)),
+    ]
+
+
+def _role(cell: Cell) -> str:
+    role = words.ROLES.get(cell.role, plain(cell.role, 40))
+    return f"{role}, {plain(cell.slice, 40)}" if cell.slice else role
+
+
+def _or(value: float | None, otherwise: float) -> float:
+    return otherwise if value is None else value
+
+
+def _pinned(verdict: Verdict) -> list[Block]:
+    """Pinned queries that were lost; each of them fails the verdict by itself."""
+    if not verdict.pinned_lost:
+        return []
+    columns = [Column("Pinned query"), Column("Query set"), Column("Before", numeric=True), Column("Now", numeric=True)]
+    rows = [
+        [
+            Datum(plain(change.query_id, 60), kind="name"),
+            Datum(plain(query_set, 40)),
+            Datum(words.number(change.baseline), change.baseline, "number"),
+            Datum(words.number(change.candidate), change.candidate, "number"),
+        ]
+        for query_set, change in verdict.pinned_lost
+    ]
+    caption = f"Pinned queries that lost relevant documents: {len(rows)} of {verdict.n_pinned}"
+    table = Table(caption, columns, rows[:200], sortable=True)
+    return [Folded(caption, [Prose([_PINNED]), table])]
+
+
+_PINNED = "Pinned queries must never lose a relevant document from the first ranks; there are no statistics to it."
+
+
+def changed_queries(verdict: Verdict) -> dict[tuple[str, str], list[tuple[str, float, float]]]:
+    """(query set, query id) → (measure, before, after) for every query that moved, largest changes first.
+
+    A query moves as far as its largest change; among equals a loss comes first, then the order of ids.
+    """
+    moved: dict[tuple[str, str], list[tuple[str, float, float]]] = {}
+    for cell in verdict.cells:
+        for change in (*cell.lost, *cell.gained):
+            key = (cell.query_set, change.query_id)
+            moved.setdefault(key, []).append((cell.measure, change.baseline, change.candidate))
+    for query_set, change in verdict.pinned_lost:
+        moved.setdefault((query_set, change.query_id), [("pinned", change.baseline, change.candidate)])
+
+    def order(key: tuple[str, str]) -> tuple[float, bool, tuple[str, str]]:
+        largest = max(moved[key], key=lambda change: abs(change[2] - change[1]))
+        return -abs(largest[2] - largest[1]), largest[2] > largest[1], key
+
+    return {key: moved[key] for key in sorted(moved, key=order)}

@@ -1,0 +1,173 @@
+"use strict";
+// Everything here is a convenience: without it the page holds the same numbers. Text only ever goes in as text.
+(function () {
+  const root = document.documentElement;
+  const themes = ["auto", "light", "dark"];
+
+  function stored() {
+    try { return localStorage.getItem("report-theme") || "auto"; } catch (_) { return "auto"; }
+  }
+
+  function setTheme(theme) {
+    if (theme === "auto") { root.removeAttribute("data-theme"); } else { root.setAttribute("data-theme", theme); }
+  }
+
+  // Before the body is there, so that nothing flashes.
+  setTheme(themes.includes(stored()) ? stored() : "auto");
+
+  function make(tag, name, text) {
+    const element = document.createElement(tag);
+    if (name) { element.className = name; }
+    if (text !== undefined) { element.textContent = text; }
+    return element;
+  }
+
+  function startTheme() {
+    const button = document.getElementById("theme");
+    const word = button.querySelector("span");
+    let theme = themes.includes(stored()) ? stored() : "auto";
+    word.textContent = theme;
+    button.hidden = false;
+    button.addEventListener("click", function () {
+      theme = themes[(themes.indexOf(theme) + 1) % themes.length];
+      setTheme(theme);
+      word.textContent = theme;
+      try { localStorage.setItem("report-theme", theme); } catch (_) { /* a file may have no storage */ }
+    });
+  }
+
+  function key(row, column) {
+    const cell = row.cells[column];
+    const text = cell.dataset.sort !== undefined ? cell.dataset.sort : cell.textContent.trim();
+    const value = Number(text);
+    return text !== "" && Number.isFinite(value) ? value : text;
+  }
+
+  function compare(a, b) {
+    if (typeof a === "number" && typeof b === "number") { return a - b; }
+    return String(a).localeCompare(String(b), "en", { numeric: true });
+  }
+
+  function sortBy(table, heading) {
+    const column = heading.cellIndex;
+    const before = heading.getAttribute("aria-sort");
+    // Numbers are mostly asked for from the top, names from A.
+    const first = heading.classList.contains("numeric") ? "descending" : "ascending";
+    const second = first === "ascending" ? "descending" : "ascending";
+    const direction = before === first ? second : first;
+    for (const other of table.tHead.rows[0].cells) { other.removeAttribute("aria-sort"); }
+    heading.setAttribute("aria-sort", direction);
+    const sign = direction === "ascending" ? 1 : -1;
+    const body = table.tBodies[0];
+    const rows = Array.from(body.rows);
+    rows.sort(function (a, b) { return sign * compare(key(a, column), key(b, column)); });
+    body.append(...rows);
+  }
+
+  function startTables() {
+    for (const table of document.querySelectorAll("table.sortable")) {
+      for (const heading of table.tHead.rows[0].cells) {
+        const button = make("button", "sort", heading.textContent);
+        button.type = "button";
+        heading.replaceChildren(button);
+        button.addEventListener("click", function () { sortBy(table, heading); });
+      }
+    }
+  }
+
+  function ranking(title, ids, relevant, data) {
+    const box = make("div", "ranking");
+    box.append(make("p", "small-title", title));
+    if (!ids.length) { box.append(make("p", "quiet", "The ranking is not part of this report.")); return box; }
+    const list = make("ol");
+    for (const id of ids) {
+      const item = make("li", relevant.has(id) ? "hit" : "");
+      item.append(make("span", "name", data.documents[id][0]));
+      if (relevant.has(id)) { item.append(make("span", "mark", " relevant")); }
+      item.append(make("span", "quiet snippet", data.documents[id][1]));
+      list.append(item);
+    }
+    box.append(list);
+    return box;
+  }
+
+  function fill(query, data) {
+    if (query.dataset.filled) { return; }
+    query.dataset.filled = "yes";
+    const found = data.queries[Number(query.dataset.query)];
+    if (!found[1].length && !found[2].length) { return; }
+    const relevant = new Set(found[0]);
+    const pair = make("div", "rankings");
+    pair.append(ranking("Before: " + query.dataset.before, found[1], relevant, data));
+    pair.append(ranking("Now: " + query.dataset.after, found[2], relevant, data));
+    query.append(pair);
+  }
+
+  function startQueries() {
+    const holder = document.getElementById("query-data");
+    if (!holder) { return; }
+    const data = JSON.parse(holder.textContent);
+    const queries = Array.from(document.querySelectorAll("details.query"));
+    for (const query of queries) {
+      query.addEventListener("toggle", function () { if (query.open) { fill(query, data); } });
+    }
+    const text = document.getElementById("query-text");
+    const side = document.getElementById("query-side");
+    const count = document.getElementById("query-count");
+    document.querySelector(".filters").hidden = false;
+
+    function filter() {
+      const wanted = text.value.toLocaleLowerCase().split(/\s+/).filter(Boolean);
+      const filtering = wanted.length > 0 || side.value !== "";
+      let shown = 0;
+      for (const group of document.querySelectorAll("details.group")) {
+        let here = 0;
+        for (const query of group.querySelectorAll("details.query")) {
+          const words = query.querySelector("summary").textContent.toLocaleLowerCase();
+          const kept = wanted.every(function (word) { return words.includes(word); }) &&
+            (!side.value || query.dataset.side.split(" ").includes(side.value));
+          query.hidden = !kept;
+          here += kept ? 1 : 0;
+        }
+        group.hidden = filtering && here === 0;
+        if (filtering && here) { group.open = true; }
+        shown += here;
+      }
+      count.textContent = shown + " of " + queries.length;
+    }
+
+    text.addEventListener("input", filter);
+    side.addEventListener("change", filter);
+    filter();
+  }
+
+  function startContents() {
+    const links = new Map();
+    for (const link of document.querySelectorAll(".contents a")) { links.set(link.hash.slice(1), link); }
+    if (!("IntersectionObserver" in window)) { return; }
+    const watcher = new IntersectionObserver(function (entries) {
+      for (const entry of entries) {
+        if (!entry.isIntersecting) { continue; }
+        for (const link of links.values()) { link.removeAttribute("aria-current"); }
+        const link = links.get(entry.target.id);
+        if (link) { link.setAttribute("aria-current", "true"); }
+      }
+    }, { rootMargin: "-15% 0px -75% 0px" });
+    for (const section of document.querySelectorAll("main > section")) { watcher.observe(section); }
+  }
+
+  // A link to something folded opens what hides it.
+  function openTarget() {
+    let at = document.getElementById(location.hash.slice(1));
+    for (; at; at = at.parentElement) { if (at.tagName === "DETAILS") { at.open = true; } }
+  }
+
+  document.addEventListener("DOMContentLoaded", function () {
+    startTheme();
+    startTables();
+    startQueries();
+    startContents();
+    openTarget();
+    window.addEventListener("hashchange", openTarget);
+  });
+})();

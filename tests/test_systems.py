@@ -1,0 +1,390 @@
+"""Claims about bench.systems: one contract for every kind, names, parts, and what each kind refuses."""
+
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import systems
+from bench.config import load_bench
+from bench.errors import ConfigError, RunError, UsageError
+from bench.records import Run
+from bench.sources.trec import write_run
+from bench.store import Store
+from bench.systems import Context, bm25, hybrid, rerank, trec_run
+
+# --- the contract that every kind keeps ---
+
+CORPUS = {
+    "d1": "oil the chain and wipe it",
+    "d2": "the brake squeaks",
+    "d3": "chain chain chain",
+    "d4": "die Größe der Rahmenhöhe 自転車",
+    "d5": "oil the chain and wipe it",
+    "d6": "",
+}
+QUERIES = {"q1": "oil chain", "q2": "", "q3": "Größe 自転車", "q4": "zebra"}
+
+
+class LengthScorer:
+    """A reranker without a model: prefers documents whose length is near the query's."""
+
+    def fingerprint(self):
+        return {"kind": "length"}
+
+    def score(self, pairs):
+        return np.asarray([-abs(len(q) - len(d)) for q, d in pairs], dtype=np.float32)
+
+
+def as_run(system, ranked, corpus, queries, depth):
+    return Run.build(
+        system=system.name, system_digest="", query_set=queries.name, query_set_digest="", corpus_digest="",
+        query_ids=queries.ids, doc_ids=corpus.ids, docs=ranked.docs, scores=ranked.scores, depth=depth,
+    )  # fmt: skip
+
+
+@pytest.fixture(
+    params=["dense", "dense int8", "dense binary", "bm25", "hybrid rrf", "hybrid convex", "rerank", "trec-run"]
+)
+def searching(request, tmp_path, hash_encoder, dense_system, make_corpus, make_queries):
+    """search(texts, queries, depth) → a Run by the kind in question."""
+    context = Context(tmp_path, Store(tmp_path / "store"))
+    dense = dense_system(hash_encoder, context.store)
+    words = bm25.BM25("bm25", bm25.Config(kind="bm25"))
+
+    def search(texts=CORPUS, asked=QUERIES, depth=3):
+        corpus, queries = make_corpus(texts), make_queries(asked)
+
+        def one(system, parts=()):
+            return as_run(system, system.search(corpus, queries, depth=depth, parts=parts), corpus, queries, depth)
+
+        kind, _, rest = request.param.partition(" ")
+        if kind == "dense":
+            return one(dense_system(hash_encoder, context.store, precision=rest or "float32"))
+        if kind == "bm25":
+            return one(words)
+        if kind == "hybrid":
+            fusion = hybrid.Fusion(method=rest, weight=0.5)
+            config = hybrid.Config(kind="hybrid", of=["bm25", "hash"], fusion=fusion)
+            return one(hybrid.Hybrid("hybrid", config), [one(words), one(dense)])
+        if kind == "rerank":
+            system = rerank.Rerank.__new__(rerank.Rerank)
+            system.name, system.store, system.parts = "rerank", context.store, ("bm25",)
+            system.scorer, system.progress = LengthScorer(), lambda *_: None
+            system.config = rerank.Config(
+                kind="rerank", first="bm25", reranker={"kind": "cross-encoder", "model": "m"}, depth=2
+            )
+            return one(system, [one(dense)])
+        path = tmp_path / "run.trec"
+        path.write_text("".join(write_run(one(dense))), encoding="utf-8")
+        config = trec_run.Config(kind="trec-run", runs={"shop": "run.trec"})
+        return one(trec_run.TrecRun("engine", config, context))
+
+    return search
+
+
+def test_same_question_gets_the_same_answer_twice(searching):
+    assert searching().digest == searching().digest
+
+
+def test_empty_query_is_answered_or_passed_over_and_never_an_error(searching):
+    run = searching(asked={"q1": "oil chain", "q2": "", "q3": "   "})
+    assert run.query_ids == ("q1", "q2", "q3")
+    assert run.ranking(0)
+
+
+def test_depth_above_corpus_size_ranks_each_document_at_most_once(searching):
+    run = searching(depth=500)
+    for row in range(len(run.query_ids)):
+        found = run.ranking(row)
+        assert len(found) == len(set(found)) <= len(CORPUS)
+
+
+def test_equal_documents_tie_and_the_higher_id_comes_first(searching):
+    # d1 and d5 have one text, so that every kind scores them alike, or ranks them next to one another.
+    found = searching(depth=6).ranking(0)
+    assert found.index("d5") < found.index("d1")
+
+
+def test_non_ascii_text_finds_its_document(searching):
+    assert "d4" in searching().ranking(2)
+
+
+@pytest.mark.parametrize(
+    "searching", ["dense", "dense int8", "dense binary", "bm25", "trec-run"], indirect=True
+)  # a fused or reranked head depends on how deep its parts look
+def test_deeper_ranking_begins_with_the_shallower(searching):
+    shallow, deep = searching(depth=2), searching(depth=5)
+    for row in range(len(QUERIES)):
+        assert deep.ranking(row)[:2] == shallow.ranking(row)
+
+
+# --- BM25 ---
+
+
+def test_bm25_agrees_with_the_formula_worked_out_on_three_documents(make_corpus, make_queries):
+    texts = {"d1": "chain oil", "d2": "chain chain brake lever", "d3": "saddle"}
+    k1, b = 1.5, 0.75
+    # Lucene's: idf = ln(1 + (N − df + .5) / (df + .5)); tf part = tf / (tf + k1 (1 − b + b len/avglen)); N = 3.
+    # chain: df 2, idf ln(1 + 1.5/2.5) = .470004; oil: df 1, idf ln(1 + 2.5/1.5) = .980829; avglen 7/3.
+    idf_chain, idf_oil = math.log(1 + 1.5 / 2.5), math.log(1 + 2.5 / 1.5)
+    norm = {n: k1 * (1 - b + b * n / (7 / 3)) for n in (2, 4)}
+    wanted = {"d1": idf_chain / (1 + norm[2]) + idf_oil / (1 + norm[2]), "d2": idf_chain * 2 / (2 + norm[4])}
+    corpus, queries = make_corpus(texts), make_queries({"q": "chain oil"})
+    ranked = bm25.BM25("bm25", bm25.Config(kind="bm25", language=None)).search(corpus, queries, depth=10, parts=[])
+    found = {
+        corpus.ids[d]: s for d, s in zip(ranked.docs[0].tolist(), ranked.scores[0].tolist(), strict=True) if d >= 0
+    }
+    # d3 shares no term with the query and is not ranked.
+    assert found == pytest.approx(wanted, rel=1e-6)
+    assert list(found) == ["d1", "d2"]
+
+
+@pytest.mark.parametrize("variant", ["lucene", "robertson", "atire", "bm25+", "bm25l"])
+def test_bm25_ranks_no_document_that_shares_no_term(make_corpus, make_queries, variant):
+    corpus = make_corpus({"d1": "chain oil", "d2": "brake lever pad", "d3": "saddle post", "d4": "bell lamp"})
+    config = bm25.Config(kind="bm25", variant=variant)
+    ranked = bm25.BM25("bm25", config).search(corpus, make_queries({"q": "oil"}), depth=10, parts=[])
+    assert [corpus.ids[d] for d in ranked.docs[0] if d >= 0] == ["d1"]
+
+
+def test_bm25_matches_stems_and_passes_over_stop_words(make_corpus, make_queries):
+    corpus = make_corpus({"d1": "oiling chains", "d2": "the and of", "d3": "brakes"})
+    system = bm25.BM25("bm25", bm25.Config(kind="bm25"))
+    run = system.search(corpus, make_queries({"q": "the chain"}), depth=10, parts=[])
+    assert [corpus.ids[d] for d in run.docs[0] if d >= 0] == ["d1"]
+
+
+@pytest.mark.parametrize("language", ["english", "german", "spanish", "dutch", "swedish", "portuguese", None])
+def test_bm25_reads_the_languages_that_its_stemmer_knows(make_corpus, make_queries, language):
+    corpus = make_corpus({"d1": "kette bremse", "d2": "sattel"})
+    system = bm25.BM25("bm25", bm25.Config(kind="bm25", language=language))
+    ranked = system.search(corpus, make_queries({"q": "bremse"}), depth=2, parts=[])
+    assert [corpus.ids[d] for d in ranked.docs[0] if d >= 0] == ["d1"]
+
+
+def test_bm25_takes_a_corpus_of_stop_words(make_corpus, make_queries):
+    corpus, queries = make_corpus({"d1": "the", "d2": ""}), make_queries({"q": "chain"})
+    ranked = bm25.BM25("bm25", bm25.Config(kind="bm25")).search(corpus, queries, depth=2, parts=[])
+    assert (ranked.docs < 0).all()
+
+
+def test_bm25_fingerprint_covers_its_parameters():
+    base = bm25.BM25("a", bm25.Config(kind="bm25")).fingerprint()
+    assert bm25.BM25("b", bm25.Config(kind="bm25", roles=["held-out"])).fingerprint() == base
+    for change in ({"k1": 1.2}, {"b": 0.5}, {"variant": "bm25+"}, {"language": None}):
+        assert bm25.BM25("a", bm25.Config(kind="bm25", **change)).fingerprint() != base
+
+
+# --- dense ---
+
+
+def test_dense_fingerprint_covers_encoder_dimension_precision_and_similarity(store, new_hash_encoder, dense_system):
+    base = dense_system(new_hash_encoder(), store).fingerprint()
+    assert dense_system(new_hash_encoder(), store, name="other name").fingerprint() == base
+    for system in (
+        dense_system(new_hash_encoder("w1"), store),
+        dense_system(new_hash_encoder(query_prompt="query: "), store),
+        dense_system(new_hash_encoder(), store, dim=32),
+        dense_system(new_hash_encoder(), store, precision="int8"),
+        dense_system(new_hash_encoder(), store, similarity="dot"),
+    ):
+        assert system.fingerprint() != base
+
+
+def test_query_prompt_is_part_of_what_is_encoded(store, new_hash_encoder, dense_system, make_corpus, make_queries):
+    corpus, queries = make_corpus({"d1": "chain", "d2": "find"}), make_queries({"q": "chain"})
+    plain = dense_system(new_hash_encoder(), store).search(corpus, queries, depth=1, parts=[])
+    prompted = dense_system(new_hash_encoder(query_prompt="find find find "), store)
+    assert corpus.ids[plain.docs[0, 0]] == "d1"
+    assert corpus.ids[prompted.search(corpus, queries, depth=1, parts=[]).docs[0, 0]] == "d2"
+
+
+# --- rerank ---
+
+
+def test_rerank_reorders_the_head_and_keeps_the_tail(store, make_corpus, make_queries, make_run):
+    corpus = make_corpus({"a": "xxxxx", "b": "xx", "c": "x", "d": "xxx"})
+    queries = make_queries({"q": "x"})
+    system = rerank.Rerank.__new__(rerank.Rerank)
+    system.name, system.store, system.scorer = "r", store, LengthScorer()
+    system.progress = lambda *_: None
+    system.config = rerank.Config(kind="rerank", first="f", reranker={"kind": "cross-encoder", "model": "m"}, depth=3)
+    first = make_run({"q": [("a", 9.0), ("d", 8.0), ("b", 7.0), ("c", 6.0)]})
+    ranked = system.search(corpus, queries, depth=4, parts=[first])
+    # Lengths 5, 3, 2 against 1: b, d, a. c would be best, and lies below the head.
+    assert as_run(system, ranked, corpus, queries, 4).ranking(0) == ["b", "d", "a", "c"]
+
+
+def test_rerank_scores_each_pair_once(store, make_corpus, make_queries, make_run):
+    calls = []
+
+    class Counting(LengthScorer):
+        def score(self, pairs):
+            calls.append(len(pairs))
+            return super().score(pairs)
+
+    system = rerank.Rerank.__new__(rerank.Rerank)
+    system.name, system.store, system.scorer, system.progress = "r", store, Counting(), lambda *_: None
+    system.config = rerank.Config(kind="rerank", first="f", reranker={"kind": "cross-encoder", "model": "m"}, depth=3)
+    corpus, queries = make_corpus({"a": "xxxxx", "b": "xx"}), make_queries({"q": "x"})
+    first = make_run({"q": [("a", 9.0), ("b", 8.0)]})
+    for _ in range(2):
+        system.search(corpus, queries, depth=2, parts=[first])
+    assert calls == [2]
+
+
+# --- run files ---
+
+
+def engine(tmp_path, lines, runs=None):
+    (tmp_path / "shop.run").write_text("".join(f"{line}\n" for line in lines))
+    config = trec_run.Config(kind="trec-run", runs=runs or {"shop": "shop.run"})
+    return trec_run.TrecRun("engine", config, Context(tmp_path, Store(tmp_path / "store")))
+
+
+def test_run_file_is_read_in_the_order_of_the_query_set(tmp_path, make_corpus, make_queries):
+    system = engine(tmp_path, ["q2 Q0 a 1 1 t", "q1 Q0 b 1 2 t", "q9 Q0 a 1 1 t"])
+    corpus, queries = make_corpus({"a": "1", "b": "2"}), make_queries({"q1": "x", "q2": "y"})
+    ranked = system.search(corpus, queries, depth=10, parts=[])
+    assert [corpus.ids[d] for d in ranked.docs[:, 0]] == ["b", "a"]
+
+
+def test_run_file_that_lacks_a_query_is_refused(tmp_path, make_corpus, make_queries):
+    system = engine(tmp_path, ["q1 Q0 a 1 1 t"])
+    with pytest.raises(RunError, match=r'lacks 1 of 2 queries of "shop" \(first: "q2"\); a missing query would count'):
+        system.search(make_corpus({"a": "1"}), make_queries({"q1": "x", "q2": "y"}), depth=10, parts=[])
+
+
+def test_run_file_that_ranks_an_unknown_document_is_refused(tmp_path, make_corpus, make_queries):
+    system = engine(tmp_path, ["q1 Q0 a 1 1 t", "q1 Q0 z 2 .5 t"])
+    with pytest.raises(RunError, match=r'ranks 1 documents that corpus "corpus" lacks \(first: "z"\)'):
+        system.search(make_corpus({"a": "1"}), make_queries({"q1": "x"}), depth=10, parts=[])
+
+
+def test_query_set_without_a_run_file_is_refused(tmp_path, make_corpus, make_queries):
+    system = engine(tmp_path, ["q1 Q0 a 1 1 t"])
+    with pytest.raises(RunError, match=r'has no run file for query set "phone" \(has: shop\)'):
+        system.search(make_corpus({"a": "1"}), make_queries({"q1": "x"}, name="phone"), depth=10, parts=[])
+
+
+def test_run_file_that_is_absent_is_named(tmp_path):
+    with pytest.raises(RunError, match=r"none\.run cannot be read: No such file"):
+        engine(tmp_path, [], {"shop": "none.run"}).fingerprint()
+
+
+def test_run_file_fingerprint_is_its_content(tmp_path):
+    before = engine(tmp_path, ["q1 Q0 a 1 1 t"]).fingerprint()
+    assert engine(tmp_path, ["q1 Q0 a 1 1 t"]).fingerprint() == before
+    assert engine(tmp_path, ["q1 Q0 a 1 2 t"]).fingerprint() != before
+
+
+# --- names and parts ---
+
+
+@pytest.fixture
+def built(tmp_path, monkeypatch, new_hash_encoder):
+    """built(toml, only=…) → systems, with the hash encoder in the place of every model."""
+    from bench.systems import dense
+
+    monkeypatch.setattr(dense, "_encoder", lambda name, table, context: new_hash_encoder(table.get("model", "w0")))
+
+    def build(text, *, only=None):
+        path = tmp_path / "bench.toml"
+        path.write_text('suites = ["x"]\n' + text)
+        config = load_bench(path, check_system=systems.check)
+        return systems.build(config, Context(tmp_path, Store(tmp_path / "store")), only=only)
+
+    return build
+
+
+SWEEP = """
+[systems.hybrid]
+kind = "hybrid"
+of = ["bm25", "mini@32"]
+
+[systems.mini]
+kind = "dense"
+encoder = { kind = "local", model = "m" }
+dims = [64, 32]
+precision = ["float32", "int8"]
+
+[systems.bm25]
+kind = "bm25"
+"""
+
+
+def test_dimensions_and_precisions_expand_to_one_system_each(built):
+    found = built(SWEEP)
+    assert set(found) == {"hybrid", "mini", "mini/int8", "mini@32", "mini@32/int8", "bm25"}
+    assert found["mini"].dim == 64
+    assert (found["mini@32/int8"].dim, found["mini@32/int8"].precision) == (32, "int8")
+    assert all(name == system.name for name, system in found.items())
+    assert found["mini"].encoder is found["mini@32"].encoder
+
+
+def test_parts_come_before_what_is_made_of_them(built):
+    names = list(built(SWEEP))
+    assert names.index("hybrid") > max(names.index("bm25"), names.index("mini@32"))
+
+
+def test_only_brings_the_parts_along(built):
+    assert set(built(SWEEP, only=["hybrid"])) >= {"hybrid", "bm25", "mini@32"}
+    assert set(built(SWEEP, only=["bm25"])) == {"bm25"}
+
+
+def test_selected_takes_a_table_for_all_that_it_expands_to(built):
+    found = built(SWEEP)
+    assert sorted(systems.selected(found, ["mini"])) == ["mini", "mini/int8", "mini@32", "mini@32/int8"]
+    assert systems.selected(found, ["mini@32", "bm25"]) == ["mini@32", "mini@32/int8", "bm25"]
+    assert systems.selected(found, None) == list(found)
+    with pytest.raises(UsageError, match=r'No system "min"; expected one of .* Did you mean "mini"\?'):
+        systems.selected(found, ["min"])
+
+
+def test_name_that_is_none_is_refused_with_the_nearest(built):
+    with pytest.raises(UsageError, match=r'No system "bm52" in the config; .*Did you mean "bm25"\?'):
+        built(SWEEP, only=["bm52"])
+
+
+def test_part_that_does_not_expand_is_refused(built):
+    with pytest.raises(ConfigError, match=r'is made of "mini@16"; expected one of .*Did you mean "mini'):
+        built(SWEEP.replace('"mini@32"', '"mini@16"'))
+
+
+def test_systems_made_of_one_another_are_refused(built):
+    circle = '[systems.a]\nkind = "hybrid"\nof = ["b", "c"]\n[systems.b]\nkind = "hybrid"\nof = ["a", "c"]\n'
+    with pytest.raises(ConfigError, match="made of one another: a → b → a"):
+        built(circle + '[systems.c]\nkind = "bm25"\n')
+    with pytest.raises(ConfigError, match="made of one another: a → a"):
+        built('[systems.a]\nkind = "hybrid"\nof = ["a", "a"]\n')
+
+
+def test_unknown_kind_names_the_nearest():
+    (sentence,) = systems.check("x", {"kind": "hybird"}, Path("bench.toml"))
+    assert sentence == (
+        'bench.toml: systems.x.kind is "hybird"; expected one of bm25, dense, hybrid, rerank, trec-run. '
+        'Did you mean "hybrid"?'
+    )
+
+
+def test_unknown_encoder_kind_names_the_nearest_and_leaves_out_rerankers(tmp_path):
+    path = tmp_path / "bench.toml"
+    path.write_text('suites = ["x"]\n[systems.m]\nkind = "dense"\nencoder = { kind = "locl" }\n')
+    config = load_bench(path, check_system=systems.check)
+    sentence = 'systems.m.encoder.kind is "locl"; expected one of local. Did you mean "local"?'
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        systems.build(config, Context(tmp_path, Store(tmp_path / "store")))
+
+
+def test_dimension_beyond_the_encoder_is_refused(built):
+    with pytest.raises(ConfigError, match=r"systems\.mini\.dims: 128 exceeds the encoder's 64 dimensions"):
+        built(SWEEP.replace("[64, 32]", "[128, 32]"))
+
+
+@pytest.mark.parametrize("dim", [0, -3])
+def test_dimension_below_one_is_refused_before_anything_is_encoded(built, dim):
+    with pytest.raises(ConfigError, match="dims"):
+        built(SWEEP.replace("[64, 32]", f"[64, 32, {dim}]"))

@@ -1,0 +1,318 @@
+"""Pairs, hard negatives and fine-tuning; models are tiny and made here, so nothing is downloaded."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from bench import suite as suite_module
+from bench.config import FinetuneConfig, NegativesConfig
+from bench.encoders import find_model, weights_digest
+from bench.encoders.local import Config, LocalEncoder
+from bench.errors import ConfigError, HeldOutError
+from bench.evaluate import Evaluator
+from bench.systems import Context
+from bench.systems.bm25 import BM25
+from bench.systems.bm25 import Config as BM25Config
+from bench.systems.rerank import Config as RerankConfig
+from bench.systems.rerank import Rerank
+from bench.train.finetune import finetune
+from bench.train.mine import mine
+from bench.train.models import lineage
+from bench.train.pairs import from_suite
+
+
+@pytest.fixture(scope="module")
+def tiny_model(tmp_path_factory):
+    """A two-layer BERT with random weights and a vocabulary of letters, as a Sentence Transformers folder."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder = tmp_path_factory.mktemp("models")
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{c}" for c in letters)]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary))
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=128,
+    )
+    BertModel(config).save_pretrained(folder / "bert")
+    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder / "bert")
+    transformer = Transformer(str(folder / "bert"), max_seq_length=64)
+    pooling = Pooling(32, pooling_mode="mean")
+    model = SentenceTransformer(modules=[transformer, pooling], device="cpu")
+    model.save_pretrained(str(folder / "tiny"), create_model_card=False)
+    return folder / "tiny"
+
+
+@pytest.fixture
+def bm25():
+    return BM25("bm25", BM25Config.model_validate({"kind": "bm25"}))
+
+
+@pytest.fixture
+def evaluator(tiny_suite, store, bm25, hash_encoder, dense_system):
+    dense = dense_system(hash_encoder, store)
+    return Evaluator(tiny_suite.suite, {"bm25": bm25, "hash": dense}, store)
+
+
+def _settings(**more):
+    return NegativesConfig.model_validate({"from": ["bm25", "hash"], **more})
+
+
+# --- pairs -----------------------------------------------------------------------------------------
+
+
+def test_pairs_come_from_training_sets_only(tiny_suite):
+    pairs = from_suite(tiny_suite.suite)
+    assert {pair.query_set for pair in pairs.pairs} == {"train"}
+    assert {(pair.query_id, pair.doc_id) for pair in pairs.pairs} == {("t1", "d02"), ("t2", "d12")}
+
+
+@pytest.mark.parametrize("name", ["shop", "phone"])
+def test_held_out_sets_are_refused_by_role(tiny_suite, name):
+    with pytest.raises(HeldOutError, match="training opens only train and dev"):
+        from_suite(tiny_suite.suite, [name])
+
+
+def test_training_query_that_is_an_evaluation_query_is_dropped(tiny_suite):
+    changed = tiny_suite.edit("queries/train.jsonl", "saddle too high", "Oil  the CHAIN")
+    pairs = from_suite(changed)
+    assert pairs.dropped == ("t2",)
+    assert {pair.query_id for pair in pairs.pairs} == {"t1"}
+
+
+# --- hard negatives --------------------------------------------------------------------------------
+
+
+def test_no_known_positive_becomes_a_negative(evaluator):
+    pairs = from_suite(evaluator.suite)
+    negatives = mine(evaluator, pairs, _settings(per_query=5, relative_margin=0.0))
+    for (name, query_id), doc_ids in negatives.doc_ids.items():
+        positives = {d for d, g in evaluator.suite.qrels(name)[query_id].items() if g > 0}
+        assert len(doc_ids) == len(set(doc_ids)) == 5
+        assert not positives & set(doc_ids)
+
+
+def test_copy_of_a_positive_under_another_id_is_no_negative(tiny_suite, store, bm25):
+    corpus = tiny_suite.folder / "corpus.jsonl"
+    row = next(json.loads(line) for line in corpus.read_text().splitlines() if '"d02"' in line)
+    corpus.write_text(corpus.read_text() + json.dumps(row | {"_id": "copy"}) + "\n")
+    evaluator = Evaluator(suite_module.load(tiny_suite.folder), {"bm25": bm25}, store)
+    negatives = mine(evaluator, from_suite(evaluator.suite), NegativesConfig.model_validate({"from": ["bm25"]}))
+    assert "copy" not in negatives.doc_ids["train", "t1"]
+    assert negatives.report.copies_of_positives >= 1
+
+
+def test_margin_is_kept_to_the_weakest_positive(tiny_suite, store, hash_encoder, dense_system):
+    def unit(text):
+        row = hash_encoder.encode([text])[0]
+        return row / np.linalg.norm(row)
+
+    corpus, query = tiny_suite.suite.corpora["manual"], unit("new tyre pressure")
+    score = {d: float(unit(t) @ query) for d, t in zip(corpus.ids, corpus.texts, strict=True)}
+    best = sorted(score, key=lambda d: -score[d])
+    # The fifth best is a positive too, and with d02 the weakest one: what lies between the two is too close.
+    qrels = tiny_suite.folder / "qrels/train.tsv"
+    qrels.write_text(qrels.read_text() + f"t1\t{best[4]}\t1\n")
+    suite = suite_module.load(tiny_suite.folder)
+    evaluator = Evaluator(suite, {"hash": dense_system(hash_encoder, store)}, store)
+    settings = NegativesConfig.model_validate({"from": ["hash"], "per_query": 3, "relative_margin": 0.1})
+    negatives = mine(evaluator, from_suite(suite), settings)
+    ceiling = min(score["d02"], score[best[4]]) * 0.9
+    allowed = [d for d in best if score[d] <= ceiling + 1e-6 and d not in ("d02", best[4])]
+    assert negatives.report.too_close >= 3
+    assert [score[d] for d in negatives.doc_ids["train", "t1"]] == pytest.approx([score[d] for d in allowed[:3]])
+
+
+def test_mining_twice_gives_the_same_negatives(evaluator):
+    pairs = from_suite(evaluator.suite)
+    first = mine(evaluator, pairs, _settings(random_per_query=2), seed=3)
+    assert first.digest == mine(evaluator, pairs, _settings(random_per_query=2), seed=3).digest
+    assert first.digest != mine(evaluator, pairs, _settings(random_per_query=2), seed=4).digest
+
+
+def test_mining_reads_no_held_out_judgement(tiny_suite, store, bm25):
+    before = mine(
+        Evaluator(tiny_suite.suite, {"bm25": bm25}, store),
+        from_suite(tiny_suite.suite),
+        NegativesConfig.model_validate({"from": ["bm25"]}),
+    )
+    changed = tiny_suite.edit("qrels/shop.tsv", "h7\td18\t1", "h7\td19\t2")
+    after = mine(
+        Evaluator(changed, {"bm25": bm25}, store),
+        from_suite(changed),
+        NegativesConfig.model_validate({"from": ["bm25"]}),
+    )
+    assert before.digest == after.digest
+
+
+# --- fine-tuning -----------------------------------------------------------------------------------
+
+
+def _recipe(folder, **more):
+    table = {
+        "base": str(folder),
+        "matryoshka": [32, 16],
+        "negatives": {"from": ["bm25"]},
+        "batch_size": 2,
+        "learning_rate": 1e-3,
+        "epochs": 2,
+    }
+    return FinetuneConfig.model_validate(table | more)
+
+
+def test_bi_encoder_is_trained_once_and_loads_in_plain_sentence_transformers(tiny_suite, store, bm25, tiny_model):
+    from sentence_transformers import SentenceTransformer
+
+    evaluator = Evaluator(tiny_suite.suite, {"bm25": bm25}, store)
+    steps = []
+    (model,) = finetune(
+        "tiny",
+        _recipe(tiny_model),
+        evaluator=evaluator,
+        base=tiny_suite.folder,
+        progress=lambda stage, done, total: steps.append((stage, done, total)),
+    )
+    assert model.made
+    assert weights_digest(model.folder) != weights_digest(tiny_model)
+    assert model.lineage["weights"] == weights_digest(model.folder)
+    assert model.lineage["base"]["weights"] == weights_digest(tiny_model)
+    assert model.lineage["data"]["pairs"] == 2
+    assert model.lineage["history"]
+    assert any(stage == "fine-tune bi-encoder" and done == total for stage, done, total in steps)
+    assert SentenceTransformer(str(model.folder), device="cpu").encode(["brake"]).shape == (1, 32)
+    assert find_model("finetune:tiny", base=tiny_suite.folder, models=store.root / "models") == model.folder
+    assert find_model("finetune:tiny/seed-0", base=tiny_suite.folder, models=store.root / "models") == model.folder
+
+    (again,) = finetune("tiny", _recipe(tiny_model), evaluator=evaluator, base=tiny_suite.folder)
+    assert not again.made
+    assert again.folder == model.folder
+
+
+def test_same_seed_gives_the_same_weights_and_another_seed_others(tiny_suite, store, bm25, tiny_model):
+    evaluator = Evaluator(tiny_suite.suite, {"bm25": bm25}, store)
+    first, second = finetune("a", _recipe(tiny_model, seeds=[0, 1]), evaluator=evaluator, base=tiny_suite.folder)
+    (same,) = finetune("b", _recipe(tiny_model), evaluator=evaluator, base=tiny_suite.folder)
+    assert first.lineage["weights"] == same.lineage["weights"]
+    assert first.lineage["weights"] != second.lineage["weights"]
+
+
+def test_changed_base_weight_or_pair_trains_anew(tiny_suite, store, bm25, tiny_model, tmp_path):
+    evaluator = Evaluator(tiny_suite.suite, {"bm25": bm25}, store)
+    (first,) = finetune("m", _recipe(tiny_model), evaluator=evaluator, base=tiny_suite.folder)
+
+    other = tmp_path / "other"
+    shutil.copytree(tiny_model, other)
+    weights = other / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-2] ^= 1
+    weights.write_bytes(bytes(data))
+    (second,) = finetune("m", _recipe(other), evaluator=evaluator, base=tiny_suite.folder)
+    assert second.made
+    assert second.folder != first.folder
+
+    changed = tiny_suite.edit("queries/train.jsonl", "saddle too high", "saddle too low")
+    (third,) = finetune(
+        "m", _recipe(tiny_model), evaluator=Evaluator(changed, {"bm25": bm25}, store), base=tiny_suite.folder
+    )
+    assert third.made
+
+
+def test_cross_encoder_is_trained_and_reranks(tiny_suite, store, bm25, tiny_model):
+    evaluator = Evaluator(tiny_suite.suite, {"bm25": bm25}, store)
+    recipe = _recipe(tiny_model, kind="cross-encoder", matryoshka=[], max_pairs=4)
+    (model,) = finetune("reader", recipe, evaluator=evaluator, base=tiny_suite.folder)
+    assert model.lineage["kind"] == "cross-encoder"
+    assert model.lineage["data"]["rows"] == 4
+    config = RerankConfig.model_validate(
+        {
+            "kind": "rerank",
+            "first": "bm25",
+            "depth": 3,
+            "reranker": {"kind": "cross-encoder", "model": "finetune:reader", "device": "cpu"},
+        }
+    )
+    reranked = Rerank("reranked", config, Context(tiny_suite.folder, store))
+    both = Evaluator(tiny_suite.suite, {"bm25": bm25, "reranked": reranked}, store)
+    query_set = tiny_suite.suite.query_sets["shop"]
+    first, second = both.run("bm25", query_set), both.run("reranked", query_set)
+    for row in range(len(query_set.ids)):
+        assert set(first.ranking(row, 3)) == set(second.ranking(row, 3)), "the head is reordered, nothing else"
+        assert first.ranking(row)[3:] == second.ranking(row)[3:], "those below keep their place"
+
+
+def test_failed_training_leaves_nothing_half_written(tiny_suite, store, bm25, tiny_model):
+    evaluator = Evaluator(tiny_suite.suite, {"bm25": bm25}, store)
+
+    def dies(stage, done, total):
+        if stage.startswith("fine-tune") and done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        finetune("m", _recipe(tiny_model), evaluator=evaluator, base=tiny_suite.folder, progress=dies)
+    assert list((store.root / "models/m").iterdir()) == []
+    with pytest.raises(ConfigError, match="bench finetune m"):
+        find_model("finetune:m", base=tiny_suite.folder, models=store.root / "models")
+
+
+def test_too_large_a_dimension_is_refused(tiny_suite, store, bm25, tiny_model):
+    evaluator = Evaluator(tiny_suite.suite, {"bm25": bm25}, store)
+    with pytest.raises(ConfigError, match="64 exceeds the base model's 32 dimensions"):
+        finetune("m", _recipe(tiny_model, matryoshka=[64]), evaluator=evaluator, base=tiny_suite.folder)
+
+
+def test_lineage_of_a_damaged_folder_is_none(tmp_path):
+    (tmp_path / "lineage.json").write_text('{"format": 1, "na')
+    assert lineage(tmp_path) is None
+
+
+# --- the local encoder -----------------------------------------------------------------------------
+
+
+def test_one_text_alone_equals_itself_in_a_batch(tiny_model, tmp_path):
+    encoder = LocalEncoder(Config(kind="local", model=str(tiny_model), device="cpu"), base=tmp_path, models=tmp_path)
+    texts = ["brake", "a much longer text about the rear light and its battery", "", "größe"]
+    together = encoder.encode(texts)
+    alone = np.concatenate([encoder.encode([text]) for text in texts])
+    np.testing.assert_allclose(together, alone, atol=2e-6)
+    assert encoder.dim == 32
+
+
+def test_fingerprint_follows_weights_prompts_and_length_but_not_the_place(tiny_model, tmp_path):
+    def fingerprint(folder, **more):
+        config = Config(kind="local", model=str(folder), device="cpu", **more)
+        return LocalEncoder(config, base=tmp_path, models=tmp_path).fingerprint()
+
+    moved = tmp_path / "moved"
+    shutil.copytree(tiny_model, moved)
+    assert fingerprint(moved) == fingerprint(tiny_model)
+    assert fingerprint(tiny_model, query_prompt="query: ") != fingerprint(tiny_model)
+    assert fingerprint(tiny_model, max_length=16) != fingerprint(tiny_model)
+    (moved / "README.md").write_text("a card")
+    assert fingerprint(moved) == fingerprint(tiny_model)
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("./nowhere", "is no folder"),
+        ("package:no_such_package_here", "is not installed"),
+        ("finetune:unmade", "bench finetune unmade"),
+        ("nobody/such-model-offline", "hf download"),
+    ],
+)
+def test_model_that_is_not_there_says_how_to_get_it(tmp_path, monkeypatch, model, expected):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ConfigError, match=expected):
+        find_model(model, base=tmp_path, models=tmp_path / "models")
