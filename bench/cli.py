@@ -18,7 +18,7 @@ from bench import __version__
 from bench.errors import BenchError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from bench.records import Policy, Result, Verdict
+    from bench.records import Policy, Result, Suite, Verdict
 
 __all__ = ["main"]
 
@@ -243,7 +243,7 @@ def _compare(options: argparse.Namespace) -> int:
             policy = type(policy)(
                 tuple(Rule(role, measures, options.margin or rules[role].margin) for role in roles), policy.alpha
             )
-    _say_verdict(judge(before, after, policy), options)
+    _say_verdict(judge(before, after, policy), options, [*before, *after])
     return 0
 
 
@@ -256,6 +256,7 @@ def _gate(options: argparse.Namespace) -> int:
         policy = _file_policy(options)
         before, after = _trec_results(options, Path(options.baseline_run), Path(options.candidate_run), policy)
         judged = judge(before, after, policy)
+        suite = None
     else:
         from bench.workspace import Workspace
 
@@ -265,7 +266,7 @@ def _gate(options: argparse.Namespace) -> int:
         _, before = read_baseline(workspace.baseline_path(suite, options.baseline))
         after = workspace.stored(suite, workspace.gated_system(options.system))
         judged = judge(before, after, policy)
-    _say_verdict(judged, options)
+    _say_verdict(judged, options, [*before, *after], suite)
     return judged.exit_code
 
 
@@ -348,7 +349,9 @@ def _results_of(name: str, options: argparse.Namespace) -> list[Result]:
     return workspace.stored(workspace.suite(options.suite), name)
 
 
-def _say_verdict(judged: Verdict, options: argparse.Namespace) -> None:
+def _say_verdict(
+    judged: Verdict, options: argparse.Namespace, judged_results: Sequence[Result], suite: Suite | None = None
+) -> None:
     """Print a verdict and write the files asked for."""
     from bench.store import write_json, write_text
 
@@ -361,22 +364,32 @@ def _say_verdict(judged: Verdict, options: argparse.Namespace) -> None:
     if getattr(options, "markdown", None):
         from bench.report.render import markdown
 
-        write_text(Path(options.markdown), markdown(judged))
+        write_text(Path(options.markdown), markdown(judged, texts=_query_texts(suite)))
     if options.html:
-        from bench.report import Material
         from bench.report.render import write
+        from bench.reporting import assemble
 
-        title = f"{judged.candidate} against {judged.baseline}"
-        write(
-            Material(title, (), judged.baseline, (judged,), version=__version__, alpha=judged.policy.alpha),
-            Path(options.html),
+        material = assemble(
+            suite,
+            (),
+            reference=judged.baseline,
+            verdicts=(judged,),
+            baselines=judged_results,
+            alpha=judged.policy.alpha,
+            title=f"{judged.candidate} against {judged.baseline}",
         )
+        write(material, Path(options.html))
     if options.json:
         _print_json(judged.to_json())
     else:
         from bench import terminal
 
         terminal.verdict(judged)
+
+
+def _query_texts(suite: Suite | None) -> dict[str, dict[str, str]]:
+    sets = suite.query_sets.values() if suite else ()
+    return {q.name: dict(zip(q.ids, q.texts, strict=True)) for q in sets}
 
 
 def _baseline(options: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from bench.errors import BenchError, ConfigError, SuiteError, did_you_mean
 from bench.records import ROLES, Policy, Rule
@@ -89,12 +89,20 @@ class SuiteConfig(Strict):
 class NegativesConfig(Strict):
     """Negatives: where hard ones are mined, which are kept, and how many random ones stand beside them."""
 
-    from_: list[str] = Field(alias="from", min_length=1)
+    from_: list[str] = Field(default=[], alias="from")
     per_query: int = Field(default=1, ge=0)
     random_per_query: int = Field(default=0, ge=0)
     skip: int = Field(default=0, ge=0)
     depth: int = Field(default=50, ge=1)
     relative_margin: float = Field(default=0.05, ge=0, lt=1, strict=False)
+
+    @model_validator(mode="after")
+    def _some(self) -> NegativesConfig:
+        if self.per_query and not self.from_:
+            raise ValueError('hard negatives need systems to be mined from, such as from = ["bm25"]')
+        if not self.per_query + self.random_per_query:
+            raise ValueError("per_query and random_per_query are both 0; leave the table out")
+        return self
 
 
 class FinetuneConfig(Strict):

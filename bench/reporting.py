@@ -48,6 +48,7 @@ def material(
     if reference is not None and reference not in names:
         raise UsageError(f'No results of "{reference}" (has: {", ".join(names)}).{did_you_mean(reference, names)}')
     verdicts: list[Verdict] = []
+    before: list[Result] = []
     findings = checks.check(suite)
     gated = workspace.config.gate.system
     path = workspace.baseline_path(suite)
@@ -63,6 +64,7 @@ def material(
         results,
         reference=reference or names[0],
         verdicts=verdicts,
+        baselines=before,
         findings=findings,
         training=lineages(workspace),
         commands=commands,
@@ -73,11 +75,12 @@ def material(
 
 
 def assemble(
-    suite: Suite,
+    suite: Suite | None,
     results: Sequence[Result],
     *,
     reference: str,
     verdicts: Sequence[Verdict] = (),
+    baselines: Sequence[Result] = (),
     findings: Sequence[Finding] = (),
     training: Sequence[dict[str, Any]] = (),
     commands: Sequence[str] = (),
@@ -85,20 +88,21 @@ def assemble(
     alpha: float = 0.05,
     title: str | None = None,
 ) -> Material:
-    """A report's material from records; texts stay out of it where `private`."""
-    sets = [] if private else suite.of_role(*EVALUATION_ROLES)
+    """A report's material from records; texts stay out of it where `private`, or where there is no suite."""
+    sets = suite.of_role(*EVALUATION_ROLES) if suite else []
+    shown = [] if private else sets
+    corpora = suite.corpora if suite else {}
     return Material(
-        title=title or f"Retrieval on {suite.name}",
+        title=title or (f"Retrieval on {suite.name}" if suite else "Retrieval"),
         results=tuple(results),
         reference=reference,
         verdicts=tuple(verdicts),
+        baselines=tuple(baselines),
         findings=tuple(findings),
         training=tuple(training),
-        texts={q.name: dict(zip(q.ids, q.texts, strict=True)) for q in sets},
-        documents={
-            q.name: dict(zip(suite.corpora[q.corpus].ids, suite.corpora[q.corpus].texts, strict=True)) for q in sets
-        },
-        qrels={q.name: suite.qrels(q.name) for q in suite.of_role(*EVALUATION_ROLES)},
+        texts={q.name: dict(zip(q.ids, q.texts, strict=True)) for q in shown},
+        documents={q.name: dict(zip(corpora[q.corpus].ids, corpora[q.corpus].texts, strict=True)) for q in shown},
+        qrels={q.name: suite.qrels(q.name) for q in sets} if suite else {},
         commands=tuple(commands),
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         version=__version__,

@@ -16,14 +16,16 @@ class Material:
     """All that a report may show. Sections take what they need and vanish where there is nothing.
 
     `reference` names the system that others are compared with. `texts` maps query set → query id → text, and
-    `documents` maps query set → document id → text; both are empty where texts must not leave the house. `training`
-    holds one lineage document per model made. `commands` are the lines that make the numbers again.
+    `documents` maps query set → document id → text; both are empty where texts must not leave the house. `baselines`
+    holds the accepted results that verdicts were judged against, where they are none of `results`. `training` holds
+    one lineage document per model made. `commands` are the lines that make the numbers again.
     """
 
     title: str
     results: tuple[Result, ...]
     reference: str
     verdicts: tuple[Verdict, ...] = ()
+    baselines: tuple[Result, ...] = field(default=(), repr=False)
     findings: tuple[Finding, ...] = ()
     training: tuple[Mapping[str, Any], ...] = ()
     texts: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)

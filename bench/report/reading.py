@@ -271,10 +271,10 @@ def judged_result(material: Material, verdict: Verdict, query_set: str, side: st
         query_set: name of a query set that it judged.
         side: "baseline" or "candidate".
 
-    A baseline and a candidate may share their name, so the means decide.
+    A baseline and a candidate may share their name, so the means decide, and what was accepted is looked at first.
     """
     wanted = {cell.measure: getattr(cell, side) for cell in verdict.cells if cell.query_set == query_set}
-    for result in material.results:
+    for result in (*material.baselines, *material.results):
         if result.system != getattr(verdict, side) or result.query_set != query_set:
             continue
         if verdict.suite is not None and result.suite != verdict.suite:
