@@ -19,6 +19,7 @@ from bench.systems.bm25 import BM25
 from bench.systems.bm25 import Config as BM25Config
 from bench.systems.rerank import Config as RerankConfig
 from bench.systems.rerank import Rerank
+from bench.train.batches import length_batches
 from bench.train.finetune import finetune
 from bench.train.mine import mine
 from bench.train.models import lineage
@@ -316,3 +317,39 @@ def test_model_that_is_not_there_says_how_to_get_it(tmp_path, monkeypatch, model
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(ConfigError, match=expected):
         find_model(model, base=tmp_path, models=tmp_path / "models")
+
+
+# --- batches ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("distinct", [True, False])
+def test_batches_hold_each_row_once_and_no_text_twice(seed, distinct):
+    rng = np.random.default_rng(seed)
+    rows = [(f"query {i}", "document " * int(rng.integers(1, 40)) + str(rng.integers(60))) for i in range(500)]
+    batches = list(length_batches(rows, 16, np.random.default_rng(seed), distinct=distinct))
+    assert sorted(row for batch in batches for row in batch) == list(range(500))
+    for batch in batches:
+        texts = [text for row in batch for text in rows[row]]
+        assert len(batch) <= 16
+        assert not distinct or len(texts) == len(set(texts))
+    if not distinct:
+        assert len(batches) == -(-500 // 16)
+
+
+def test_batches_hold_like_lengths_and_come_in_random_order():
+    rng = np.random.default_rng(0)
+    rows = [(f"{i} " + "x" * int(n),) for i, n in enumerate(rng.integers(1, 1000, size=1024))]
+    length = [len(row[0]) for row in rows]
+    batches = list(length_batches(rows, 32, rng))
+    padded = sum(len(batch) * max(length[row] for row in batch) for batch in batches)
+    assert padded < 1.1 * sum(length), "random batches of 32 would pad to nearly twice the length"
+    means = [np.mean([length[row] for row in batch]) for batch in batches[:16]]
+    assert means != sorted(means)
+
+
+def test_same_generator_gives_the_same_batches():
+    rows = [(str(i),) for i in range(100)]
+    one, two, other = (list(length_batches(rows, 8, np.random.default_rng(seed))) for seed in (1, 1, 2))
+    assert one == two
+    assert one != other

@@ -19,6 +19,7 @@ from bench.encoders.local import library_version, quiet
 from bench.errors import ConfigError, MissingExtra, SystemFailed
 from bench.evaluate import Evaluator, environment
 from bench.records import Progress, Suite, digest_of, no_progress
+from bench.train.batches import sampler
 from bench.train.mine import Negatives, mine
 from bench.train.models import git_commit, lineage, model_folder, set_current, write_lineage
 from bench.train.pairs import Pairs, from_suite
@@ -249,6 +250,8 @@ def _run(trainer: Any) -> None:
     from transformers.trainer_callback import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)
+    # Fills a model card that is not written, with a progress bar of its own.
+    trainer.remove_callback(trainer.model_card_callback_class)
     trainer.train()
 
 
@@ -263,7 +266,6 @@ def _train_bi_encoder(
             SentenceTransformerTrainer,
             SentenceTransformerTrainingArguments,
         )
-        from sentence_transformers.base import BatchSamplers
         from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss, MultipleNegativesRankingLoss
 
         torch.manual_seed(seed)
@@ -281,8 +283,8 @@ def _train_bi_encoder(
             model=model,
             args=SentenceTransformerTrainingArguments(
                 **_arguments(recipe, len(rows), seed, scratch),
-                # A document that stands twice in a batch would be its own negative.
-                batch_sampler=BatchSamplers.NO_DUPLICATES,
+                # Like lengths together; a document that stood twice in a batch would be its own negative.
+                batch_sampler=sampler(distinct=True),
             ),
             train_dataset=Dataset.from_list(rows),
             loss=loss,
@@ -310,7 +312,9 @@ def _train_cross_encoder(
         history: list[dict[str, float]] = []
         trainer = CrossEncoderTrainer(
             model=model,
-            args=CrossEncoderTrainingArguments(**_arguments(recipe, len(rows), seed, scratch)),
+            args=CrossEncoderTrainingArguments(
+                **_arguments(recipe, len(rows), seed, scratch), batch_sampler=sampler(distinct=False)
+            ),
             train_dataset=Dataset.from_list(rows),
             loss=BinaryCrossEntropyLoss(model),
             callbacks=[_callback("train reranker", history, progress)],
