@@ -1,24 +1,17 @@
-"""The command line: parse, call one function, print, exit code.
-
-Output for people goes to standard error; `--json` prints one JSON document on standard output and nothing else.
-Nothing heavy is imported before a verb needs it.
-"""
+"""The command line: the parser, and what becomes of errors. The verbs themselves are in `bench.verbs`."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import NoReturn
 
 from bench import __version__
 from bench.errors import BenchError, UsageError, did_you_mean
-
-if TYPE_CHECKING:
-    from bench.records import Policy, Result, Suite, Verdict
 
 __all__ = ["main"]
 
@@ -30,8 +23,6 @@ exit codes:
   3  inconclusive where the policy blocks it
   4  a system under test failed to run
 """
-
-Handler = Callable[[argparse.Namespace], int]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -66,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = argparse.Namespace(json="--json" in arguments, junit=None)
     try:
         options = _parser().parse_args(arguments)
-        handler: Handler = options.handler
+        # Imported now: `bench --help` needs none of it.
+        handler: Callable[[argparse.Namespace], int] = getattr(import_module("bench.verbs"), options.verb)
         return handler(options)
     except BenchError as error:
         return _failed(error, options)
@@ -84,7 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _failed(error: BenchError, options: argparse.Namespace) -> int:
     if getattr(options, "json", False):
-        _print_json({"format": 1, "error": {"code": error.code, "message": str(error)}})
+        from bench.verbs import print_json
+
+        print_json({"format": 1, "error": {"code": error.code, "message": str(error)}})
     else:
         from bench.terminal import say
 
@@ -95,486 +89,6 @@ def _failed(error: BenchError, options: argparse.Namespace) -> int:
 
         write_text(Path(options.junit), error_document(error.code, str(error)))
     return error.exit_code
-
-
-def _print_json(document: Any) -> None:
-    sys.stdout.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
-    sys.stdout.flush()
-
-
-# --- verbs -----------------------------------------------------------------------------------------
-
-
-def _demo(options: argparse.Namespace) -> int:
-    from bench.demo import demo
-
-    return demo(Path(options.out))
-
-
-def _check(options: argparse.Namespace) -> int:
-    from bench import checks, suite, terminal
-    from bench.errors import SuiteError
-    from bench.records import Finding
-
-    try:
-        loaded = suite.load(suite.find(options.suite))
-        found = checks.check(loaded)
-    except SuiteError as error:
-        loaded = None
-        found = [Finding("error", "unreadable", options.suite, line) for line in str(error).split("\n")]
-    failed = any(finding.severity == "error" for finding in found)
-    if options.json:
-        _print_json({"format": 1, "findings": [finding.to_json() for finding in found]})
-        return 2 if failed else 0
-    if loaded is not None:
-        rows = [
-            [q.name, q.role, q.corpus, str(len(q.ids)), str(len(loaded.corpora[q.corpus].ids)), q.digest[:12]]
-            for q in loaded.query_sets.values()
-        ]
-        columns = ["query set", "role", "corpus", "queries", "documents", "digest"]
-        terminal.table(columns, rows, title=f"{loaded.name} {loaded.version} ({loaded.digest[:12]})", left=3)
-    terminal.findings(found)
-    counts = {s: sum(f.severity == s for f in found) for s in ("error", "warning", "info")}
-    terminal.say(", ".join(f"{n} {s}{'s' if n != 1 and s != 'info' else ''}" for s, n in counts.items()) + ".")
-    return 2 if failed else 0
-
-
-def _run(options: argparse.Namespace) -> int:
-    from bench import systems, terminal
-    from bench.store import write_json
-    from bench.workspace import Workspace
-
-    workspace = Workspace.open(options.config)
-    names = _flat(options.system)
-    found = []
-    with terminal.progress(quiet=options.json) as told:
-        for loaded in workspace.suites(options.suite):
-            evaluator = workspace.evaluator(loaded, names, progress=told)
-            # Only what was asked for: parts come along, but are not results unless named.
-            found += evaluator.results(systems.selected(evaluator.systems, names))
-    if options.out:
-        for system in dict.fromkeys(result.system for result in found):
-            document = {"format": 1, "results": [r.to_json() for r in found if r.system == system]}
-            write_json(Path(options.out) / f"{system.replace('/', '_')}.json", document)
-    if options.json:
-        _print_json({"format": 1, "results": [_result_row(result) for result in found]})
-    else:
-        terminal.results(found)
-    return 0
-
-
-def _result_row(result: Result) -> dict[str, Any]:
-    return {
-        "system": result.system,
-        "suite": result.suite,
-        "query_set": result.query_set,
-        "role": result.role,
-        "n_queries": len(result.scores.query_ids),
-        "measures": result.scores.means(),
-        "seconds": dict(result.seconds),
-        "index_bytes": result.index_bytes,
-        "judged@10": float(result.scores.judged.mean()),
-        "system_digest": result.system_digest,
-        "suite_digest": result.suite_digest,
-    }
-
-
-def _measure(options: argparse.Namespace) -> int:
-    from bench import terminal
-    from bench.measure import measure, parse_list
-    from bench.sources.trec import read_qrels, read_run
-
-    measures = parse_list(options.measures)
-    qrels = read_qrels(Path(options.qrels))
-    run = read_run(Path(options.run))
-    scores = measure(run, qrels, measures, depth=options.depth, relevance_level=options.relevance_level)
-    ignored = sum(query_id not in qrels for query_id in run.query_ids)
-    if options.json:
-        document: dict[str, Any] = {
-            "format": 1,
-            "n_queries": len(scores.query_ids),
-            "measures": scores.means(),
-            "missing_queries": len(scores.missing),
-            "ignored_queries": ignored,
-            "queries_without_positives": scores.left_out,
-            "judged@10": float(scores.judged.mean()),
-            "tie_spread": dict(scores.tie_spread),
-        }
-        if options.per_query:
-            document["per_query"] = {
-                query_id: dict(zip(scores.measures, row, strict=True))
-                for query_id, row in zip(scores.query_ids, scores.values.tolist(), strict=True)
-            }
-        _print_json(document)
-        return 0
-    rows = [[name, f"{value:.4f}"] for name, value in scores.means().items()]
-    if options.per_query:
-        per_query = [[q, *(f"{v:.4f}" for v in row)] for q, row in zip(scores.query_ids, scores.values, strict=True)]
-        terminal.table(["query", *scores.measures], per_query)
-    terminal.table(["measure", "mean"], rows, title=f"{run.system}, {len(scores.query_ids)} queries")
-    for count, text in (
-        (len(scores.missing), "judged queries are missing from the run and count 0"),
-        (ignored, "queries of the run have no judgement and are ignored"),
-        (scores.left_out, "judged queries have no relevant document and are left out"),
-    ):
-        if count:
-            terminal.say(f"{count} {text}.", "yellow")
-    return 0
-
-
-def _compare(options: argparse.Namespace) -> int:
-    from bench.gate import judge
-    from bench.records import Rule
-
-    policy = _file_policy(options)
-    if options.qrels:
-        before, after = _trec_results(options, Path(options.baseline), Path(options.candidate), policy)
-    else:
-        before, after = _results_of(options.baseline, options), _results_of(options.candidate, options)
-        names = {result.query_set for result in before} & {result.query_set for result in after}
-        if not names:
-            raise UsageError(f"{options.baseline} and {options.candidate} share no query set; nothing to compare.")
-        before = [result for result in before if result.query_set in names]
-        after = [result for result in after if result.query_set in names]
-        if options.measures or options.margin is not None:
-            roles = dict.fromkeys(result.role for result in after)
-            rules = {rule.role: rule for rule in _default_policy().rules}
-            measures = policy.rules[0].measures
-            policy = type(policy)(
-                tuple(Rule(role, measures, options.margin or rules[role].margin) for role in roles), policy.alpha
-            )
-    _say_verdict(judge(before, after, policy), options, [*before, *after])
-    return 0
-
-
-def _gate(options: argparse.Namespace) -> int:
-    from bench.gate import judge, read_baseline
-
-    if options.qrels or options.baseline_run or options.candidate_run:
-        if not (options.qrels and options.baseline_run and options.candidate_run):
-            raise UsageError("bench gate: --qrels, --baseline-run and --candidate-run go together.")
-        policy = _file_policy(options)
-        before, after = _trec_results(options, Path(options.baseline_run), Path(options.candidate_run), policy)
-        judged = judge(before, after, policy)
-        suite = None
-    else:
-        from bench.workspace import Workspace
-
-        workspace = Workspace.open(options.config)
-        suite = workspace.suite(options.suite)
-        policy = workspace.config.gate.policy()
-        _, before = read_baseline(workspace.baseline_path(suite, options.baseline))
-        after = workspace.stored(suite, workspace.gated_system(options.system))
-        judged = judge(before, after, policy)
-    _say_verdict(judged, options, [*before, *after], suite)
-    return judged.exit_code
-
-
-def _default_policy() -> Policy:
-    from bench.records import Policy
-
-    return Policy()
-
-
-def _file_policy(options: argparse.Namespace) -> Policy:
-    """The policy for run files and stored results: the config's where one is named, else the defaults."""
-    from bench.measure import parse_list
-    from bench.records import Policy, Rule
-
-    config = getattr(options, "config", None)
-    if config:
-        from bench.workspace import Workspace
-
-        policy = Workspace.open(config).config.gate.policy()
-    else:
-        policy = Policy()
-    if options.alpha is not None and not 0 < options.alpha < 0.5:
-        raise UsageError(f"--alpha is {options.alpha:g}; expected a number between 0 and 0.5.")
-    if options.margin is not None and not 0 < options.margin < 1:
-        raise UsageError(f"--margin is {options.margin:g}; expected a number between 0 and 1.")
-    rules = policy.rules
-    if options.measures or options.margin is not None:
-        held_out = next((rule for rule in rules if rule.role == "held-out"), Policy().rules[0])
-        measures = parse_list(options.measures) if options.measures else held_out.measures
-        rules = (Rule("held-out", measures, options.margin or held_out.margin),)
-    inconclusive = getattr(options, "on_inconclusive", None) or policy.on_inconclusive
-    return Policy(rules, options.alpha or policy.alpha, inconclusive, policy.system)
-
-
-def _trec_results(
-    options: argparse.Namespace, baseline: Path, candidate: Path, policy: Policy
-) -> tuple[list[Result], list[Result]]:
-    """Two run files as results on one held-out set."""
-    from bench.measure import result
-    from bench.records import EvalProtocol, Labels
-    from bench.sources.trec import read_qrels, read_run
-
-    labels = Labels(read_qrels(Path(options.qrels)))
-    runs = [read_run(path, name=path.name) for path in (baseline, candidate)]
-    measures = tuple(dict.fromkeys(m for rule in policy.rules if rule.role == "held-out" for m in rule.measures))
-    protocol = EvalProtocol(measures, depth=max(run.depth for run in runs))
-    results = []
-    for run in runs:
-        document = result(run, labels, protocol=protocol, recipe={"file": run.system})
-        # Two files of one comparison: what they share is the judgements, not a digest of their queries.
-        results.append(_as(document, query_set=Path(options.qrels).stem, query_set_digest=labels.digest))
-    return [results[0]], [results[1]]
-
-
-def _as(record: Any, **changes: Any) -> Any:
-    from dataclasses import replace
-
-    return replace(record, **changes)
-
-
-def _results_of(name: str, options: argparse.Namespace) -> list[Result]:
-    """Results from a JSON file (one result, a list of them, a baseline), or of a system of the config."""
-    from bench.records import Result
-    from bench.store import read_json
-
-    path = Path(name)
-    if path.is_file():
-        try:
-            document = read_json(path)
-        except BenchError as error:
-            raise UsageError(f"{error} To compare TREC run files, give the judgements: --qrels Q.") from None
-        if isinstance(document, dict) and isinstance(document.get("results"), list) and document["results"]:
-            return [Result.from_json(d, where=f"{name}: results[{i}]") for i, d in enumerate(document["results"])]
-        return [Result.from_json(document, where=name)]
-    from bench.workspace import DEFAULT_CONFIG, Workspace
-
-    if not options.config and not Path(DEFAULT_CONFIG).exists():
-        raise UsageError(f"{name} is no file (and there is no {DEFAULT_CONFIG} here to have a system of that name).")
-    workspace = Workspace.open(options.config)
-    return workspace.stored(workspace.suite(options.suite), name)
-
-
-def _say_verdict(
-    judged: Verdict, options: argparse.Namespace, judged_results: Sequence[Result], suite: Suite | None = None
-) -> None:
-    """Print a verdict and write the files asked for."""
-    from bench.store import write_json, write_text
-
-    if getattr(options, "json_out", None):
-        write_json(Path(options.json_out), judged.to_json(), indent=1)
-    if getattr(options, "junit", None):
-        from bench.report.junit import document
-
-        write_text(Path(options.junit), document(judged))
-    if getattr(options, "markdown", None):
-        from bench.report.render import markdown
-
-        write_text(Path(options.markdown), markdown(judged, texts=_query_texts(suite)))
-    if options.html:
-        from bench.report.render import write
-        from bench.reporting import assemble
-
-        material = assemble(
-            suite,
-            (),
-            reference=judged.baseline,
-            verdicts=(judged,),
-            baselines=judged_results,
-            alpha=judged.policy.alpha,
-            title=f"{judged.candidate} against {judged.baseline}",
-        )
-        write(material, Path(options.html))
-    if options.json:
-        _print_json(judged.to_json())
-    else:
-        from bench import terminal
-
-        terminal.verdict(judged)
-
-
-def _query_texts(suite: Suite | None) -> dict[str, dict[str, str]]:
-    sets = suite.query_sets.values() if suite else ()
-    return {q.name: dict(zip(q.ids, q.texts, strict=True)) for q in sets}
-
-
-def _baseline(options: argparse.Namespace) -> int:
-    from bench.workspace import Workspace
-
-    workspace = Workspace.open(options.config)
-    if options.action == "accept":
-        return _accept(options, workspace)
-    from bench import terminal
-    from bench.errors import BaselineError
-    from bench.gate import read_baseline
-
-    rows, documents = [], []
-    for suite in workspace.suites(options.suite):
-        path = workspace.baseline_path(suite, options.baseline)
-        if options.action == "list" and not path.exists():
-            continue
-        header, found = read_baseline(path)
-        documents.append(header | {"path": str(path)})
-        if options.action == "show" and not options.json:
-            terminal.say(f"{header['system']}, accepted {header['accepted']}: {header['reason']}")
-            terminal.results(found)
-        rows.append([suite.name, header["system"], header["accepted"], header["reason"], str(path)])
-    if options.json:
-        _print_json({"format": 1, "baselines": documents})
-    elif options.action == "list":
-        if not rows:
-            raise BaselineError('No suite of the config has a baseline. Accept one: bench baseline accept --reason "…"')
-        terminal.table(["suite", "system", "accepted", "reason", "file"], rows, left=5)
-    return 0
-
-
-def _accept(options: argparse.Namespace, workspace: Any) -> int:
-    from datetime import UTC, datetime
-
-    from bench import terminal
-    from bench.errors import BaselineError, NotComparable
-    from bench.gate import baseline_document, judge, read_baseline, write_baseline
-    from bench.train.models import git_commit
-
-    suite = workspace.suite(options.suite)
-    system = workspace.gated_system(options.system)
-    found = workspace.stored(suite, system)
-    path = workspace.baseline_path(suite, options.baseline)
-    document = baseline_document(
-        found,
-        reason=options.reason,
-        when=datetime.now(UTC).isoformat(timespec="seconds"),
-        commit=git_commit(workspace.base),
-        version=__version__,
-    )
-    if path.exists() and not options.allow_worse:
-        try:
-            judged = judge(read_baseline(path)[1], found, workspace.config.gate.policy())
-        except NotComparable:
-            # A changed suite is the very reason to accept anew.
-            pass
-        else:
-            if judged.outcome in ("fail", "inconclusive"):
-                raise BaselineError(
-                    f'"{system}" is not shown to be as good as the accepted baseline ({judged.outcome}). See why with: '
-                    f"bench gate --system {system}. To accept it all the same: --allow-worse"
-                )
-    write_baseline(path, document)
-    if options.json:
-        _print_json({"format": 1, "baseline": document["baseline"] | {"path": str(path)}})
-    else:
-        terminal.say(f"Accepted {system} as the baseline of {suite.name}: {path}. Commit this file.", "green")
-    return 0
-
-
-def _mine(options: argparse.Namespace) -> int:
-    from bench import terminal
-    from bench.config import NegativesConfig
-    from bench.store import write_text
-    from bench.train.mine import mine
-    from bench.train.pairs import from_suite
-    from bench.workspace import Workspace
-
-    workspace = Workspace.open(options.config)
-    suite = workspace.suite(options.suite)
-    settings = NegativesConfig.model_validate(
-        {
-            "from": _flat(options.from_),
-            "per_query": options.per_query,
-            "depth": options.depth,
-            "relative_margin": options.relative_margin,
-        }
-    )
-    with terminal.progress(quiet=options.json) as told:
-        evaluator = workspace.evaluator(suite, settings.from_, progress=told)
-        pairs = from_suite(suite, options.query_set)
-        negatives = mine(evaluator, pairs, settings, seed=options.seed, progress=told)
-    lines = []
-    for pair in pairs.pairs:
-        corpus = suite.corpora[suite.query_sets[pair.query_set].corpus]
-        ids = negatives.doc_ids[pair.query_set, pair.query_id]
-        row = {
-            "query_id": pair.query_id,
-            "query": pair.query,
-            "positive_id": pair.doc_id,
-            "positive": pair.document,
-            "negative_ids": list(ids),
-            "negatives": [corpus.texts[corpus.row_of[doc_id]] for doc_id in ids],
-        }
-        lines.append(json.dumps(row, ensure_ascii=False) + "\n")
-    write_text(Path(options.out), "".join(lines))
-    report = negatives.report.to_json()
-    if options.json:
-        _print_json({"format": 1, "rows": len(lines), "out": options.out, "mining": report})
-    else:
-        rows = [[key.replace("_", " "), str(value)] for key, value in report.items() if isinstance(value, int)]
-        rows += [[f"taken from {name}", str(count)] for name, count in report["from_system"].items()]
-        terminal.table(["mining", "count"], rows)
-        terminal.say(f"{len(lines)} triples in {options.out}")
-    return 0
-
-
-def _finetune(options: argparse.Namespace) -> int:
-    from bench import terminal
-    from bench.train.finetune import finetune
-    from bench.workspace import Workspace
-
-    workspace = Workspace.open(options.config)
-    recipes = workspace.config.finetune
-    if options.name not in recipes:
-        raise UsageError(
-            f'{workspace.path} has no recipe "{options.name}"; expected one of {", ".join(recipes) or "none"}.'
-            f"{did_you_mean(options.name, recipes)}"
-        )
-    recipe = recipes[options.name]
-    if options.seed:
-        recipe = recipe.model_copy(update={"seeds": options.seed})
-    suite = workspace.suite(options.suite)
-    needed = [*(recipe.negatives.from_ if recipe.negatives else []), recipe.base]
-    tables = {name.split("@")[0].split("/")[0] for name in needed} & set(workspace.config.systems)
-    with terminal.progress(quiet=options.json) as told:
-        evaluator = workspace.evaluator(suite, sorted(tables), progress=told)
-        models = finetune(options.name, recipe, evaluator=evaluator, base=workspace.base, progress=told)
-    if options.json:
-        rows = [{"folder": str(m.folder), "made": m.made, "lineage": dict(m.lineage)} for m in models]
-        _print_json({"format": 1, "models": rows})
-        return 0
-    for model in models:
-        state = f"trained in {model.lineage['seconds']:.0f} s" if model.made else "unchanged, not trained again"
-        terminal.say(f"{options.name}, seed {model.lineage['seed']}: {state}. {model.folder}")
-    return 0
-
-
-def _report(options: argparse.Namespace) -> int:
-    from bench import terminal
-    from bench.report.render import write
-    from bench.reporting import material
-    from bench.workspace import Workspace
-
-    workspace = Workspace.open(options.config)
-    suite = workspace.suite(options.suite)
-    found, left_out = material(workspace, suite, reference=options.reference, private=options.private)
-    path = write(found, Path(options.out) if options.out else workspace.reports / f"{suite.name}.html")
-    for name in left_out:
-        terminal.say(f"{name} has no stored result and is left out; make it with: bench run --system {name}", "yellow")
-    if options.json:
-        _print_json({"format": 1, "report": str(path), "left_out": left_out})
-    else:
-        terminal.say(f"Report: {path}")
-    return 0
-
-
-def _doctor(options: argparse.Namespace) -> int:
-    from bench.doctor import examine
-
-    rows = examine(Path(options.config or "bench.toml"))
-    if options.json:
-        _print_json({"format": 1, "doctor": rows})
-    else:
-        from bench import terminal
-
-        terminal.table(["part", "state"], [[row["part"], row["state"]] for row in rows], left=2)
-    return 0
-
-
-def _flat(names: Sequence[str] | None) -> list[str] | None:
-    """Names from options that may be repeated, take several values, or hold commas."""
-    found = [part for name in names or () for part in name.split(",") if part]
-    return found or None
 
 
 # --- the parser ------------------------------------------------------------------------------------
@@ -590,27 +104,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"retrieval-gate {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=_Parser)
 
-    def verb(name: str, handler: Handler, text: str, *, config: bool = True) -> argparse.ArgumentParser:
+    def verb(name: str, text: str, *, config: bool = True) -> argparse.ArgumentParser:
         made: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        made.set_defaults(handler=handler, json=False, junit=None)
+        made.set_defaults(verb=name, json=False, junit=None)
         if config:
             made.add_argument("--config", metavar="F", help="the config file (default: bench.toml)")
             made.add_argument("--suite", metavar="S", help="a suite of the config, or a path")
         return made
 
-    one = verb("demo", _demo, "run the whole loop on the bundled suite, offline", config=False)
+    one = verb("demo", "run the whole loop on the bundled suite, offline", config=False)
     one.add_argument("--out", metavar="DIR", default="reports/demo", help="where results go (default: reports/demo)")
 
-    one = verb("check", _check, "look for what makes a suite lie", config=False)
+    one = verb("check", "look for what makes a suite lie", config=False)
     one.add_argument("suite", metavar="SUITE", help="a suite's folder, a BEIR folder, or a bundled suite's name")
     _json_option(one)
 
-    one = verb("run", _run, "evaluate systems on suites")
+    one = verb("run", "evaluate systems on suites")
     one.add_argument("--system", metavar="N", nargs="+", action="extend", help="only these systems")
     one.add_argument("--out", metavar="DIR", help="also write one file of results per system")
     _json_option(one)
 
-    one = verb("measure", _measure, "measure a TREC run file", config=False)
+    one = verb("measure", "measure a TREC run file", config=False)
     one.add_argument("--qrels", metavar="Q", required=True, help="judgements, TREC or BEIR")
     one.add_argument("--run", metavar="R", required=True, help="a TREC run file, plain or gzip")
     _measures_option(one)
@@ -619,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--per-query", action="store_true", help="every query's numbers too")
     _json_option(one)
 
-    one = verb("compare", _compare, "compare two results, or two TREC runs with --qrels; informs, never fails")
+    one = verb("compare", "compare two results, or two TREC runs with --qrels; informs, never fails")
     one.add_argument("baseline", metavar="A", help="baseline: a result file, a TREC run, or a system of the config")
     one.add_argument("candidate", metavar="B", help="candidate, likewise")
     one.add_argument("--qrels", metavar="Q", help="judgements, for TREC runs")
@@ -627,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     _json_option(one)
     one.add_argument("--html", metavar="F", help="write a page")
 
-    one = verb("gate", _gate, "judge stored results, or TREC runs, against the accepted baseline")
+    one = verb("gate", "judge stored results, or TREC runs, against the accepted baseline")
     one.add_argument("--system", metavar="N", help="the candidate (default: [gate] system)")
     one.add_argument("--baseline", metavar="F", help="the baseline file (default: the suite's baseline.json)")
     one.add_argument("--qrels", metavar="Q", help="judgements, for run files of any engine")
@@ -644,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         one.add_argument(option, metavar="F", help=text)
 
-    one = verb("baseline", _baseline, "accept, show or list baselines")
+    one = verb("baseline", "accept, show or list baselines")
     one.add_argument("action", choices=["accept", "show", "list"], help="what to do")
     one.add_argument("--system", metavar="N", help="the system to accept (default: [gate] system)")
     one.add_argument("--reason", metavar="TEXT", default="", help="why; required to accept")
@@ -652,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--allow-worse", action="store_true", help="accept a failing or inconclusive candidate")
     _json_option(one)
 
-    one = verb("mine", _mine, "mine hard negatives for the training queries")
+    one = verb("mine", "mine hard negatives for the training queries")
     one.add_argument("--from", dest="from_", metavar="N", nargs="+", required=True, help="systems that rank candidates")
     one.add_argument("--query-set", metavar="N", nargs="+", help="training sets (default: all of role train)")
     one.add_argument("--per-query", metavar="K", type=_positive, default=1, help="negatives per query (default: 1)")
@@ -664,18 +178,18 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--out", metavar="F", default="negatives.jsonl", help="default: negatives.jsonl")
     _json_option(one)
 
-    one = verb("finetune", _finetune, "train what a recipe of the config says")
+    one = verb("finetune", "train what a recipe of the config says")
     one.add_argument("name", metavar="NAME", help="the recipe")
     one.add_argument("--seed", metavar="N", type=int, nargs="+", help="instead of the recipe's seeds")
     _json_option(one)
 
-    one = verb("report", _report, "write the model-comparison report from stored results")
+    one = verb("report", "write the model-comparison report from stored results")
     one.add_argument("--reference", metavar="N", help="the system that others are compared with")
     one.add_argument("--private", action="store_true", help="no query or document texts in the page")
     one.add_argument("--out", metavar="F", help="default: reports/SUITE.html")
     _json_option(one)
 
-    one = verb("doctor", _doctor, "say what is installed and what is not", config=False)
+    one = verb("doctor", "say what is installed and what is not", config=False)
     one.add_argument("--config", metavar="F", help="the config file (default: bench.toml)")
     _json_option(one)
     return parser

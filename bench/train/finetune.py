@@ -191,6 +191,9 @@ def _rows(
     return rows
 
 
+# Keeps the trainers from collecting examples for a model card, with a progress bar of their own.
+NO_EXAMPLES = [{"text": ""}]
+
 # --- the trainers ----------------------------------------------------------------------------------
 
 
@@ -250,9 +253,23 @@ def _run(trainer: Any) -> None:
     from transformers.trainer_callback import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)
-    # Fills a model card that is not written, with a progress bar of its own.
-    trainer.remove_callback(trainer.model_card_callback_class)
     trainer.train()
+
+
+def _set_dropout(model: Any, share: float | None) -> None:
+    """Another dropout while training; the model's own where None. Its saved settings stay as they are.
+
+    Without dropout a step takes about a fifth less time on a CPU: attention then takes its fused path.
+    """
+    if share is None:
+        return
+    import torch
+
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = share
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = share
 
 
 def _train_bi_encoder(
@@ -273,6 +290,8 @@ def _train_bi_encoder(
         size = int(model.get_embedding_dimension() or 0)
         if recipe.matryoshka and recipe.matryoshka[0] > size:
             raise ConfigError(f"matryoshka: {recipe.matryoshka[0]} exceeds the base model's {size} dimensions.")
+        _set_dropout(model, recipe.dropout)
+        model.model_card_data.widget = NO_EXAMPLES
         own_length = model.max_seq_length
         model.max_seq_length = recipe.max_length or own_length
         loss: Any = MultipleNegativesRankingLoss(model)
@@ -309,6 +328,8 @@ def _train_cross_encoder(
 
         torch.manual_seed(seed)
         model = CrossEncoder(str(base), num_labels=1, max_length=recipe.max_length, local_files_only=True)
+        _set_dropout(model, recipe.dropout)
+        model.model_card_data.widget = NO_EXAMPLES
         history: list[dict[str, float]] = []
         trainer = CrossEncoderTrainer(
             model=model,

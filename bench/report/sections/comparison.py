@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bench.report import Material, charts, words
-from bench.report.blocks import Block, Column, Datum, Figure, Heading, Panel, Prose, Span, Table, name, plain, strong
+from bench.report.blocks import (
+    Block,
+    Column,
+    Datum,
+    Figure,
+    Folded,
+    Heading,
+    Panel,
+    Prose,
+    Span,
+    Table,
+    name,
+    plain,
+    strong,
+)
 from bench.report.reading import Difference, Task, best_system, differences, tasks
 
 __all__ = ["ORDER", "TITLE", "build"]
@@ -15,6 +29,9 @@ TITLE = "Model comparison"
 
 MOST_ROWS = 24
 """Rows of a forest plot; the tables hold all systems."""
+
+MOST_OPEN = 16
+"""Rows of a table that stands open below the first."""
 
 Differences = Mapping[str, Mapping[str, Difference]]
 
@@ -26,8 +43,12 @@ def build(material: Material) -> list[Block]:
         return []
     compared = [(task, differences(material, task, material.reference)) for task in held]
     blocks: list[Block] = _figure(material, compared)
-    for task, found in compared:
-        blocks += [_heading(task), _table(material, task, found), Prose(_indistinguishable(material, task))]
+    for position, (task, found) in enumerate(compared):
+        table = _table(material, task, found)
+        # The first set's table is read; long ones of further sets are looked up.
+        folded = position > 0 and len(table.rows) > MOST_OPEN
+        shown: Block = Folded(f"All {len(table.rows)} systems on {plain(task.name, 40)}", [table]) if folded else table
+        blocks += [_heading(task), Prose(_indistinguishable(material, task)), shown]
     return blocks
 
 
