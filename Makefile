@@ -32,6 +32,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m model
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
