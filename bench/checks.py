@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Iterator
 
+from bench.errors import MeasureError
+from bench.measure import parse
 from bench.records import EVALUATION_ROLES, Finding, QuerySet, Suite
 
 __all__ = ["check", "leaked_queries", "normalized"]
@@ -26,6 +29,7 @@ def check(suite: Suite) -> list[Finding]:
     """Everything found, errors first; an error means that results on this suite should not be believed."""
     order = {"error": 0, "warning": 1, "info": 2}
     found = [
+        *_measures(suite),
         *_roles(suite),
         *_documents(suite),
         *_leakage(suite),
@@ -45,6 +49,14 @@ def leaked_queries(suite: Suite) -> dict[str, list[str]]:
         ]
         for query_set in suite.of_role("train", "dev")
     }
+
+
+def _measures(suite: Suite) -> Iterator[Finding]:
+    for name in suite.protocol.measures:
+        try:
+            parse(name)
+        except MeasureError as error:
+            yield Finding("error", "unknown-measure", suite.name, str(error), name)
 
 
 def _roles(suite: Suite) -> Iterator[Finding]:
@@ -143,7 +155,7 @@ def _power(suite: Suite, query_set: QuerySet, relevant: list[int]) -> Iterator[F
     name, n = query_set.name, len(relevant)
     if n < 5:
         message = f"{n} queries can be measured; under five, every verdict is inconclusive. Pin them, or add queries."
-        yield Finding("error", "too-few-queries", name, message, n)
+        yield Finding("warning", "too-few-queries", name, message, n)
         return
     drop = Z_POWER * math.sqrt(POWER_CHURN / n)
     message = (
@@ -151,8 +163,8 @@ def _power(suite: Suite, query_set: QuerySet, relevant: list[int]) -> Iterator[F
     )
     yield Finding("info", "power", name, message, round(drop, 4))
     for measure in suite.protocol.measures:
-        if measure.startswith("recall@"):
-            cutoff = int(measure.split("@")[1])
+        if recall := re.fullmatch(r"recall@([1-9][0-9]*)", measure):
+            cutoff = int(recall[1])
             ceiling = sum(min(cutoff, count) / count for count in relevant) / n
             if ceiling < 0.999:
                 message = (

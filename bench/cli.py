@@ -22,6 +22,7 @@ exit codes:
   2  unusable input (usage, config, suite, not comparable)
   3  inconclusive where the policy blocks it
   4  a system under test failed to run
+  130  interrupted
 """
 
 
@@ -63,8 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BenchError as error:
         return _failed(error, options)
     except KeyboardInterrupt:
-        print("Interrupted. What was finished is kept; run the same command again to go on.", file=sys.stderr)
-        return 130
+        stopped = BenchError(
+            "Interrupted. Finished encodings, rankings and models are kept; the rest is made next time."
+        )
+        stopped.code, stopped.exit_code = "interrupted", 130
+        return _failed(stopped, options)
     except BrokenPipeError:
         # The reader has gone; nothing can be said to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

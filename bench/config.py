@@ -145,6 +145,7 @@ class GateConfig(Strict):
     system: str | None = None
     alpha: float = Field(default=0.05, gt=0, lt=0.5, strict=False)
     on_inconclusive: Literal["warn", "block"] = "warn"
+    baseline: str | None = None
     rules: list[RuleConfig] | None = None
 
     def policy(self) -> Policy:
@@ -227,6 +228,8 @@ def problems_of(error: ValidationError, model: type[BaseModel], where: str) -> l
             expected = item["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
             sentence = f'{place} is "{found}"; expected one of {expected}.'
             sentence += did_you_mean(str(found), expected.split(", "))
+        elif item["type"] == "too_short":
+            sentence = f"{place} is empty; expected at least one."
         else:
             message = item["msg"].removeprefix("Value error, ")
             message = message[:1].lower() + message[1:]

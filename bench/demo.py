@@ -158,36 +158,46 @@ def _report(
     return write(material, workspace.base / "report.html")
 
 
-def _against_base(results: Sequence[Result], system: str, query_set: str) -> Cell | None:
+def _against(
+    results: Sequence[Result], reference: str, system: str, query_set: str, measure: str | None = None
+) -> Cell | None:
     by_name = {(result.system, result.query_set): result for result in results}
     if (system, query_set) not in by_name:
         return None
     (cell,) = compare(
-        by_name[BASELINE, query_set],
+        by_name[reference, query_set],
         by_name[system, query_set],
-        measures=[by_name[BASELINE, query_set].protocol.measures[0]],
+        measures=[measure or by_name[reference, query_set].protocol.measures[0]],
         margin=0.02,
     )
     return cell
+
+
+def _effect(cell: Cell) -> str:
+    low, high = cell.ci or (0.0, 0.0)
+    word = "helps" if low > 0 else "hurts" if high < 0 else "is not shown to differ"
+    delta, low_text, high_text = (terminal.number(value, signed=True) for value in (cell.delta, low, high))
+    return f"{terminal.number(cell.candidate)}  {delta} [{low_text}, {high_text}]  {word}"
 
 
 def _summary(results: Sequence[Result], verdicts: Sequence[Verdict], report: Path, seconds: float) -> None:
     """What helped, what did not, both verdicts, the report's place."""
     held_out = next(result.query_set for result in results if result.role == "held-out")
     measure = results[0].protocol.measures[0]
-    terminal.say(f"\nAgainst {BASELINE}, {measure} on the held-out queries ({held_out}):", "bold")
+    terminal.say(f"\nAgainst {BASELINE}, {measure} on the held-out queries ({held_out}), each taken alone:", "bold")
     for system in (*BEFORE, *AFTER):
-        cell = _against_base(results, system, held_out)
+        cell = _against(results, BASELINE, system, held_out)
         if system == BASELINE or cell is None:
             continue
-        low, high = cell.ci or (0.0, 0.0)
-        word = "helps" if low > 0 else "hurts" if high < 0 else "is not shown to differ"
-        delta, low_text, high_text = (terminal.number(value, signed=True) for value in (cell.delta, low, high))
-        terminal.say(f"  {system:15} {terminal.number(cell.candidate)}  {delta} [{low_text}, {high_text}]  {word}")
+        terminal.say(f"  {system:15} {_effect(cell)}")
+    reordered = _against(results, CANDIDATE, "tuned-reranked", held_out, "ndcg@10")
+    if reordered is not None:
+        terminal.say(f"The reranker against the {CANDIDATE} model that it reorders, ndcg@10:", "bold")
+        terminal.say(f"  {'tuned-reranked':15} {_effect(reordered)}")
     worse = []
     for system in (*BEFORE, *AFTER):
         for query_set in dict.fromkeys(result.query_set for result in results if result.role != "held-out"):
-            cell = _against_base(results, system, query_set)
+            cell = _against(results, BASELINE, system, query_set)
             if system != BASELINE and cell is not None and cell.ci and cell.ci[1] < 0:
                 worse.append(f"  {system} on {query_set}: {terminal.number(cell.delta, signed=True)}")
     if worse:

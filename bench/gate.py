@@ -185,12 +185,12 @@ def _reason(cell: Cell, outcome: str) -> str:
         f"{_number(cell.delta)}{interval}, n = {cell.n}."
     )
     if outcome == "improved":
-        return f"{head} The whole interval lies above zero: better."
+        return f"{head} Its one-sided lower bound, {_number(cell.lower or 0)}, lies above zero: better."
     if outcome == "pass":
         return f"{head} A drop of {cell.margin:g} or more is ruled out."
     if outcome == "fail":
         p = "p < 0.001" if (cell.p_adjusted or 0) < 0.001 else f"p = {cell.p_adjusted:.3f}"
-        return f"{head} Worse ({p} after Holm), and by at least {cell.margin / 2:g}: a regression."
+        return f"{head} Worse ({p}, one-sided, after Holm), and by at least {cell.margin / 2:g}: a regression."
     return f"{head} {_cannot_tell(cell)}"
 
 

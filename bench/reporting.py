@@ -45,8 +45,10 @@ def material(
     if not results:
         raise UsageError(f'No stored result on suite "{suite.name}" fits the config as it is now. Make some: bench run')
     names = list(dict.fromkeys(result.system for result in results))
+    accepted = None
     if reference is not None and reference not in names:
-        raise UsageError(f'No results of "{reference}" (has: {", ".join(names)}).{did_you_mean(reference, names)}')
+        listed = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+        raise UsageError(f'No results of "{reference}" (has: {listed}).{did_you_mean(reference, names)}')
     verdicts: list[Verdict] = []
     before: list[Result] = []
     findings = checks.check(suite)
@@ -54,7 +56,8 @@ def material(
     path = workspace.baseline_path(suite)
     if gated in names and path.exists():
         try:
-            _, before = read_baseline(path)
+            header, before = read_baseline(path)
+            accepted = header.get("system")
             verdicts.append(judge(before, [r for r in results if r.system == gated], workspace.config.gate.policy()))
         except BenchError as error:
             findings.append(Finding("error", error.code, "gate", str(error)))
@@ -62,7 +65,8 @@ def material(
     found = assemble(
         suite,
         results,
-        reference=reference or names[0],
+        # What is accepted is what others are compared with; else the config's first system.
+        reference=reference or (accepted if accepted in names else names[0]),
         verdicts=verdicts,
         baselines=before,
         findings=findings,

@@ -32,6 +32,8 @@ KINDS = ("embeddings", "pairs", "runs", "results", "models")
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
     """A binary file that takes `path`'s place when the block ends well, and vanishes when it does not."""
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder; expected the name of a file to write.")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
@@ -74,7 +76,7 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise StoreError(f"{path} does not exist.") from None
     except (ValueError, RecursionError) as error:  # also a number of 5,000 digits, and brackets without end
-        raise StoreError(f"{path} is not JSON ({error}); it may be cut off. Make it anew.") from error
+        raise StoreError(f"{path} is not JSON ({error}); it may be cut off.") from error
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}.") from error
 

@@ -74,27 +74,35 @@ def findings(found: Sequence[Finding]) -> None:
 
 def results(found: Sequence[Result]) -> None:
     """One table per query set: systems by measures."""
-    for query_set in dict.fromkeys(result.query_set for result in found):
-        mine = [result for result in found if result.query_set == query_set]
+    several = len({result.suite for result in found}) > 1
+    for suite, query_set in dict.fromkeys((result.suite, result.query_set) for result in found):
+        mine = [result for result in found if (result.suite, result.query_set) == (suite, query_set)]
         measures = mine[0].scores.measures
         rows = [
             [result.system, *(number(result.scores.means()[m]) for m in measures), size(result.index_bytes)]
             for result in mine
         ]
-        title = f"{query_set} ({mine[0].role}, {len(mine[0].scores.query_ids)} queries)"
+        title = (
+            f"{suite + ': ' if several else ''}{query_set} ({mine[0].role}, {len(mine[0].scores.query_ids)} queries)"
+        )
         table(["system", *measures, "index"], rows, title=title)
 
 
 def size(n_bytes: int | None) -> str:
-    """Bytes as people read them."""
+    """Bytes as people read them, in the report's units (kB is 1,000 bytes)."""
     if n_bytes is None:
         return "–"
     value = float(n_bytes)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024 or unit == "GiB":
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1024
-    return ""
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def p_value(value: float | None) -> str:
+    """Three decimals; no p is 0."""
+    return "<0.001" if value is not None and value < 0.0005 else number(value)
 
 
 def verdict(judged: Verdict) -> None:
@@ -114,13 +122,13 @@ def verdict(judged: Verdict) -> None:
             number(cell.candidate),
             number(cell.delta, signed=True),
             f"[{number(cell.ci[0], signed=True)}, {number(cell.ci[1], signed=True)}]" if cell.ci else "–",
-            number(cell.p_adjusted),
+            p_value(cell.p_adjusted),
             f"{cell.wins}/{cell.ties}/{cell.losses}",
         ]
         for cell in judged.cells
     ]
     percent = f"{100 * (1 - judged.policy.alpha):g} % interval"
-    columns = ["query set", "measure", "outcome", "baseline", "candidate", "delta", percent, "p (Holm)", "+/=/−"]
+    columns = ["query set", "measure", "outcome", "baseline", "candidate", "delta", percent, "p (worse)", "+/=/−"]
     table(columns, rows, left=3)
     for cell in judged.cells:
         if cell.outcome in ("fail", "inconclusive"):

@@ -79,26 +79,31 @@ def check(options: Namespace) -> int:
 
 def run(options: Namespace) -> int:
     """Suites × systems, evaluated."""
-    from bench import systems, terminal
+    from bench import checks, systems, terminal
     from bench.store import write_json
     from bench.workspace import Workspace
 
     workspace = Workspace.open(options.config)
     names = _flat(options.system)
-    found = []
+    found, doubts = [], []
     with terminal.progress(quiet=options.json) as told:
         for loaded in workspace.suites(options.suite):
             evaluator = workspace.evaluator(loaded, names, progress=told)
             # Only what was asked for: parts come along, but are not results unless named.
             found += evaluator.results(systems.selected(evaluator.systems, names))
+            doubts += [finding for finding in checks.check(loaded) if finding.severity == "error"]
     if options.out:
         for system in dict.fromkeys(result.system for result in found):
             document = {"format": 1, "results": [r.to_json() for r in found if r.system == system]}
             write_json(Path(options.out) / f"{system.replace('/', '_')}.json", document)
     if options.json:
-        print_json({"format": 1, "results": [_result_row(result) for result in found]})
+        rows = [_result_row(result) for result in found]
+        print_json({"format": 1, "results": rows, "findings": [finding.to_json() for finding in doubts]})
     else:
         terminal.results(found)
+        if doubts:
+            terminal.say("The suite has errors; do not rely on these numbers (bench check):", "bold red")
+            terminal.findings(doubts)
     return 0
 
 
@@ -165,7 +170,6 @@ def measure(options: Namespace) -> int:
 def compare(options: Namespace) -> int:
     """Two results or runs; informs, so never fails."""
     from bench.gate import judge
-    from bench.records import Rule
 
     policy = _file_policy(options)
     if options.qrels:
@@ -177,13 +181,6 @@ def compare(options: Namespace) -> int:
             raise UsageError(f"{options.baseline} and {options.candidate} share no query set; nothing to compare.")
         before = [result for result in before if result.query_set in names]
         after = [result for result in after if result.query_set in names]
-        if options.measures or options.margin is not None:
-            roles = dict.fromkeys(result.role for result in after)
-            rules = {rule.role: rule for rule in _default_policy().rules}
-            measures = policy.rules[0].measures
-            policy = type(policy)(
-                tuple(Rule(role, measures, options.margin or rules[role].margin) for role in roles), policy.alpha
-            )
     _say_verdict(judge(before, after, policy), options, [*before, *after])
     return 0
 
@@ -195,6 +192,9 @@ def gate(options: Namespace) -> int:
     if options.qrels or options.baseline_run or options.candidate_run:
         if not (options.qrels and options.baseline_run and options.candidate_run):
             raise UsageError("bench gate: --qrels, --baseline-run and --candidate-run go together.")
+        for option in ("system", "suite", "baseline"):
+            if getattr(options, option):
+                raise UsageError(f"bench gate: --{option} belongs to stored results, not to run files; leave it out.")
         policy = _file_policy(options)
         before, after = _trec_results(options, Path(options.baseline_run), Path(options.candidate_run), policy)
         judged = judge(before, after, policy)
@@ -204,7 +204,7 @@ def gate(options: Namespace) -> int:
 
         workspace = Workspace.open(options.config)
         suite = workspace.suite(options.suite)
-        policy = workspace.config.gate.policy()
+        policy = _with_options(workspace.config.gate.policy(), options)
         _, before = read_baseline(workspace.baseline_path(suite, options.baseline))
         after = workspace.stored(suite, workspace.gated_system(options.system))
         judged = judge(before, after, policy)
@@ -212,35 +212,45 @@ def gate(options: Namespace) -> int:
     return judged.exit_code
 
 
-def _default_policy() -> Policy:
-    from bench.records import Policy
-
-    return Policy()
-
-
 def _file_policy(options: Namespace) -> Policy:
     """The policy for run files and stored results: the config's where one is named, else the defaults."""
-    from bench.measure import parse_list
     from bench.records import Policy, Rule
 
-    config = getattr(options, "config", None)
-    if config:
+    if options.config:
         from bench.workspace import Workspace
 
-        policy = Workspace.open(config).config.gate.policy()
+        policy = Workspace.open(options.config).config.gate.policy()
     else:
         policy = Policy()
+    if options.qrels or getattr(options, "baseline_run", None):
+        # Run files are one held-out set; other rules have nothing to apply to.
+        held_out = [rule for rule in policy.rules if rule.role == "held-out"] or [Policy().rules[0]]
+        rules = tuple(Rule("held-out", rule.measures, rule.margin) for rule in held_out)
+        policy = Policy(rules, policy.alpha, policy.on_inconclusive, policy.system)
+    return _with_options(policy, options)
+
+
+def _with_options(policy: Policy, options: Namespace) -> Policy:
+    """The policy with what the command line says instead.
+
+    Raises:
+        UsageError: a number out of range.
+        MeasureError: an unknown measure.
+    """
+    from dataclasses import replace
+
+    from bench.measure import parse_list
+
     if options.alpha is not None and not 0 < options.alpha < 0.5:
         raise UsageError(f"--alpha is {options.alpha:g}; expected a number between 0 and 0.5.")
     if options.margin is not None and not 0 < options.margin < 1:
         raise UsageError(f"--margin is {options.margin:g}; expected a number between 0 and 1.")
-    rules = policy.rules
-    if options.measures or options.margin is not None:
-        held_out = next((rule for rule in rules if rule.role == "held-out"), Policy().rules[0])
-        measures = parse_list(options.measures) if options.measures else held_out.measures
-        rules = (Rule("held-out", measures, options.margin or held_out.margin),)
+    measures = parse_list(options.measures) if options.measures else None
+    rules = tuple(
+        replace(rule, measures=measures or rule.measures, margin=options.margin or rule.margin) for rule in policy.rules
+    )
     inconclusive = getattr(options, "on_inconclusive", None) or policy.on_inconclusive
-    return Policy(rules, options.alpha or policy.alpha, inconclusive, policy.system)
+    return replace(policy, rules=rules, alpha=options.alpha or policy.alpha, on_inconclusive=inconclusive)
 
 
 def _trec_results(
@@ -373,6 +383,8 @@ def _accept(options: Namespace, workspace: Any) -> int:
     from bench.gate import baseline_document, judge, read_baseline, write_baseline
     from bench.train.models import git_commit
 
+    if not options.reason.strip():
+        raise BaselineError('A baseline changes only with a reason: bench baseline accept --reason "…"')
     suite = workspace.suite(options.suite)
     system = workspace.gated_system(options.system)
     found = workspace.stored(suite, system)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import ConfigError, UsageError, did_you_mean
+from bench.errors import ConfigError, MeasureError, UsageError, did_you_mean
 from bench.records import Progress, Result, Suite, no_progress
 from bench.store import Store
 
@@ -37,6 +37,7 @@ class Workspace:
         """
         from bench import systems
         from bench.config import load_bench
+        from bench.measure import parse
 
         found = Path(path or DEFAULT_CONFIG)
         if path is None and not found.exists():
@@ -45,6 +46,12 @@ class Workspace:
                 "(See a whole example at work with: bench demo)"
             )
         config = load_bench(found, check_system=systems.check)
+        for i, rule in enumerate(config.gate.rules or ()):
+            for name in rule.measures:
+                try:
+                    parse(name)
+                except MeasureError as error:
+                    raise ConfigError(f"{found}: gate.rules[{i}].measures: {error}") from None
         return cls(found, config, Store(found.parent / config.store))
 
     @property
@@ -66,7 +73,15 @@ class Workspace:
         from bench import suite as suites
 
         if only is None:
-            return [suites.load(suites.find(name, relative_to=self.base)) for name in self.config.suites]
+            loaded = [suites.load(suites.find(name, relative_to=self.base)) for name in self.config.suites]
+            names = [suite.name for suite in loaded]
+            for i, name in enumerate(names):
+                if name in names[:i]:
+                    raise ConfigError(
+                        f'{self.path}: suites "{self.config.suites[names.index(name)]}" and "{self.config.suites[i]}" '
+                        f'are both named "{name}"; results could not be told apart. Give one another name.'
+                    )
+            return loaded
         for name in self.config.suites:
             if only in (name, Path(name).name):
                 return [suites.load(suites.find(name, relative_to=self.base))]
@@ -119,5 +134,8 @@ class Workspace:
         return evaluator.results([name])
 
     def baseline_path(self, suite: Suite, given: str | None = None) -> Path:
-        """Where the accepted baseline of a suite is."""
-        return Path(given) if given else Path(suite.path) / "baseline.json"
+        """Where the accepted baseline is: as given, else as the config says, else beside the suite."""
+        if given:
+            return Path(given)
+        named = self.config.gate.baseline
+        return self.base / named if named else Path(suite.path) / "baseline.json"

@@ -366,3 +366,102 @@ def test_doctor_says_what_is_installed(project, capsys):
     code, document = _json(capsys, "doctor", "--json")
     assert code == 0
     assert {"numpy", "ranx", "torch"} <= {row["part"] for row in document["doctor"]}
+
+
+# --- what a newcomer stumbled over -----------------------------------------------------------------
+
+
+@pytest.fixture
+def gated(project, capsys):
+    """A project with bm25 accepted; `flat` orders a little worse, and eight queries cannot tell much."""
+    assert main(["run"]) == 0
+    assert main(["baseline", "accept", "--system", "bm25", "--reason", "for the test"]) == 0
+    capsys.readouterr()
+    return project
+
+
+def test_options_of_the_gate_hold_for_stored_results_too(gated, capsys):
+    code, document = _json(capsys, "gate", "--system", "flat", "--json")
+    assert (code, document["outcome"]) == (0, "inconclusive")
+    code, document = _json(capsys, "gate", "--system", "flat", "--on-inconclusive", "block", "--json")
+    assert (code, document["exit_code"]) == (3, 3)
+    _, document = _json(
+        capsys, "gate", "--system", "flat", "--margin", "0.5", "--alpha", "0.1", "--measures", "recall@100", "--json"
+    )
+    assert {cell["measure"] for cell in document["cells"]} == {"recall@100"}
+    assert {cell["margin"] for cell in document["cells"]} == {0.5}
+    assert document["policy"]["alpha"] == 0.1
+    code, message = _error(capsys, "gate", "--system", "flat", "--alpha", "5")
+    assert (code, "--alpha" in message) == (2, True)
+
+
+@pytest.mark.parametrize("option", ["--system", "--suite", "--baseline"])
+def test_options_of_stored_results_are_refused_beside_run_files(hundred, capsys, option):
+    code, message = _error(capsys, *GATE, "same.run", option, "x")
+    assert code == 2
+    assert f"{option} belongs to stored results" in message
+
+
+def test_check_names_a_misspelt_measure(project, capsys):
+    path = project / "tiny/suite.toml"
+    path.write_text(path.read_text().replace('"recall@10"', '"recall@ten"'))
+    code, document = _json(capsys, "check", "tiny", "--json")
+    assert code == 2
+    assert [f["value"] for f in document["findings"] if f["code"] == "unknown-measure"] == ["recall@ten"]
+
+
+def test_misspelt_measure_of_a_rule_is_a_config_error(project, capsys):
+    path = Path("bench.toml")
+    path.write_text(path.read_text() + '[[gate.rules]]\nrole = "held-out"\nmeasures = ["recal@10"]\nmargin = 0.02\n')
+    code, message = _error(capsys, "run")
+    assert code == 2
+    assert 'gate.rules[0].measures: Unknown measure "recal@10"' in message
+    assert 'Did you mean "recall@10"?' in message
+
+
+def test_two_suites_of_one_name_are_refused(project, capsys):
+    import shutil
+
+    shutil.copytree("tiny", "other")
+    path = Path("bench.toml")
+    path.write_text(path.read_text().replace('suites = ["tiny"]', 'suites = ["tiny", "other"]'))
+    code, message = _error(capsys, "run")
+    assert code == 2
+    assert 'are both named "tiny"' in message
+
+
+def test_run_says_that_a_suite_has_errors(project, capsys):
+    path = project / "tiny/queries/shop.jsonl"
+    path.write_text(path.read_text().replace("oil the chain", ""))
+    _, document = _json(capsys, "run", "--system", "bm25", "--json")
+    assert [finding["code"] for finding in document["findings"]] == ["empty-queries"]
+
+
+def test_interrupted_says_so_and_exits_130(project, capsys, monkeypatch):
+    from bench.systems.bm25 import BM25
+
+    def stops(self, *arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(BM25, "search", stops)
+    code, message = _error(capsys, "run")
+    assert code == 130
+    assert message.startswith("Interrupted.")
+    assert not list((project / ".bench").rglob("record.json"))
+
+
+def test_folder_where_a_file_is_to_be_written_is_exit_2(gated, capsys):
+    code, message = _error(capsys, "report", "--out", ".")
+    assert code == 2
+    assert "is a folder; expected the name of a file" in message
+
+
+def test_baseline_lies_where_the_config_says(project, capsys):
+    path = Path("bench.toml")
+    path.write_text(path.read_text() + 'baseline = "accepted.json"\n')
+    assert main(["run"]) == 0
+    assert main(["baseline", "accept", "--reason", "first"]) == 0
+    capsys.readouterr()
+    assert Path("accepted.json").exists()
+    assert not Path("tiny/baseline.json").exists()
+    assert _json(capsys, "gate", "--json")[0] == 0

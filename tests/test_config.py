@@ -168,7 +168,7 @@ margin = 0
     lines = message.splitlines()
     assert all(line.startswith(str(tmp_path / "bench.toml")) for line in lines)
     for sentence in (
-        "suites is '[]'",
+        "suites is empty",
         'unknown key stores; expected one of suites, store, reports, systems, finetune, gate. Did you mean "store"?',
         'systems.one.kind is "bm52"; expected one of bm25, dense, hybrid, rerank, trec-run. Did you mean "bm25"?',
         "systems.two: k1 is '-1'",

@@ -92,7 +92,7 @@ def test_under_five_queries_is_always_inconclusive(make_result, n):
 def test_reason_is_one_plain_sentence_with_the_numbers(make_result):
     cell = verdict_of(make_result, *cells_of(20, 2, 200)).cells[0]
     assert cell.reason.startswith("recall@10 on shop: 0.990 → 0.900, −0.090 [−0.")
-    assert "p < 0.001 after Holm" in cell.reason
+    assert "p < 0.001, one-sided, after Holm" in cell.reason
     assert cell.reason.endswith("and by at least 0.01: a regression.")
 
 

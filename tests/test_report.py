@@ -247,7 +247,7 @@ def test_section_summary_says_who_wins_and_what_hurts(material: Material) -> Non
     text = said(summary.build(material))
     assert "On the 40 held-out queries (home), tuned has the highest recall@10, 0.950" in text
     assert "is shown to be a gain" in text
-    assert "the reference base has the highest recall@10, 0.750" in text
+    assert "the reference base shares the highest recall@10, 0.750" in text
     assert "base/int8 and base@32 are not shown to differ from it" in text
     assert "What hurts out of distribution: tuned gains on held-out queries but is shown to lose on away" in text
     assert (

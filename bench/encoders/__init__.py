@@ -34,7 +34,10 @@ def find_model(model: str, *, base: Path, models: Path, revision: str | None = N
         name, _, seed = model.removeprefix("finetune:").partition("/")
         pointer = models / name / (seed or "current")
         if not pointer.exists():
-            raise ConfigError(f'Model "{model}" has not been made yet. Make it with: bench finetune {name}')
+            raise ConfigError(
+                f'Model "{model}" has not been made yet. Make it with: bench finetune {name} '
+                "(or evaluate other systems meanwhile: bench run --system NAME)"
+            )
         return models / name / pointer.read_text(encoding="utf-8").strip()
     path = Path(model).expanduser()
     path = path if path.is_absolute() else base / path
@@ -79,7 +82,7 @@ def _from_hub(name: str, revision: str | None) -> Path:
         raise ConfigError(
             f'Model "{name}" is neither a local folder nor to be had from the hub ({type(error).__name__}: {cause}). '
             f"Where there is a network, fetch it with: hf download {name} --local-dir models/{name.split('/')[-1]}, "
-            "then name that folder."
+            "then name that folder. A model inside an installed package is named package:NAME."
         ) from error
     return Path(folder)
 

@@ -95,7 +95,8 @@ def _subtitle(material: Material) -> list[Any]:
     """What was compared, on how much."""
     held = tasks(material)
     if not held:
-        return ["No results."]
+        n_cells = sum(len(verdict.cells) for verdict in material.verdicts)
+        return [f"Judged by {words.count(n_cells, 'check')}."] if n_cells else ["No results."]
     who = systems(material)
     suites = dict.fromkeys(f"{plain(task.suite, 40)} v{task.first.suite_version}" for task in held if task.suite)
     n_queries = sum(task.n for task in held)

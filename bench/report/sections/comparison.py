@@ -88,6 +88,8 @@ def _figure(material: Material, compared: list[tuple[Task, dict[str, dict[str, D
         "are shown to be better, downward triangles worse, counting all systems of a panel (Holm); circles are not, "
         "even where a line misses zero."
     )
+    if any(len(found) > MOST_ROWS for _, found, _ in shown):
+        caption += f" Only the best {MOST_ROWS} systems of each set are drawn; the tables hold all."
     return [Figure(panels, caption)]
 
 

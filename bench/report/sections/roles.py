@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.records import EVALUATION_ROLES
 from bench.report import Material, charts, words
 from bench.report.blocks import Block, Column, Datum, Figure, Panel, Prose, Table, plain
-from bench.report.reading import Pooled, pooled, tasks
+from bench.report.reading import Pooled, differences, pooled, tasks
 
 __all__ = ["ORDER", "TITLE", "build"]
 
@@ -31,12 +31,20 @@ def build(material: Material) -> list[Block]:
     if not both:
         return []
     n_home, n_abroad = (next(iter(one.values())).n for one in (home, abroad))
-    panel = Panel("", _chart(material, measure, both))
+    lost = {
+        system
+        for task in tasks(material)
+        if task.role == "out-of-distribution"
+        for system, by in differences(material, task, material.reference, measures=[measure]).items()
+        if by[measure].shown == "worse"
+    }
+    panel = Panel("", _chart(material, measure, both, lost))
     caption = (
         f"Difference of {plain(measure, 40)} to {plain(material.reference, 40)}, with {words.level(material.alpha)} "
         f"intervals: to the right, better on {words.count(n_home, 'held-out query')}; upwards, better on "
         f"{words.count(n_abroad, 'out-of-distribution query')}. Upward triangles are shown to gain and not "
-        "shown to lose, downward triangles are shown to lose on either. Names that find no room stand in the table."
+        "shown to lose; downward triangles are shown to lose at home, abroad, or on one set abroad. Names that find "
+        "no room stand in the table."
     )
     sentence = (
         "A system tuned on its own kind of query can look better at home and be worse for everybody else. "
@@ -45,13 +53,13 @@ def build(material: Material) -> list[Block]:
     return [Prose([sentence]), Figure([panel], caption, _table(material, both), wide=True)]
 
 
-def _tone(home: Pooled, abroad: Pooled) -> str:
-    """ "worse" where a loss abroad or at home is shown, "better" where a gain and no loss is."""
+def _tone(home: Pooled, abroad: Pooled, lost: bool) -> str:
+    """ "worse" where a loss at home, abroad or on one set abroad is shown, "better" where a gain and no loss is."""
     shown = {one.difference.shown for one in (home, abroad) if one.difference}
-    return "worse" if "worse" in shown else "better" if "better" in shown else ""
+    return "worse" if lost or "worse" in shown else "better" if "better" in shown else ""
 
 
-def _chart(material: Material, measure: str, both: dict[str, tuple[Pooled, Pooled]]) -> str:
+def _chart(material: Material, measure: str, both: dict[str, tuple[Pooled, Pooled]], lost: set[str]) -> str:
     marks = [charts.Mark(plain(material.reference, 24), 0.0, 0.0, tone="reference", weight=1000)]
     ranked = sorted(both, key=lambda system: both[system][0].mean + both[system][1].mean)
     for system, (home, abroad) in both.items():
@@ -59,7 +67,15 @@ def _chart(material: Material, measure: str, both: dict[str, tuple[Pooled, Poole
         if x is None or y is None or x.delta is None or y.delta is None:
             continue
         marks.append(
-            charts.Mark(system, x.delta, y.delta, x.ci, y.ci, tone=_tone(home, abroad), weight=ranked.index(system))
+            charts.Mark(
+                system,
+                x.delta,
+                y.delta,
+                x.ci,
+                y.ci,
+                tone=_tone(home, abroad, system in lost),
+                weight=ranked.index(system),
+            )
         )
     return charts.scatter(
         "roles-0",

@@ -24,7 +24,7 @@ Compared = Sequence[tuple[Task, Mapping[str, Difference]]]
 
 
 def build(material: Material) -> list[Block]:
-    """Verdicts in a line each, at most six sentences, and the words explained."""
+    """Verdicts in a line each, at most seven sentences, and the words explained."""
     blocks: list[Block] = [
         Banner(
             verdict.outcome,
@@ -48,11 +48,12 @@ def build(material: Material) -> list[Block]:
     items = [
         *_believable(material),
         *(_best(material, numbers[role], role, measure) for role in numbers if len(numbers[role]) > 1),
+        *_at_home(compared),
         *_abroad(material, numbers, compared),
         *_smaller(material, compared, measure),
     ]
     if items:
-        blocks.append(Bullets(items[:6], style="lead"))
+        blocks.append(Bullets(items[:7], style="lead"))
     meaning = words.explained(measure)
     if meaning:
         about = (
@@ -82,9 +83,21 @@ def _best(material: Material, numbers: Mapping[str, Pooled], role: str, measure:
     mean = strong(words.number(first.mean))
     if best == material.reference:
         rivals = [system for system in order[1:] if not _shown(numbers[system])]
-        start += ["the reference ", name(best), f" has the highest {measure}, ", mean, "; "]
+        share = any(abs(numbers[system].mean - first.mean) < 1e-12 for system in order[1:])
+        verb = "shares" if share else "has"
+        start += ["the reference ", name(best), f" {verb} the highest {measure}, ", mean, "; "]
         return [*start, *_rivals(rivals, len(order) - 1), "."]
-    start += [name(best), f" has the highest {measure}, ", mean]
+    equal = sum(abs(one.mean - first.mean) < 1e-12 for one in numbers.values())
+    if equal > 1:
+        start += [
+            f"{equal} of {len(numbers)} systems share the highest {measure}, ",
+            mean,
+            ", ",
+            name(best),
+            " among them",
+        ]
+    else:
+        start += [name(best), f" has the highest {measure}, ", mean]
     difference = first.difference
     if difference is None or difference.delta is None or material.reference not in numbers:
         return [*start, "."]
@@ -122,8 +135,14 @@ def _rivals(rivals: Sequence[str], n_others: int) -> Parts:
     ]
 
 
+def _at_home(compared: Compared) -> list[Parts]:
+    """What is shown to lose on held-out queries."""
+    lost = _losers([(task, found) for task, found in compared if task.role == "held-out"], ())
+    return [[strong("What hurts on held-out queries: "), *words.listed(lost, most=4), "."]] if lost else []
+
+
 def _abroad(material: Material, numbers: Mapping[str, Mapping[str, Pooled]], compared: Compared) -> list[Parts]:
-    """Systems that gain at home and lose somewhere else: what a single average hides."""
+    """Systems that gain at home and lose somewhere else, which a single average hides; then the other losers."""
     home, abroad = numbers.get("held-out", {}), [(t, d) for t, d in compared if t.role == "out-of-distribution"]
     winners = [system for system in leaders(home) if _shown(home[system]) == "better"]
     if not winners or not abroad:
@@ -133,6 +152,7 @@ def _abroad(material: Material, numbers: Mapping[str, Mapping[str, Pooled]], com
         for system in winners
     }
     losers = [system for system in winners if hurt[system]]
+    others = _other_losers(abroad, winners)
     if not losers:
         who = words.listed(map(name, winners), most=4)
         return [
@@ -141,6 +161,7 @@ def _abroad(material: Material, numbers: Mapping[str, Mapping[str, Pooled]], com
                 " gain on held-out queries, and no loss out of distribution is shown."
                 if len(winners) > 1
                 else " gains on held-out queries, and no loss out of distribution is shown.",
+                *others,
             ]
         ]
     parts: Parts = [strong("What hurts out of distribution: ")]
@@ -150,7 +171,26 @@ def _abroad(material: Material, numbers: Mapping[str, Mapping[str, Pooled]], com
             [f"{plain(task.name, 40)} ({words.signed(d.delta)} {words.interval(d.ci)})" for task, d in hurt[system]],
             most=3,
         )
-    return [[*parts, "."]]
+    if len(losers) > 3:
+        parts += [f"; {len(losers) - 3} more do likewise"]
+    return [[*parts, ".", *others]]
+
+
+def _other_losers(abroad: Compared, winners: Sequence[str]) -> Parts:
+    """Systems without a gain at home that are shown to lose abroad."""
+    lost = _losers(abroad, winners)
+    return [" Without such a gain, shown to lose there: ", *words.listed(lost, most=4), "."] if lost else []
+
+
+def _losers(compared: Compared, but: Sequence[str]) -> list[str]:
+    """Systems shown to lose, and where, the worst first; smaller copies of one encoder are passed over."""
+    lost = sorted(
+        (d.delta or 0.0, system, task.name)
+        for task, found in compared
+        for system, d in found.items()
+        if d.shown == "worse" and system not in but and "@" not in system and "/" not in system
+    )
+    return [f"{plain(system, 40)} on {plain(where, 40)} ({words.signed(delta)})" for delta, system, where in lost]
 
 
 def _smaller(material: Material, compared: Compared, measure: str) -> list[Parts]:

@@ -86,7 +86,11 @@ def _cells_table(verdict: Verdict) -> Table:
         Column("Baseline → candidate", "Means over the queries; below, how many queries won and lost", numeric=True),
         Column("Difference", f"Candidate minus baseline, with its {coverage} interval", numeric=True),
         Column("Interval", "The line is zero, the tick the margin: the largest drop that is tolerated", minor=True),
-        Column("p", "One-sided, the candidate is worse; after Holm over all checks. Below it, the test", numeric=True),
+        Column(
+            "p (worse)",
+            "One-sided, the candidate is worse; after Holm over all checks. Below it, the test",
+            numeric=True,
+        ),
     ]
     rows = [_cell_row(cell, least, most) for cell in verdict.cells]
     margins = sorted({(plain(cell.query_set, 40), f"{cell.margin:g}") for cell in verdict.cells})
