@@ -214,8 +214,9 @@ def _json_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _measures_option(parser: argparse.ArgumentParser) -> None:
+    # One value at a time: taking several, it would swallow the two names of `bench compare`.
     text = "such as ndcg@10; repeated or separated by commas"
-    parser.add_argument("--measures", metavar="M", nargs="+", action="extend", help=text)
+    parser.add_argument("--measures", metavar="M", action="append", help=text)
 
 
 def _policy_options(parser: argparse.ArgumentParser) -> None:

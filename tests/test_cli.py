@@ -465,3 +465,10 @@ def test_baseline_lies_where_the_config_says(project, capsys):
     assert Path("accepted.json").exists()
     assert not Path("tiny/baseline.json").exists()
     assert _json(capsys, "gate", "--json")[0] == 0
+
+
+def test_measures_may_stand_before_the_names_and_be_repeated(hundred, capsys):
+    files = ("good.run", "worse.run", "--qrels", "h.qrels")
+    code, document = _json(capsys, "compare", "--measures", "mrr@10", "--measures", "map,recall@1", *files, "--json")
+    assert code == 0
+    assert [cell["measure"] for cell in document["cells"]] == ["mrr@10", "map", "recall@1"]
