@@ -94,7 +94,7 @@ def _best(material: Material, numbers: Mapping[str, Pooled], role: str, measure:
             mean,
             ", ",
             name(best),
-            " among them",
+            " among them,",
         ]
     else:
         start += [name(best), f" has the highest {measure}, ", mean]
