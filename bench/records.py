@@ -227,7 +227,6 @@ class Suite:
     corpora: Mapping[str, Corpus] = field(repr=False)
     query_sets: Mapping[str, QuerySet] = field(repr=False)
     labels: Mapping[str, Labels] = field(repr=False)
-    fields: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
 
     def qrels(self, query_set: str) -> Qrels:
         """Graded judgements of one query set."""

@@ -6,7 +6,6 @@ train, dev and held-out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from bench.config import CorpusConfig, QuerySetConfig, SuiteConfig, load_suite_config
@@ -65,16 +64,16 @@ def load(path: Path | str) -> Suite:
             f"{folder} has neither suite.toml nor corpus.jsonl; expected a suite or a BEIR folder "
             "(corpus.jsonl, queries.jsonl, qrels/<split>.tsv)."
         )
-    corpora, fields = {}, {}
+    corpora = {}
     for name, corpus in config.corpora.items():
-        corpora[name], fields[name] = _read_corpus(name, folder, corpus)
+        corpora[name] = _read_corpus(name, folder, corpus)
     query_sets, labels = {}, {}
     for entry in config.query_sets:
         query_set, label = _read_query_set(folder, entry, config.corpora[entry.corpus])
         _check_documents(folder, query_set, label.qrels, corpora[entry.corpus])
         query_sets[entry.name], labels[entry.name] = query_set, label
     protocol = EvalProtocol(tuple(config.measures), config.depth, config.relevance_level, config.drop_self)
-    return Suite(config.name, config.version, str(folder), protocol, corpora, query_sets, labels, fields)
+    return Suite(config.name, config.version, str(folder), protocol, corpora, query_sets, labels)
 
 
 def training_set(suite: Suite, name: str) -> tuple[QuerySet, Qrels]:
@@ -106,17 +105,16 @@ def _beir_config(folder: Path) -> SuiteConfig:
     return SuiteConfig(name=name, corpora=corpora, query_sets=query_sets)
 
 
-def _read_corpus(name: str, folder: Path, config: CorpusConfig) -> tuple[Corpus, Mapping[str, str]]:
+def _read_corpus(name: str, folder: Path, config: CorpusConfig) -> Corpus:
     path = folder / config.path
     if config.source == "beir":
         path = path / "corpus.jsonl"
-    documents, titles = [], {}
+    documents = []
     for row in jsonl.read_documents(path):
         documents.append((row["_id"], document_text(row["title"], row["text"])))
-        titles[row["_id"]] = row["title"]
     if not documents:
         raise SuiteError(f"{path} holds no document.")
-    return Corpus.build(name, documents), titles
+    return Corpus.build(name, documents)
 
 
 def _read_query_set(folder: Path, config: QuerySetConfig, corpus: CorpusConfig) -> tuple[QuerySet, Labels]:

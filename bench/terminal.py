@@ -13,9 +13,11 @@ from bench.records import Finding, Progress, Result, Verdict
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["findings", "inert", "number", "progress", "results", "say", "table", "verdict"]
+__all__ = ["console_width", "findings", "inert", "number", "progress", "results", "say", "table", "verdict"]
 
 LONGEST = 200
+WIDE = 112
+"""Columns that a verdict's whole table needs."""
 _OUTCOME_STYLE = {"pass": "green", "improved": "bold green", "inconclusive": "yellow", "fail": "bold red"}
 _SEVERITY_STYLE = {"error": "bold red", "warning": "yellow", "info": "dim"}
 
@@ -41,6 +43,12 @@ def _console() -> Console:
     return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=not sys.stderr.isatty())
 
 
+def console_width() -> int:
+    """Columns of the terminal; of a log file, enough for everything."""
+    console = _console()
+    return console.width if console.is_terminal else 160
+
+
 def say(text: str = "", style: str | None = None) -> None:
     """One line (or several) for people."""
     _console().print("\n".join(inert(line, 2000) for line in text.split("\n")), style=style)
@@ -60,9 +68,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str |
     for row in rows:
         grid.add_row(*(Text(inert(cell)) for cell in row))
     console = _console()
-    if not console.is_terminal:
-        # A log file has no width; a table must not be folded to eighty columns there.
-        console.width = 160
+    # A log file has no width; a table must not be folded to eighty columns there.
+    console.width = console_width()
     console.print(grid)
 
 
@@ -129,6 +136,10 @@ def verdict(judged: Verdict) -> None:
     ]
     percent = f"{100 * (1 - judged.policy.alpha):g} % interval"
     columns = ["query set", "measure", "outcome", "baseline", "candidate", "delta", percent, "p (worse)", "+/=/−"]
+    if console_width() < WIDE:
+        # What decides stays: a table folded to fit is read by nobody.
+        kept = [0, 1, 2, 4, 5, 6]
+        columns, rows = [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
     table(columns, rows, left=3)
     for cell in judged.cells:
         if cell.outcome in ("fail", "inconclusive"):

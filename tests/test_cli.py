@@ -472,3 +472,24 @@ def test_measures_may_stand_before_the_names_and_be_repeated(hundred, capsys):
     code, document = _json(capsys, "compare", "--measures", "mrr@10", "--measures", "map,recall@1", *files, "--json")
     assert code == 0
     assert [cell["measure"] for cell in document["cells"]] == ["mrr@10", "map", "recall@1"]
+
+
+def test_verdict_fits_a_terminal_of_eighty_columns(make_result, monkeypatch):
+    import io
+
+    from rich.console import Console
+
+    from bench import terminal
+    from bench.gate import judge
+    from bench.records import Policy
+
+    values = {"recall@10": [1.0, 0.0] * 10, "ndcg@10": [0.5, 0.0] * 10}
+    verdict = judge([make_result(values)], [make_result(values, system="other")], Policy())
+    said = io.StringIO()
+    monkeypatch.setattr(
+        terminal, "_console", lambda: Console(file=said, force_terminal=True, width=80, color_system=None, markup=False)
+    )
+    terminal.verdict(verdict)
+    rows = [line for line in said.getvalue().splitlines() if "@10   " in line]
+    assert [row.split()[1] for row in rows] == ["recall@10", "ndcg@10"], "no cell is folded"
+    assert max(map(len, said.getvalue().splitlines())) <= 80

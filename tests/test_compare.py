@@ -63,7 +63,8 @@ def test_query_missing_from_only_one_run_is_refused(make_result, before, after, 
 
 
 def test_query_missing_from_both_runs_is_comparable(make_result):
-    compare(*pair(make_result, [0.0] * 6, [0.0] * 6, missing=("q001",)), margin=0.02)
+    (cell,) = compare(*pair(make_result, [0.0] * 6, [0.0] * 6, missing=("q001",)), margin=0.02)
+    assert cell.n == 6
 
 
 @pytest.mark.parametrize("who", ["baseline", "candidate"])
