@@ -353,3 +353,24 @@ def test_same_generator_gives_the_same_batches():
     one, two, other = (list(length_batches(rows, 8, np.random.default_rng(seed))) for seed in (1, 1, 2))
     assert one == two
     assert one != other
+
+
+def test_models_that_would_be_encoded_wrongly_are_refused(tiny_model, tmp_path):
+    def copy(name, part, change):
+        folder = tmp_path / name
+        shutil.copytree(tiny_model, folder)
+        path = folder / part
+        path.write_text(json.dumps(change(json.loads(path.read_text()))))
+        return folder
+
+    def encoder(folder, **more):
+        return LocalEncoder(Config(kind="local", model=str(folder), **more), base=tmp_path, models=tmp_path)
+
+    towers = {"type": "sentence_transformers.base.modules.Router"}
+    router = copy("router", "modules.json", lambda rows: [rows[0] | towers, *rows[1:]])
+    with pytest.raises(ConfigError, match="different towers"):
+        encoder(router)
+    pooled = copy("pooled", "1_Pooling/config.json", lambda table: table | {"include_prompt": False})
+    assert encoder(pooled).dim == 32
+    with pytest.raises(ConfigError, match="leaves its prompt out of pooling"):
+        encoder(pooled, query_prompt="query: ")

@@ -16,7 +16,7 @@ from bench.config import Strict
 from bench.encoders import find_model, weights_digest
 from bench.errors import ConfigError, MissingExtra
 
-__all__ = ["Config", "LocalEncoder", "library_version", "quiet"]
+__all__ = ["Config", "LocalEncoder", "build", "library_version", "quiet"]
 
 
 class Config(Strict):
@@ -52,6 +52,11 @@ def quiet() -> None:
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
 
 
+def build(config: Config, *, base: Path, models: Path) -> LocalEncoder:
+    """The encoder that a config's table describes."""
+    return LocalEncoder(config, base=base, models=models)
+
+
 class LocalEncoder:
     """Texts to vectors by a local model. The model is loaded when the first text is encoded.
 
@@ -59,11 +64,24 @@ class LocalEncoder:
     the matrix products. The cache makes a second run equal to the first.
     """
 
-    asymmetric = False
-
     def __init__(self, config: Config, *, base: Path, models: Path) -> None:
         self.config = config
         self.folder = find_model(config.model, base=base, models=models, revision=config.revision)
+        self._refuse_what_would_be_wrong()
+
+    def _refuse_what_would_be_wrong(self) -> None:
+        """Models whose vectors depend on more than the final text; encoding them as others would be silently wrong."""
+        modules = self._json("modules.json") or []
+        if any(str(module.get("type", "")).endswith(".Router") for module in modules):
+            raise ConfigError(
+                f"{self.folder} routes queries and documents through different towers; such models are not supported."
+            )
+        pooling = [self._json(f"{module['path']}/config.json") for module in modules if module.get("path")]
+        if any(settings.get("include_prompt") is False for settings in pooling) and any(self.prompts.values()):
+            raise ConfigError(
+                f"{self.folder} leaves its prompt out of pooling; such models are not supported with a prompt. "
+                'Set query_prompt = "" and document_prompt = "" to use it without.'
+            )
 
     def _json(self, name: str) -> Any:
         path = self.folder / name

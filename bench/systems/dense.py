@@ -63,7 +63,7 @@ def _encoder(name: str, table: Mapping[str, Any], context: Context) -> Encoder:
         config = module.Config.model_validate(dict(table))
     except ValidationError as error:
         raise ConfigError("\n".join(problems_of(error, module.Config, f"systems.{name}.encoder"))) from None
-    encoder: Encoder = module.LocalEncoder(config, base=context.base, models=context.models)
+    encoder: Encoder = module.build(config, base=context.base, models=context.models)
     return encoder
 
 
