@@ -125,7 +125,8 @@ def _parser() -> argparse.ArgumentParser:
 
     one = verb("run", "evaluate systems on suites")
     one.add_argument("--system", metavar="N", nargs="+", action="extend", help="only these systems")
-    one.add_argument("--out", metavar="DIR", help="also write one file of results per system")
+    one.add_argument("--gated", action="store_true", help="only what the gate needs: its system, variants, ceilings")
+    one.add_argument("--out", metavar="DIR", help="also write results: one file per system; gated.json with --gated")
     _json_option(one)
 
     one = verb("measure", "measure a TREC run file", config=False)
@@ -148,6 +149,9 @@ def _parser() -> argparse.ArgumentParser:
     one = verb("gate", "judge stored results, or TREC runs, against the accepted baseline")
     one.add_argument("--system", metavar="N", help="the candidate (default: [gate] system)")
     one.add_argument("--baseline", metavar="F", help="the baseline file (default: the suite's baseline.json)")
+    one.add_argument("--base-ref", metavar="REF", help="take baseline and rules from this git ref, such as origin/main")
+    one.add_argument("--merge-base-result", metavar="F", nargs="+", action="extend", help="results of the merge base")
+    one.add_argument("--candidate-result", metavar="F", help="a file of results instead of stored ones")
     one.add_argument("--qrels", metavar="Q", help="judgements, for run files of any engine")
     one.add_argument("--baseline-run", metavar="A", help="TREC run of the baseline")
     one.add_argument("--candidate-run", metavar="B", help="TREC run of the candidate")

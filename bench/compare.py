@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench import stats
-from bench.errors import NotComparable
+from bench.errors import NotComparable, TooFewQueries, did_you_mean
+from bench.measure import TOP_IDS, parse
 from bench.records import Cell, Change, Result
 
-__all__ = ["check_comparable", "compare", "pinned_losses"]
+__all__ = ["check_comparable", "compare", "pinned_losses", "rows_of"]
 
 
 def check_comparable(baseline: Result, candidate: Result) -> None:
@@ -56,7 +59,15 @@ def check_comparable(baseline: Result, candidate: Result) -> None:
 
 
 def compare(
-    baseline: Result, candidate: Result, *, measures: Sequence[str] | None = None, margin: float, alpha: float = 0.05
+    baseline: Result,
+    candidate: Result,
+    *,
+    measures: Sequence[str] | None = None,
+    margin: float,
+    relative: bool = False,
+    slice: str | None = None,
+    reference: str = "baseline",
+    alpha: float = 0.05,
 ) -> list[Cell]:
     """One cell per measure: candidate − baseline, paired by query, by the method that the data call for.
 
@@ -65,12 +76,17 @@ def compare(
         candidate: the result under judgement.
         measures: names; those of the baseline where None.
         margin: the drop that would be tolerated; decides nothing here, but how many queries would settle it.
+        relative: `margin` is a share of the baseline's mean.
+        slice: only its queries; all where None.
+        reference: what the baseline is, kept with the cell.
         alpha: one-sided level of `lower` and `p`; `ci` is two-sided at 1 − alpha.
 
     Raises:
         NotComparable: different tasks, or a measure that one of the two lacks.
+        TooFewQueries: the slice is empty.
     """
     check_comparable(baseline, candidate)
+    rows = rows_of(candidate, slice)
     cells = []
     for measure in measures or baseline.scores.measures:
         for who, result in (("baseline", baseline), ("candidate", candidate)):
@@ -79,21 +95,44 @@ def compare(
                     f'The {who} "{result.system}" on "{result.query_set}" has no {measure} '
                     f"(has: {', '.join(result.scores.measures)}). Add it to the suite's measures and run anew."
                 )
-        cells.append(_cell(baseline, candidate, measure, margin, alpha))
+        tolerated = margin * float(baseline.scores.column(measure)[rows].mean()) if relative else margin
+        cell = _cell(baseline, candidate, measure, rows, tolerated, alpha)
+        cells.append(replace(cell, slice=slice, reference=reference, variant=candidate.variant))
     return cells
 
 
-def _cell(baseline: Result, candidate: Result, measure: str, margin: float, alpha: float) -> Cell:
-    before, after = baseline.scores.column(measure), candidate.scores.column(measure)
+def rows_of(result: Result, slice: str | None) -> NDArray[np.intp]:
+    """int[n]: the places of a slice's queries; of all where None.
+
+    Raises:
+        TooFewQueries: no query has this slice.
+    """
+    if slice is None:
+        return np.arange(len(result.slices))
+    rows = np.flatnonzero([found == slice for found in result.slices])
+    if not len(rows):
+        known = sorted({found for found in result.slices if found is not None})
+        raise TooFewQueries(
+            f'No query of "{result.query_set}" has slice "{slice}" (slices: {", ".join(known) or "none"}).'
+            f"{did_you_mean(slice, known)}"
+        )
+    return rows
+
+
+def _cell(
+    baseline: Result, candidate: Result, measure: str, rows: NDArray[np.intp], margin: float, alpha: float
+) -> Cell:
+    before, after = baseline.scores.column(measure)[rows], candidate.scores.column(measure)[rows]
     delta = after - before
-    identical = baseline.scores.lists.get(measure) == candidate.scores.lists.get(measure) is not None
-    estimate = stats.estimate(delta, clusters=candidate.clusters, alpha=alpha, identical=identical)
+    clusters = [candidate.clusters[row] for row in rows]
+    identical = _identical(baseline, candidate, measure, rows)
+    estimate = stats.estimate(delta, clusters=clusters, alpha=alpha, identical=identical)
     error, n = estimate.standard_error, estimate.n
     degrees = (estimate.n_clusters or n) - 1
     # The spread per query that the standard error stands for, clusters included.
     spread = error * math.sqrt(n) if error else None
     moved = np.flatnonzero(np.abs(delta) > 1e-12)
-    changes = [Change(baseline.scores.query_ids[i], float(before[i]), float(after[i])) for i in moved]
+    changes = [Change(baseline.scores.query_ids[rows[i]], float(before[i]), float(after[i])) for i in moved]
     by_size = sorted(changes, key=lambda c: (-abs(c.candidate - c.baseline), c.query_id))
     losses = tuple(c for c in by_size if c.candidate < c.baseline)
     wins = tuple(c for c in by_size if c.candidate > c.baseline)
@@ -118,21 +157,34 @@ def _cell(baseline: Result, candidate: Result, measure: str, margin: float, alph
         ties=n - len(changes),
         losses=len(losses),
         n_clusters=estimate.n_clusters,
-        judged_drop=float(baseline.scores.judged.mean() - candidate.scores.judged.mean()),
-        condensed_delta=_condensed_delta(baseline, candidate, measure),
+        judged_drop=float(baseline.scores.judged[rows].mean() - candidate.scores.judged[rows].mean()),
+        condensed_delta=_condensed_delta(baseline, candidate, measure, rows),
         tie_spread=max(both),
         lost=losses,
         gained=wins,
     )
 
 
-def _condensed_delta(baseline: Result, candidate: Result, measure: str) -> float | None:
+def _identical(baseline: Result, candidate: Result, measure: str, rows: NDArray[np.intp]) -> bool:
+    """Whether a measure sees the same of both rankings: the same set down to its cutoff, or the same order."""
+    seen = baseline.scores.lists.get(measure)
+    if seen is not None and seen == candidate.scores.lists.get(measure):
+        return True
+    asked = parse(measure)
+    if len(rows) == len(baseline.scores.query_ids) or not 0 < asked.cutoff <= TOP_IDS:
+        return False
+    # Of a slice there is no digest, but of the first ranks there are the ids.
+    ours, theirs = ([result.top_ids[row][: asked.cutoff] for row in rows] for result in (baseline, candidate))
+    return ours == theirs if asked.ordered else [set(ids) for ids in ours] == [set(ids) for ids in theirs]
+
+
+def _condensed_delta(baseline: Result, candidate: Result, measure: str, rows: NDArray[np.intp]) -> float | None:
     """The difference on rankings from which unjudged documents are removed; None where that was not measured."""
     columns = []
     for result in (baseline, candidate):
         if result.scores.condensed is None:
             return None
-        columns.append(result.scores.condensed[:, result.scores.measures.index(measure)])
+        columns.append(result.scores.condensed[rows, result.scores.measures.index(measure)])
     return float((columns[1] - columns[0]).mean())
 
 

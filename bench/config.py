@@ -16,12 +16,13 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from bench.errors import BenchError, ConfigError, SuiteError, did_you_mean
-from bench.records import ROLES, Policy, Rule
+from bench.records import ROLES, Ceiling, Policy, Rule
 
 __all__ = [
     "BenchConfig",
     "CorpusConfig",
     "FinetuneConfig",
+    "GateConfig",
     "NegativesConfig",
     "QuerySetConfig",
     "Strict",
@@ -29,6 +30,7 @@ __all__ = [
     "SystemConfig",
     "listing",
     "load_bench",
+    "load_gate",
     "load_suite_config",
     "problems_of",
 ]
@@ -131,12 +133,50 @@ class FinetuneConfig(Strict):
 
 
 class RuleConfig(Strict):
-    """One gate rule."""
+    """One gate rule: what it is for, and exactly one threshold."""
 
     role: Literal["held-out", "out-of-distribution"]
     measures: list[str] = Field(default=["recall@10", "ndcg@10"], min_length=1)
-    margin: float = Field(gt=0, lt=1, strict=False)
     query_set: str | None = None
+    slice: str | None = None
+    dim: int | None = Field(default=None, ge=1)
+    precision: str | None = None
+    margin: float | None = Field(default=None, gt=0, lt=1, strict=False)
+    relative_margin: float | None = Field(default=None, gt=0, lt=1, strict=False)
+    minimum: float | None = Field(default=None, gt=0, lt=1, strict=False)
+    keeps: float | None = Field(default=None, gt=0, le=1, strict=False)
+    floor: float | None = Field(default=None, gt=0, lt=1, strict=False)
+
+    @model_validator(mode="after")
+    def _one_threshold(self) -> RuleConfig:
+        given = [key for key in ("margin", "relative_margin", "minimum", "keeps") if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"a rule has exactly one of margin, relative_margin, minimum and keeps; found "
+                f"{' and '.join(given) or 'none'}"
+            )
+        if self.keeps is not None and self.dim is None and self.precision is None:
+            raise ValueError("keeps is about a smaller variant of the gated system: name its dim or precision")
+        if self.floor is not None and given[0] not in ("margin", "relative_margin"):
+            raise ValueError("floor is the least drop that may fail; it stands beside margin or relative_margin")
+        return self
+
+
+class CeilingConfig(Strict):
+    """One ceiling on what the candidate may cost."""
+
+    what: Literal["index_bytes", "latency_ms_p95"]
+    at_most: float = Field(gt=0, strict=False)
+    of: str = ""
+
+    @model_validator(mode="after")
+    def _relative(self) -> CeilingConfig:
+        if self.what == "latency_ms_p95" and self.of in ("", "baseline"):
+            raise ValueError(
+                "a time from another machine or another day says nothing: at_most is a ratio, and of names the "
+                "system that is timed beside the candidate"
+            )
+        return self
 
 
 class GateConfig(Strict):
@@ -147,13 +187,15 @@ class GateConfig(Strict):
     on_inconclusive: Literal["warn", "block"] = "warn"
     baseline: str | None = None
     rules: list[RuleConfig] | None = None
+    ceilings: list[CeilingConfig] = []
 
     def policy(self) -> Policy:
         """The policy that this table states, defaults filled in."""
         rules = Policy().rules
         if self.rules is not None:
-            rules = tuple(Rule(r.role, tuple(r.measures), r.margin, r.query_set) for r in self.rules)
-        return Policy(rules, self.alpha, self.on_inconclusive, self.system)
+            rules = tuple(Rule(**{**dict(rule), "measures": tuple(rule.measures)}) for rule in self.rules)
+        ceilings = tuple(Ceiling(**dict(ceiling)) for ceiling in self.ceilings)
+        return Policy(rules, self.alpha, self.on_inconclusive, self.system, ceilings)
 
 
 class BenchConfig(Strict):
@@ -174,6 +216,21 @@ def listing(package: str) -> list[str]:
     """Kinds that a folder of the package offers: its files' names. Imports nothing."""
     folder = Path(__file__).parent / package
     return sorted(path.stem.replace("_", "-") for path in folder.glob("*.py") if not path.stem.startswith("_"))
+
+
+def load_gate(text: str, where: str) -> GateConfig:
+    """The table `[gate]` of a config's text, whatever else it holds: the base branch's word on what is demanded.
+
+    Raises:
+        ConfigError: not TOML, or what is wrong with the table, one a line.
+    """
+    try:
+        table = tomllib.loads(text.removeprefix("\ufeff")).get("gate", {})
+        return GateConfig.model_validate(table)
+    except ValidationError as problem:
+        raise ConfigError("\n".join(problems_of(problem, GateConfig, f"{where}: gate"))) from None
+    except (ValueError, RecursionError) as problem:
+        raise ConfigError(f"{where}: not TOML: {problem}.") from None
 
 
 def _read_toml(path: Path, error: type[BenchError]) -> dict[str, Any]:
@@ -305,6 +362,12 @@ def load_bench(
                         f'{path}: systems.{name} is made of "{part}", which is no system of this file.'
                         f"{did_you_mean(part, systems)}"
                     )
+    for i, ceiling in enumerate(config.gate.ceilings if config else ()):
+        if ceiling.of not in ("", "baseline") and ceiling.of.split("@")[0].split("/")[0] not in systems:
+            problems.append(
+                f'{path}: gate.ceilings[{i}].of is "{ceiling.of}", which is no system of this file.'
+                f"{did_you_mean(ceiling.of, systems)}"
+            )
     if config is not None and config.gate.rules == []:
         problems.append(f"{path}: gate.rules is empty; a gate without a rule would pass everything. Leave it out.")
     if problems or config is None:

@@ -12,12 +12,25 @@ from pathlib import Path
 from typing import Any
 
 from bench import stats
-from bench.compare import compare, pinned_losses
-from bench.errors import BaselineError, ConfigError, NotComparable, StoreError, did_you_mean
-from bench.records import Cell, Change, Finding, Policy, Result, Rule, Verdict
-from bench.store import read_json, write_json
+from bench.compare import pinned_losses
+from bench.errors import BaselineError, ConfigError, NotComparable, StoreError
+from bench.policy import Key, asked, keyed
+from bench.policy import cells as policy_cells
+from bench.policy import checks as policy_checks
+from bench.records import Cell, Change, Check, Finding, Policy, Result, Verdict
+from bench.store import parse_json, read_json, write_json
 
-__all__ = ["EXIT_CODES", "baseline_document", "judge", "read_baseline", "write_baseline"]
+__all__ = [
+    "EXIT_CODES",
+    "baseline_document",
+    "decided",
+    "judge",
+    "overall",
+    "read_baseline",
+    "read_results",
+    "results_of",
+    "write_baseline",
+]
 
 BASELINE_FORMAT = 1
 
@@ -38,112 +51,120 @@ def judge(
     candidate: Sequence[Result],
     policy: Policy,
     *,
+    merge_base: Sequence[Result] = (),
+    ceilings: Sequence[Check] = (),
     findings: Sequence[Finding] = (),
 ) -> Verdict:
     """The verdict on a candidate, against an accepted baseline.
 
     Args:
-        baseline: accepted results, one per query set.
-        candidate: results under judgement, one per query set.
+        baseline: accepted results, one per variant and query set.
+        candidate: results under judgement, likewise.
         policy: rules, alpha, what an inconclusive cell means.
+        merge_base: results of the commit that the change started from; what the change did, where the baseline tells
+            what all changes since then did. Both must hold.
+        ceilings: one check for each ceiling of the policy.
         findings: what is already known of the circumstances.
 
     Raises:
         NotComparable: a query set that only one of the two has, or results of different tasks.
-        ConfigError: no rule applies to any query set, or a rule names a set that does not exist.
+        ConfigError: no rule applies to any query set, a rule names what does not exist, or a ceiling has no check.
     """
-    before, after = _by_query_set(baseline, "baseline"), _by_query_set(candidate, "candidate")
-    _same_sets(before, after)
-    gated = _gated(policy, after)
-    cells: list[Cell] = []
-    for name, rules in gated.items():
-        for measure, margin in rules.items():
-            cells += compare(before[name], after[name], measures=[measure], margin=margin, alpha=policy.alpha)
-    adjusted = stats.holm([cell.p for cell in cells])
+    after = keyed(candidate, "candidate")
+    references = {"baseline": keyed(baseline, "baseline")}
+    if merge_base:
+        references["merge-base"] = keyed(merge_base, "merge base")
+    for who, results in references.items():
+        _same_sets(results, after, who)
+    wanted = asked(policy, after)
+    cells = policy_cells(wanted, references, after, alpha=policy.alpha)
+    checks = policy_checks(wanted, after, alpha=policy.alpha)
+    # One family: whatever can fail by chance shares the same alpha.
+    adjusted = [float(p) for p in stats.holm([*(cell.p for cell in cells), *(check.p for check in checks)])]
     cells = [
-        _decided(replace(cell, p_adjusted=float(p)), after[cell.query_set], policy.alpha)
-        for cell, p in zip(cells, adjusted, strict=True)
+        decided(replace(cell, p_adjusted=p), after[cell.variant, cell.query_set], policy.alpha)
+        for cell, p in zip(cells, adjusted, strict=False)
     ]
-    lost = [(name, change) for name in after for change in pinned_losses(before[name], after[name])]
-    n_pinned = sum(sum(result.pinned) for result in after.values())
-    outcome = _overall(cells, lost, after)
-    notes = [*findings, *_circumstances(before, after, cells), *_pinned_finding(lost, n_pinned)]
+    checks = [_checked(check, p, policy.alpha) for check, p in zip(checks, adjusted[len(cells) :], strict=True)]
+    checks += _every_ceiling(policy, ceilings)
+    lost = [
+        (query_set, change)
+        for results in references.values()
+        for (variant, query_set), before in results.items()
+        if (variant, query_set) in after
+        for change in pinned_losses(before, after[variant, query_set])
+    ]
+    lost = list(dict.fromkeys(lost))
+    n_pinned = sum(sum(result.pinned) for (variant, _), result in after.items() if not variant)
+    outcome = overall([*(cell.outcome for cell in cells), *(check.outcome for check in checks)], bool(lost))
+    if outcome == "pass" and _improved(cells, after):
+        outcome = "improved"
+    notes = [
+        *findings,
+        *_unused_rules(policy, after),
+        *_circumstances(references, after, cells),
+        *_pinned_finding(lost, n_pinned),
+    ]
     return Verdict(
         outcome=outcome,
         exit_code=_exit_code(outcome, cells, policy),
         cells=tuple(cells),
         findings=tuple(notes),
-        baseline=baseline[0].system,
-        candidate=candidate[0].system,
+        baseline=_main(references["baseline"]).system,
+        candidate=_main(after).system,
         policy=policy,
-        suite=candidate[0].suite or None,
+        suite=_main(after).suite or None,
         pinned_lost=tuple(lost),
         n_pinned=n_pinned,
+        checks=tuple(checks),
+        merge_base=_main(references["merge-base"]).system if merge_base else None,
     )
 
 
-def _by_query_set(results: Sequence[Result], who: str) -> dict[str, Result]:
-    if not results:
-        raise NotComparable(f"The {who} holds no result; nothing can be judged.")
-    found: dict[str, Result] = {}
-    for result in results:
-        if result.query_set in found:
-            raise NotComparable(f'The {who} holds two results on query set "{result.query_set}".')
-        found[result.query_set] = result
-    return found
+def _main(results: Mapping[Key, Result]) -> Result:
+    return next((result for (variant, _), result in results.items() if not variant), next(iter(results.values())))
 
 
-def _same_sets(before: Mapping[str, Result], after: Mapping[str, Result]) -> None:
-    for name in before:
-        if name not in after:
+def _same_sets(before: Mapping[Key, Result], after: Mapping[Key, Result], who: str) -> None:
+    """Refuse where one of the two lacks a query set of the gated system itself; variants are looked at by rule."""
+    accept = 'Accept a new baseline that has it: bench baseline accept --reason "…"'
+    named = who.replace("-", " ")
+    for variant, name in before:
+        if not variant and (variant, name) not in after:
             raise NotComparable(
-                f'The baseline holds query set "{name}" and the candidate does not; a set that is not evaluated '
+                f'The {named} holds query set "{name}" and the candidate does not; a set that is not evaluated '
                 "cannot pass. Run the candidate on it, or accept a new baseline."
             )
-    for name in after:
-        if name not in before:
-            raise NotComparable(
-                f'The candidate holds query set "{name}" and the baseline does not. '
-                'Accept a new baseline that has it: bench baseline accept --reason "…"'
-            )
+    for variant, name in after:
+        if not variant and (variant, name) not in before:
+            mend = accept if who == "baseline" else "Evaluate it there on the same suite."
+            raise NotComparable(f'The candidate holds query set "{name}" and the {named} does not. {mend}')
 
 
-def _gated(policy: Policy, results: Mapping[str, Result]) -> dict[str, dict[str, float]]:
-    """Query set → measure → margin. A rule that names the set outranks one that names its role."""
-    gated: dict[str, dict[str, float]] = {}
-    for rule in policy.rules:
-        if rule.query_set is not None and rule.query_set not in results:
+def _every_ceiling(policy: Policy, given: Sequence[Check]) -> list[Check]:
+    by_name = {check.name: check for check in given}
+    for ceiling in policy.ceilings:
+        if ceiling.name not in by_name:
             raise ConfigError(
-                f'A gate rule names query set "{rule.query_set}", which was not evaluated (evaluated: '
-                f"{', '.join(results)}).{did_you_mean(rule.query_set, results)}"
+                f"The policy has a ceiling for {ceiling.name}, and nothing was measured for it; a ceiling that is not "
+                "looked at would pass everything."
             )
-        if rule.query_set is not None and results[rule.query_set].role != rule.role:
-            raise ConfigError(
-                f'A gate rule for role {rule.role} names query set "{rule.query_set}", whose role is '
-                f"{results[rule.query_set].role}; it would gate nothing."
-            )
-    for name, result in results.items():
-        matching = [r for r in policy.rules if r.role == result.role and r.query_set in (None, name)]
-        for rule in sorted(matching, key=lambda r: (r.query_set is None, r.margin), reverse=True):
-            _apply(gated.setdefault(name, {}), rule)
-    if not any(gated.values()):
-        roles = ", ".join(sorted({result.role for result in results.values()}))
-        raise ConfigError(
-            f"No gate rule applies: rules are for {', '.join(sorted({r.role for r in policy.rules})) or 'nothing'}, "
-            f"evaluated sets are {roles}. A gate without a rule would pass everything."
-        )
-    return gated
+    return [_checked(by_name[ceiling.name], None, policy.alpha) for ceiling in policy.ceilings]
 
 
-def _apply(measures: dict[str, float], rule: Rule) -> None:
-    for measure in rule.measures:
-        measures[measure] = rule.margin
+def _unused_rules(policy: Policy, after: Mapping[Key, Result]) -> list[Finding]:
+    roles = {result.role for result in after.values()}
+    idle = sorted({rule.role for rule in policy.rules} - roles)
+    if not idle or policy.rules == Policy().rules:
+        return []
+    sentence = f"Rules for {' and '.join(idle)} apply to no query set; the suite has none of that role."
+    return [Finding("warning", "rule-unused", "policy", sentence, len(idle))]
 
 
 # --- one cell --------------------------------------------------------------------------------------
 
 
-def _decided(cell: Cell, result: Result, alpha: float) -> Cell:
+def decided(cell: Cell, result: Result, alpha: float) -> Cell:
     """The cell with its outcome and the sentence that gives the reason."""
     identical = cell.test == "identical"
     estimate = stats.Estimate(
@@ -157,7 +178,9 @@ def _decided(cell: Cell, result: Result, alpha: float) -> Cell:
         standard_error=None,
         n_clusters=cell.n_clusters,
     )
-    outcome = stats.cell_outcome(estimate, p_adjusted=cell.p_adjusted, margin=cell.margin, alpha=alpha)
+    outcome = stats.cell_outcome(
+        estimate, p_adjusted=cell.p_adjusted, margin=cell.margin, floor=cell.floor, alpha=alpha
+    )
     reason = _identical_reason(cell) if identical else _reason(cell, outcome)
     # Only where people judged what is *not* relevant does judged@10 tell a hole from a plain regression.
     if result.judged_negative_share >= 0.5 and cell.judged_drop > HOLE_DROP + 1e-9:
@@ -180,24 +203,22 @@ def _number(value: float) -> str:
 
 def _reason(cell: Cell, outcome: str) -> str:
     interval = f" [{_number(cell.ci[0])}, {_number(cell.ci[1])}]" if cell.ci else ""
-    head = (
-        f"{cell.measure} on {cell.query_set}: {cell.baseline:.3f} → {cell.candidate:.3f}, "
-        f"{_number(cell.delta)}{interval}, n = {cell.n}."
-    )
+    head = f"{cell.name}: {cell.baseline:.3f} → {cell.candidate:.3f}, {_number(cell.delta)}{interval}, n = {cell.n}."
     if outcome == "improved":
         return f"{head} Its one-sided lower bound, {_number(cell.lower or 0)}, lies above zero: better."
     if outcome == "pass":
-        return f"{head} A drop of {cell.margin:g} or more is ruled out."
+        return f"{head} A drop of {cell.margin:.3g} or more is ruled out."
     if outcome == "fail":
         p = "p < 0.001" if (cell.p_adjusted or 0) < 0.001 else f"p = {cell.p_adjusted:.3f}"
-        return f"{head} Worse ({p}, one-sided, after Holm), and by at least {cell.margin / 2:g}: a regression."
+        floor = cell.margin / 2 if cell.floor is None else cell.floor
+        return f"{head} Worse ({p}, one-sided, after Holm), and by at least {floor:.3g}: a regression."
     return f"{head} {_cannot_tell(cell)}"
 
 
 def _cannot_tell(cell: Cell) -> str:
     if cell.n < stats.MINIMUM_QUERIES:
         return f"Cannot tell: {cell.n} queries are too few for any interval; pin them, or add queries."
-    parts = [f"Cannot tell: neither a drop of {cell.margin:g} nor its absence is shown."]
+    parts = [f"Cannot tell: neither a drop of {cell.margin:.3g} nor its absence is shown."]
     if cell.mde80 is not None:
         parts.append(f"This set would notice a drop of {cell.mde80:.3f} four times in five.")
     if cell.queries_for_margin is not None and cell.queries_for_margin > cell.n:
@@ -207,28 +228,71 @@ def _cannot_tell(cell: Cell) -> str:
 
 def _identical_reason(cell: Cell) -> str:
     return (
-        f"{cell.measure} on {cell.query_set}: {cell.candidate:.3f}, and for each of {cell.n} queries the ranking is "
+        f"{cell.name}: {cell.candidate:.3f}, and for each of {cell.n} queries the ranking is "
         "identical down to the cutoff."
     )
+
+
+# --- one check -------------------------------------------------------------------------------------
+
+
+def _checked(check: Check, p_adjusted: float | None, alpha: float) -> Check:
+    """The check with its outcome and the sentence that gives the reason."""
+    outcome = check.outcome
+    if outcome is None:
+        kept = check.kind == "minimum" and (check.value or 0.0) >= check.threshold - stats.ROUNDOFF
+        proven = p_adjusted is not None and p_adjusted < alpha and (check.n or 0) >= stats.MINIMUM_QUERIES
+        outcome = "pass" if kept else "fail" if proven else "inconclusive"
+    return replace(check, outcome=outcome, reason=_check_reason(check, outcome))
+
+
+def _check_reason(check: Check, outcome: str) -> str:
+    low, high = check.interval
+    where = check.name.partition(" of ")[2]
+    if check.kind == "minimum":
+        bound = "" if high is None else f" (one-sided upper bound {high:.3f})"
+        head = f"{where}: {check.value:.3f}, at least {check.threshold:g} wanted, n = {check.n}."
+        says = {"pass": "", "fail": f" Below it{bound}."}
+        return head + says.get(outcome, f" The mean lies below it, but chance may explain that{bound}.")
+    if check.kind == "keeps":
+        kept = "an unknown share" if check.value is None else f"{100 * check.value:.1f} %"
+        bounds = "" if low is None or high is None else f" [{100 * low:.1f} %, {100 * high:.1f} %]"
+        head = f"{where} {kept}{bounds} of the whole, at least {100 * check.threshold:g} % wanted, n = {check.n}."
+        says = {"pass": "", "fail": " It keeps less."}
+        return head + says.get(outcome, " Cannot tell whether it keeps as much.")
+    if " of " not in check.name:
+        return f"{check.name}: {check.value or 0:,.0f}, at most {check.threshold:,.0f} allowed."
+    bounds = "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
+    head = f"{check.name}: {check.value or 0:.2f} times{bounds}, at most {check.threshold:g} times allowed."
+    return head + (" Above it, but timing noise may explain that." if outcome == "inconclusive" else "")
 
 
 # --- the whole -------------------------------------------------------------------------------------
 
 
-def _overall(cells: Sequence[Cell], lost: Sequence[tuple[str, Change]], results: Mapping[str, Result]) -> str:
-    outcomes = {cell.outcome for cell in cells}
-    if "fail" in outcomes or lost:
+def overall(outcomes: Sequence[str | None], pinned_lost: bool = False) -> str:
+    """What the gate says where its cells and checks say this; "improved" is told apart elsewhere."""
+    if "fail" in outcomes or pinned_lost:
         return "fail"
-    if "inconclusive" in outcomes:
-        return "inconclusive"
-    held_out = [name for name, result in results.items() if result.role == "held-out"]
-    first = {
-        name: [cell.outcome for cell in cells if cell.query_set == name and cell.measure == result.protocol.measures[0]]
-        for name, result in results.items()
+    return "inconclusive" if "inconclusive" in outcomes else "pass"
+
+
+def _improved(cells: Sequence[Cell], results: Mapping[Key, Result]) -> bool:
+    """Whether the first measure improved on every held-out set: by this change, where the merge base is known."""
+    reference = "merge-base" if any(cell.reference == "merge-base" for cell in cells) else "baseline"
+    held_out = {
+        name: result for (variant, name), result in results.items() if not variant and result.role == "held-out"
     }
-    if held_out and all(first[name] == ["improved"] for name in held_out):
-        return "improved"
-    return "pass"
+    return bool(held_out) and all(
+        [
+            cell.outcome
+            for cell in cells
+            if (cell.query_set, cell.reference, cell.variant, cell.slice) == (name, reference, "", None)
+            and cell.measure == result.protocol.measures[0]
+        ]
+        == ["improved"]
+        for name, result in held_out.items()
+    )
 
 
 def _exit_code(outcome: str, cells: Sequence[Cell], policy: Policy) -> int:
@@ -248,9 +312,13 @@ def _pinned_finding(lost: Sequence[tuple[str, Change]], n_pinned: int) -> list[F
     return [Finding("error", "pinned-lost", "pinned", sentence, len(lost))]
 
 
-def _circumstances(before: Mapping[str, Result], after: Mapping[str, Result], cells: Sequence[Cell]) -> list[Finding]:
+def _circumstances(
+    references: Mapping[str, Mapping[Key, Result]], after: Mapping[Key, Result], cells: Sequence[Cell]
+) -> list[Finding]:
     notes = []
-    for name, result in after.items():
+    for (variant, name), result in after.items():
+        if variant:
+            continue
         if result.scores.missing:
             notes.append(
                 Finding(
@@ -271,31 +339,27 @@ def _circumstances(before: Mapping[str, Result], after: Mapping[str, Result], ce
                     result.scores.left_out,
                 )
             )
-        ours, theirs = before[name].environment, result.environment
-        differing = [
-            f"{key}: {ours.get(key)} then, {theirs.get(key)} now"
-            for key in sorted(ours.keys() & theirs.keys())
-            if ours[key] != theirs[key]
-        ]
-        if differing:
-            notes.append(
-                Finding(
-                    "info",
-                    "environment",
-                    name,
-                    f"Baseline and candidate were made in different environments ({'; '.join(differing)}).",
+        for who, results in references.items():
+            theirs = results[variant, name].environment
+            differing = [
+                f"{key}: {theirs.get(key)} then, {result.environment.get(key)} now"
+                for key in sorted(theirs.keys() & result.environment.keys())
+                if theirs[key] != result.environment[key]
+            ]
+            if differing:
+                sentence = (
+                    f"{who.replace('-', ' ').capitalize()} and candidate were made in different environments "
+                    f"({'; '.join(differing)})."
                 )
-            )
+                notes.append(Finding("info", "environment", name, sentence))
     for cell in cells:
-        where = f"{cell.query_set}/{cell.measure}"
+        where = f"{cell.place}/{cell.measure}"
         if cell.tie_spread > TIE_SPREAD:
-            sentence = (
-                f"{cell.measure} on {cell.query_set} moves by {cell.tie_spread:.3f} with the order of tied documents."
-            )
+            sentence = f"{cell.name} moves by {cell.tie_spread:.3f} with the order of tied documents."
             notes.append(Finding("warning", "ties", where, sentence, cell.tie_spread))
         if cell.n_clusters is not None and cell.n_clusters < FEW_CLUSTERS:
             sentence = (
-                f"{cell.query_set} has {cell.n_clusters} clusters; under {FEW_CLUSTERS}, cluster-robust intervals "
+                f"{cell.place} has {cell.n_clusters} clusters; under {FEW_CLUSTERS}, cluster-robust intervals "
                 "are themselves uncertain."
             )
             notes.append(Finding("warning", "few-clusters", where, sentence, cell.n_clusters))
@@ -306,17 +370,24 @@ def _circumstances(before: Mapping[str, Result], after: Mapping[str, Result], ce
 
 
 def baseline_document(
-    results: Sequence[Result], *, reason: str, when: str, commit: str | None, version: str
+    results: Sequence[Result], *, reason: str, when: str, commit: str | None, version: str, outcome: str | None = None
 ) -> dict[str, Any]:
     """A baseline as it is committed: who, why and when, and every result whole.
+
+    Args:
+        results: of the gated system and its variants.
+        reason: why.
+        when: ISO 8601.
+        commit: of the repository, where known.
+        version: of this program.
+        outcome: the verdict against the baseline before; None where there was none to compare with.
 
     Raises:
         BaselineError: no reason, or no result.
     """
     if not reason.strip():
         raise BaselineError('A baseline changes only with a reason: bench baseline accept --reason "…"')
-    _by_query_set(results, "baseline")
-    first = results[0]
+    first = _main(keyed(results, "baseline"))
     return {
         "format": BASELINE_FORMAT,
         "baseline": {
@@ -325,6 +396,7 @@ def baseline_document(
             "suite_version": first.suite_version,
             "suite_digest": first.suite_digest,
             "reason": reason.strip(),
+            "outcome": outcome,
             "accepted": when,
             "commit": commit,
             "bench": version,
@@ -338,19 +410,23 @@ def write_baseline(path: Path, document: Mapping[str, Any]) -> Path:
     return write_json(path, document, indent=1)
 
 
-def read_baseline(path: Path) -> tuple[dict[str, Any], list[Result]]:
+def read_baseline(path: Path, text: bytes | None = None) -> tuple[dict[str, Any], list[Result]]:
     """A baseline's header and its results.
+
+    Args:
+        path: where it is.
+        text: what stands there, where that is not to be taken from the disk.
 
     Raises:
         BaselineError: none there, not a baseline, or another format; says what to do.
     """
-    if not path.exists():
+    if text is None and not path.exists():
         raise BaselineError(
             f"No baseline at {path}. Evaluate the system that is in use and accept it: "
             'bench run, then bench baseline accept --reason "first baseline"'
         )
     try:
-        document = read_json(path)
+        document = read_json(path) if text is None else parse_json(text, path)
     except StoreError as error:
         raise BaselineError(f"{error} Restore it from version control.") from None
     if not isinstance(document, dict) or not isinstance(document.get("baseline"), dict):
@@ -360,8 +436,32 @@ def read_baseline(path: Path) -> tuple[dict[str, Any], list[Result]]:
             f"{path} has format {document.get('format')!r}; this version reads format {BASELINE_FORMAT}. "
             "Use the version that wrote it, or accept a new baseline."
         )
-    results = document.get("results")
-    if not isinstance(results, list) or not results:
-        raise BaselineError(f"{path} holds no result; restore it from version control.")
-    found = [Result.from_json(item, where=f"{path}: results[{i}]") for i, item in enumerate(results)]
-    return document["baseline"], found
+    return document["baseline"], results_of(document, path)
+
+
+def read_results(path: Path) -> list[Result]:
+    """Results from a JSON file: one result, a list of them, or a baseline.
+
+    Raises:
+        BaselineError: none of these; says what was found.
+    """
+    if not path.is_file():
+        raise BaselineError(f"No results at {path}. Write them with: bench run --gated --out DIR")
+    try:
+        return results_of(read_json(path), path)
+    except StoreError as error:
+        raise BaselineError(str(error)) from None
+
+
+def results_of(document: Any, path: Path) -> list[Result]:
+    """The results in a document, which may be one itself.
+
+    Raises:
+        BaselineError: it holds none.
+    """
+    if not isinstance(document, dict) or "results" not in document:
+        return [Result.from_json(document, where=str(path))]
+    listed = document["results"]
+    if not isinstance(listed, list) or not listed:
+        raise BaselineError(f"{path} holds no result; restore it from version control, or make it anew.")
+    return [Result.from_json(item, where=f"{path}: results[{i}]") for i, item in enumerate(listed)]

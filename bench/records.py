@@ -24,8 +24,10 @@ __all__ = [
     "EVALUATION_ROLES",
     "ROLES",
     "TIE_RULE",
+    "Ceiling",
     "Cell",
     "Change",
+    "Check",
     "Comparison",
     "Corpus",
     "Encoder",
@@ -427,7 +429,11 @@ class Scores:
 
 @dataclass(frozen=True)
 class Result:
-    """One system on one query set: who, what, how, and every query's numbers. A JSON document."""
+    """One system on one query set: who, what, how, and every query's numbers. A JSON document.
+
+    `variant` is the dimension and precision that a gate rule asked for ("@128", "/int8", "@128/int8"); "" is the gated
+    system as it is named.
+    """
 
     system: str
     system_digest: str
@@ -452,6 +458,7 @@ class Result:
     seconds: Mapping[str, float] = field(default_factory=dict)
     index_bytes: int | None = None
     environment: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    variant: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The document that baselines and history keep; `from_json` reads it back without loss."""
@@ -462,6 +469,7 @@ class Result:
                 "name": self.system,
                 "kind": self.kind,
                 "digest": self.system_digest,
+                "variant": self.variant,
                 "recipe": dict(self.recipe),
             },
             "suite": {"name": self.suite, "version": self.suite_version, "digest": self.suite_digest},
@@ -569,6 +577,7 @@ class Result:
             seconds=document["seconds"],
             index_bytes=document["index_bytes"],
             environment=document["environment"],
+            variant=system.get("variant", ""),
         )
 
 
@@ -586,9 +595,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Cell:
-    """Candidate against baseline on one query set, slice and measure; undefined numbers are None.
+    """Candidate against a reference on one query set, slice and measure; undefined numbers are None.
 
-    `softened` marks a fail that holes in the judgements may explain: inconclusive, and never waved through.
+    `reference` is "baseline", what was accepted, or "merge-base", what the change started from. `variant` is the
+    dimension and precision, "" for the system as it is named. `softened` marks a fail that holes in the judgements may
+    explain: inconclusive, and never waved through. `floor` is the least observed drop that may fail.
     """
 
     query_set: str
@@ -619,6 +630,22 @@ class Cell:
     outcome: str | None = None
     reason: str = ""
     softened: bool = False
+    variant: str = ""
+    reference: str = "baseline"
+    floor: float | None = None
+
+    @property
+    def place(self) -> str:
+        """Where this is: query set, then what narrows it, in brackets."""
+        narrowed = [self.variant] if self.variant else []
+        narrowed += [f"slice {self.slice}"] if self.slice is not None else []
+        return f"{self.query_set} ({', '.join(narrowed)})" if narrowed else self.query_set
+
+    @property
+    def name(self) -> str:
+        """What no other cell of a verdict is called."""
+        against = " against the merge base" if self.reference == "merge-base" else ""
+        return f"{self.measure} on {self.place}{against}"
 
     def to_json(self) -> dict[str, Any]:
         """The cell as the contract of `compare --json` has it, with the lost and gained queries beside."""
@@ -644,13 +671,83 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Check:
+    """A gate rule that is no comparison with a reference: a least mean, a share kept, a ceiling.
+
+    `kind` is "minimum", "keeps" or "ceiling". `p` is one-sided ("the rule is broken"), None where nothing is
+    tested. `interval` holds one-sided bounds, lower and upper, of `value`.
+    """
+
+    kind: str
+    name: str
+    value: float | None
+    threshold: float
+    p: float | None = None
+    interval: tuple[float | None, float | None] = (None, None)
+    n: int | None = None
+    outcome: str | None = None
+    reason: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The check; null, never NaN, where undefined."""
+        document = asdict(self)
+        document["interval"] = [_without_nan(end) for end in self.interval]
+        return {key: _without_nan(value) for key, value in document.items()}
+
+
+@dataclass(frozen=True)
 class Rule:
-    """Which cells are gated, and by how much each may drop. `query_set` None means every set of the role."""
+    """Which cells are gated, and what each must hold: exactly one of the four thresholds is a number.
+
+    Attributes:
+        role: of the query sets it is for.
+        measures: names.
+        margin: the drop tolerated against a reference, in the measure's unit.
+        query_set: None means every set of the role.
+        slice: None means the whole set, "*" each of its slices.
+        dim: of the gated system's table; None means the one that is gated.
+        precision: likewise.
+        relative_margin: the drop tolerated, as a share of the reference's mean.
+        minimum: the mean may not be shown to lie below this.
+        keeps: the share of the gated system's own quality that the `dim` or `precision` of this rule must keep.
+        floor: the least observed drop that may fail; half the margin where None.
+    """
 
     role: str
     measures: tuple[str, ...]
-    margin: float
+    margin: float | None = None
     query_set: str | None = None
+    slice: str | None = None
+    dim: int | None = None
+    precision: str | None = None
+    relative_margin: float | None = None
+    minimum: float | None = None
+    keeps: float | None = None
+    floor: float | None = None
+
+    @property
+    def variant(self) -> str:
+        """The dimension and precision asked for, as a system's name would end."""
+        return (f"@{self.dim}" if self.dim else "") + (f"/{self.precision}" if self.precision else "")
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """What the candidate may cost: `at_most` times `of`, or an index of at most so many bytes.
+
+    `what` is "index_bytes" or "latency_ms_p95". `of` names a system that was measured in the same run, or
+    "baseline" for the accepted index; "" where `at_most` is bytes. A time is always relative: no number of
+    milliseconds means the same on two machines.
+    """
+
+    what: str
+    at_most: float
+    of: str = ""
+
+    @property
+    def name(self) -> str:
+        """What no other ceiling is called."""
+        return f"{self.what} of {self.of}" if self.of else self.what
 
 
 @dataclass(frozen=True)
@@ -664,11 +761,18 @@ class Policy:
     alpha: float = 0.05
     on_inconclusive: str = "warn"
     system: str | None = None
+    ceilings: tuple[Ceiling, ...] = ()
 
     @property
     def digest(self) -> str:
         """32 hex digits over every rule and threshold."""
         return digest_of(asdict(self))
+
+    @property
+    def variants(self) -> tuple[tuple[str, int | None, str | None], ...]:
+        """(label, dimension, precision) of every variant that a rule names, the gated system itself first."""
+        found = {"": (None, None)} | {rule.variant: (rule.dim, rule.precision) for rule in self.rules}
+        return tuple((label, *found[label]) for label in found)
 
 
 @dataclass(frozen=True)
@@ -700,6 +804,25 @@ class Verdict:
     suite: str | None = None
     pinned_lost: tuple[tuple[str, Change], ...] = ()
     n_pinned: int = 0
+    checks: tuple[Check, ...] = ()
+    merge_base: str | None = None
+
+    @property
+    def worst(self) -> Cell | None:
+        """The cell to look at first: by outcome, then by how much of its margin is used up."""
+        order = {"fail": 0, "inconclusive": 1, "pass": 2, "improved": 3}
+        ranked = sorted(self.cells, key=lambda cell: (order.get(cell.outcome or "", 4), cell.delta + cell.margin))
+        return ranked[0] if ranked else None
+
+    @property
+    def mde80(self) -> float | None:
+        """The drop that every held-out set's first gated measure would show four times in five; None if unknown."""
+        first: dict[tuple[str, str], Cell] = {}
+        for cell in self.cells:
+            if cell.role == "held-out" and cell.slice is None and not cell.variant:
+                first.setdefault((cell.query_set, cell.reference), cell)
+        known = [cell.mde80 for cell in first.values() if cell.mde80 is not None]
+        return max(known, default=None)
 
     def to_json(self) -> dict[str, Any]:
         """The document of `gate --json`."""
@@ -710,8 +833,10 @@ class Verdict:
             "suite": self.suite,
             "baseline": self.baseline,
             "candidate": self.candidate,
+            "merge_base": self.merge_base,
             "policy": asdict(self.policy) | {"digest": self.policy.digest},
             "cells": [cell.to_json() for cell in self.cells],
+            "checks": [check.to_json() for check in self.checks],
             "pinned": {
                 "n": self.n_pinned,
                 "lost": [{"query_set": query_set, **asdict(change)} for query_set, change in self.pinned_lost],

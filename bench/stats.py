@@ -24,6 +24,7 @@ from bench.errors import BenchError, TooFewQueries
 
 __all__ = [
     "MINIMUM_QUERIES",
+    "ROUNDOFF",
     "Calibration",
     "Estimate",
     "RatioInterval",

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from bench.errors import StoreError
 
-__all__ = ["RowCache", "Store", "read_json", "write_json", "write_text"]
+__all__ = ["RowCache", "Store", "parse_json", "read_json", "write_json", "write_text"]
 
 FORMAT = 1
 KINDS = ("embeddings", "pairs", "runs", "results", "models")
@@ -72,13 +72,23 @@ def read_json(path: Path) -> Any:
         StoreError: no such file, or not JSON; the message names the place.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_bytes(), path)
     except FileNotFoundError:
         raise StoreError(f"{path} does not exist.") from None
-    except (ValueError, RecursionError) as error:  # also a number of 5,000 digits, and brackets without end
-        raise StoreError(f"{path} is not JSON ({error}); it may be cut off.") from error
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def parse_json(text: bytes, path: Path) -> Any:
+    """The JSON document that stands at a path.
+
+    Raises:
+        StoreError: not JSON.
+    """
+    try:
+        return json.loads(text.decode("utf-8"))
+    except (ValueError, RecursionError) as error:  # also a number of 5,000 digits, and brackets without end
+        raise StoreError(f"{path} is not JSON ({error}); it may be cut off.") from error
 
 
 _DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)

@@ -122,7 +122,7 @@ def verdict(judged: Verdict) -> None:
     )
     rows = [
         [
-            cell.query_set,
+            cell.place + (" vs merge base" if cell.reference == "merge-base" else ""),
             cell.measure,
             cell.outcome or "",
             number(cell.baseline),
@@ -144,6 +144,8 @@ def verdict(judged: Verdict) -> None:
     for cell in judged.cells:
         if cell.outcome in ("fail", "inconclusive"):
             say(f"  {cell.reason}")
+    for check in judged.checks:
+        say(f"  {check.outcome}: {check.reason}", _OUTCOME_STYLE[check.outcome or "inconclusive"])
     findings([finding for finding in judged.findings if finding.severity != "info"])
 
 

@@ -85,14 +85,29 @@ def run(options: Namespace) -> int:
 
     workspace = Workspace.open(options.config)
     names = _flat(options.system)
+    if options.gated:
+        if names:
+            raise UsageError("bench run: --gated takes the systems that the gate needs; leave --system out.")
+        policy = workspace.config.gate.policy()
+        gated = workspace.gated_system(None)
+        beside = list(dict.fromkeys(c.of for c in policy.ceilings if c.of not in ("", "baseline", gated)))
+        names = [gated, *beside]
     found, doubts = [], []
     with terminal.progress(quiet=options.json) as told:
         for loaded in workspace.suites(options.suite):
             evaluator = workspace.evaluator(loaded, names, progress=told)
-            # Only what was asked for: parts come along, but are not results unless named.
-            found += evaluator.results(systems.selected(evaluator.systems, names))
+            if options.gated:
+                judged = workspace.gated(loaded, gated, policy, evaluator)
+                found += judged + evaluator.results(beside)
+                if options.out:
+                    folder = Path(options.out)
+                    folder = folder / loaded.name if len(workspace.config.suites) > 1 else folder
+                    write_json(folder / "gated.json", {"format": 1, "results": [r.to_json() for r in judged]})
+            else:
+                # Only what was asked for: parts come along, but are not results unless named.
+                found += evaluator.results(systems.selected(evaluator.systems, names))
             doubts += [finding for finding in checks.check(loaded) if finding.severity == "error"]
-    if options.out:
+    if options.out and not options.gated:
         for system in dict.fromkeys(result.system for result in found):
             document = {"format": 1, "results": [r.to_json() for r in found if r.system == system]}
             write_json(Path(options.out) / f"{system.replace('/', '_')}.json", document)
@@ -187,34 +202,40 @@ def compare(options: Namespace) -> int:
 
 def gate(options: Namespace) -> int:
     """The verdict; its exit code."""
-    from bench.gate import judge, read_baseline
+    from bench.gate import judge
 
     if options.qrels or options.baseline_run or options.candidate_run:
         if not (options.qrels and options.baseline_run and options.candidate_run):
             raise UsageError("bench gate: --qrels, --baseline-run and --candidate-run go together.")
-        for option in ("system", "suite", "baseline"):
+        for option in ("system", "suite", "baseline", "base_ref", "merge_base_result", "candidate_result"):
             if getattr(options, option):
-                raise UsageError(f"bench gate: --{option} belongs to stored results, not to run files; leave it out.")
+                flag = option.replace("_", "-")
+                raise UsageError(f"bench gate: --{flag} belongs to stored results, not to run files; leave it out.")
         policy = _file_policy(options)
         before, after = _trec_results(options, Path(options.baseline_run), Path(options.candidate_run), policy)
-        judged = judge(before, after, policy)
-        suite = None
-    else:
-        from bench.workspace import Workspace
+        _say_verdict(verdict := judge(before, after, policy), options, [*before, *after])
+        return verdict.exit_code
+    from bench.gating import judged
+    from bench.workspace import Workspace
 
-        workspace = Workspace.open(options.config)
-        suite = workspace.suite(options.suite)
-        policy = _with_options(workspace.config.gate.policy(), options)
-        _, before = read_baseline(workspace.baseline_path(suite, options.baseline))
-        after = workspace.stored(suite, workspace.gated_system(options.system))
-        judged = judge(before, after, policy)
-    _say_verdict(judged, options, [*before, *after], suite)
-    return judged.exit_code
+    workspace = Workspace.open(options.config)
+    found = judged(
+        workspace,
+        workspace.suite(options.suite),
+        system=options.system,
+        baseline=Path(options.baseline) if options.baseline else None,
+        base_ref=options.base_ref,
+        merge_base=[Path(path) for path in options.merge_base_result or ()],
+        candidate=Path(options.candidate_result) if options.candidate_result else None,
+        changed=lambda policy: _with_options(policy, options),
+    )
+    _say_verdict(found.verdict, options, [*found.baseline, *found.candidate], found.suite)
+    return found.verdict.exit_code
 
 
 def _file_policy(options: Namespace) -> Policy:
     """The policy for run files and stored results: the config's where one is named, else the defaults."""
-    from bench.records import Policy, Rule
+    from bench.records import Policy
 
     if options.config:
         from bench.workspace import Workspace
@@ -224,8 +245,12 @@ def _file_policy(options: Namespace) -> Policy:
         policy = Policy()
     if options.qrels or getattr(options, "baseline_run", None):
         # Run files are one held-out set; other rules have nothing to apply to.
-        held_out = [rule for rule in policy.rules if rule.role == "held-out"] or [Policy().rules[0]]
-        rules = tuple(Rule("held-out", rule.measures, rule.margin) for rule in held_out)
+        held_out = [
+            rule
+            for rule in policy.rules
+            if rule.role == "held-out" and rule.slice is None and not rule.variant and rule.query_set is None
+        ] or [Policy().rules[0]]
+        rules = tuple(held_out)
         policy = Policy(rules, policy.alpha, policy.on_inconclusive, policy.system)
     return _with_options(policy, options)
 
@@ -247,7 +272,12 @@ def _with_options(policy: Policy, options: Namespace) -> Policy:
         raise UsageError(f"--margin is {options.margin:g}; expected a number between 0 and 1.")
     measures = parse_list(options.measures) if options.measures else None
     rules = tuple(
-        replace(rule, measures=measures or rule.measures, margin=options.margin or rule.margin) for rule in policy.rules
+        replace(
+            rule,
+            measures=measures or rule.measures,
+            margin=options.margin if options.margin and rule.margin else rule.margin,
+        )
+        for rule in policy.rules
     )
     inconclusive = getattr(options, "on_inconclusive", None) or policy.on_inconclusive
     return replace(policy, rules=rules, alpha=options.alpha or policy.alpha, on_inconclusive=inconclusive)
@@ -281,7 +311,7 @@ def _as(record: Any, **changes: Any) -> Any:
 
 def _results_of(name: str, options: Namespace) -> list[Result]:
     """Results from a JSON file (one result, a list of them, a baseline), or of a system of the config."""
-    from bench.records import Result
+    from bench.gate import results_of
     from bench.store import read_json
 
     path = Path(name)
@@ -290,9 +320,7 @@ def _results_of(name: str, options: Namespace) -> list[Result]:
             document = read_json(path)
         except BenchError as error:
             raise UsageError(f"{error} To compare TREC run files, give the judgements: --qrels Q.") from None
-        if isinstance(document, dict) and isinstance(document.get("results"), list) and document["results"]:
-            return [Result.from_json(d, where=f"{name}: results[{i}]") for i, d in enumerate(document["results"])]
-        return [Result.from_json(document, where=name)]
+        return results_of(document, path)
     from bench.workspace import DEFAULT_CONFIG, Workspace
 
     if not options.config and not Path(DEFAULT_CONFIG).exists():
@@ -376,38 +404,44 @@ def baseline(options: Namespace) -> int:
 
 
 def _accept(options: Namespace, workspace: Any) -> int:
+    from dataclasses import replace
     from datetime import UTC, datetime
 
-    from bench import terminal
+    from bench import git, terminal
     from bench.errors import BaselineError, NotComparable
     from bench.gate import baseline_document, judge, read_baseline, write_baseline
-    from bench.train.models import git_commit
 
     if not options.reason.strip():
         raise BaselineError('A baseline changes only with a reason: bench baseline accept --reason "…"')
     suite = workspace.suite(options.suite)
     system = workspace.gated_system(options.system)
-    found = workspace.stored(suite, system)
+    policy = workspace.config.gate.policy()
+    found = workspace.gated(suite, system, policy)
     path = workspace.baseline_path(suite, options.baseline)
+    outcome = None
+    if path.exists():
+        try:
+            # Ceilings are about what the system costs; a baseline is about what it finds.
+            outcome = judge(read_baseline(path)[1], found, replace(policy, ceilings=())).outcome
+        except NotComparable:
+            # A changed suite is the very reason to accept anew.
+            pass
+        except BaselineError:
+            if not options.allow_worse:
+                raise
+    if outcome in ("fail", "inconclusive") and not options.allow_worse:
+        raise BaselineError(
+            f'"{system}" is not shown to be as good as the accepted baseline ({outcome}). See why with: '
+            f"bench gate --system {system}. To accept it all the same: --allow-worse"
+        )
     document = baseline_document(
         found,
         reason=options.reason,
         when=datetime.now(UTC).isoformat(timespec="seconds"),
-        commit=git_commit(workspace.base),
+        commit=git.commit(workspace.base),
         version=__version__,
+        outcome=outcome,
     )
-    if path.exists() and not options.allow_worse:
-        try:
-            judged = judge(read_baseline(path)[1], found, workspace.config.gate.policy())
-        except NotComparable:
-            # A changed suite is the very reason to accept anew.
-            pass
-        else:
-            if judged.outcome in ("fail", "inconclusive"):
-                raise BaselineError(
-                    f'"{system}" is not shown to be as good as the accepted baseline ({judged.outcome}). See why with: '
-                    f"bench gate --system {system}. To accept it all the same: --allow-worse"
-                )
     write_baseline(path, document)
     if options.json:
         print_json({"format": 1, "baseline": document["baseline"] | {"path": str(path)}})

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import ConfigError, MeasureError, UsageError, did_you_mean
-from bench.records import Progress, Result, Suite, no_progress
+from bench.records import Policy, Progress, Result, Suite, no_progress
 from bench.store import Store
 
 if TYPE_CHECKING:
@@ -132,6 +132,32 @@ class Workspace:
             known = list(evaluator.systems)
             raise UsageError(f'No system "{name}"; expected one of {", ".join(known)}.{did_you_mean(name, known)}')
         return evaluator.results([name])
+
+    def gated(self, suite: Suite, name: str, policy: Policy, evaluator: Evaluator | None = None) -> list[Result]:
+        """Results of the gated system and of every variant that a rule names, each marked as what it is.
+
+        Args:
+            suite: what is measured.
+            name: the gated system.
+            policy: its rules name the variants.
+            evaluator: one that may make results; only stored ones are taken where None.
+
+        Raises:
+            Missing: there is none that fits; says how to make it.
+            UsageError: no such system.
+            ConfigError: no such variant.
+        """
+        from bench.systems import variant
+
+        evaluator = evaluator or self.evaluator(suite, [name], make=False)
+        if name not in evaluator.systems:
+            known = list(evaluator.systems)
+            raise UsageError(f'No system "{name}"; expected one of {", ".join(known)}.{did_you_mean(name, known)}')
+        found = []
+        for label, dim, precision in policy.variants:
+            system = variant(evaluator.systems, name, dim, precision) if label else name
+            found += [replace(result, variant=label) for result in evaluator.results([system])]
+        return found
 
     def baseline_path(self, suite: Suite, given: str | None = None) -> Path:
         """Where the accepted baseline is: as given, else as the config says, else beside the suite."""

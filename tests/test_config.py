@@ -184,7 +184,7 @@ margin = 0
 def test_unknown_key_of_a_rule_names_the_nearest(tmp_path):
     text = BENCH + '[[gate.rules]]\nrole = "held-out"\nmargin = 0.02\nmeasure = ["recall@10"]\n'
     message = bench_error(tmp_path, text)
-    assert "unknown key gate.rules[0].measure; expected one of role, measures, margin, query_set." in message
+    assert "unknown key gate.rules[0].measure; expected one of role, measures, query_set, slice, dim, " in message
     assert 'Did you mean "measures"?' in message
 
 

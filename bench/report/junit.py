@@ -26,7 +26,7 @@ def document(verdict: Verdict) -> str:
             suite,
             "testcase",
             classname=_clean(f"gate.{cell.role}.{cell.query_set}"),
-            name=_clean(f"{cell.query_set} {cell.measure}"),
+            name=_clean(cell.name),
         )
         if cell.outcome == "fail" or (cell.outcome == "inconclusive" and blocked):
             failures += 1
@@ -36,6 +36,15 @@ def document(verdict: Verdict) -> str:
             skipped += 1
             ElementTree.SubElement(case, "skipped", message=_clean(cell.reason))
         ElementTree.SubElement(case, "system-out").text = _clean(cell.reason)
+    for check in verdict.checks:
+        case = ElementTree.SubElement(suite, "testcase", classname=f"gate.{check.kind}", name=_clean(check.name))
+        if check.outcome == "fail" or (check.outcome == "inconclusive" and blocked):
+            failures += 1
+            ElementTree.SubElement(case, "failure", type=check.outcome, message=_clean(check.reason))
+        elif check.outcome == "inconclusive":
+            skipped += 1
+            ElementTree.SubElement(case, "skipped", message=_clean(check.reason))
+        ElementTree.SubElement(case, "system-out").text = _clean(check.reason)
     if verdict.n_pinned:
         case = ElementTree.SubElement(suite, "testcase", classname="gate.pinned", name="pinned queries")
         if verdict.pinned_lost:
@@ -43,7 +52,7 @@ def document(verdict: Verdict) -> str:
             lost = ", ".join(change.query_id for _, change in verdict.pinned_lost)
             message = _clean(f"{len(verdict.pinned_lost)} of {verdict.n_pinned} pinned queries lost documents: {lost}")
             ElementTree.SubElement(case, "failure", type="pinned", message=message[:1000])
-    suite.set("tests", str(len(verdict.cells) + bool(verdict.n_pinned)))
+    suite.set("tests", str(len(verdict.cells) + len(verdict.checks) + bool(verdict.n_pinned)))
     suite.set("failures", str(failures))
     suite.set("skipped", str(skipped))
     suite.set("errors", "0")

@@ -269,13 +269,19 @@ def judged_result(material: Material, verdict: Verdict, query_set: str, side: st
         material: what the report may show.
         verdict: one of its verdicts.
         query_set: name of a query set that it judged.
-        side: "baseline" or "candidate".
+        side: "baseline", "merge-base" or "candidate".
 
     A baseline and a candidate may share their name, so the means decide, and what was accepted is looked at first.
     """
-    wanted = {cell.measure: getattr(cell, side) for cell in verdict.cells if cell.query_set == query_set}
+    reference = "merge-base" if side == "merge-base" else "baseline"
+    wanted = {
+        cell.measure: cell.candidate if side == "candidate" else cell.baseline
+        for cell in verdict.cells
+        if (cell.query_set, cell.reference, cell.variant, cell.slice) == (query_set, reference, "", None)
+    }
+    name = verdict.merge_base if side == "merge-base" else getattr(verdict, side)
     for result in (*material.baselines, *material.results):
-        if result.system != getattr(verdict, side) or result.query_set != query_set:
+        if result.system != name or result.query_set != query_set or result.variant:
             continue
         if verdict.suite is not None and result.suite != verdict.suite:
             continue

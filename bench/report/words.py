@@ -138,12 +138,18 @@ def verdict_sentence(verdict: Verdict) -> list[str | Span]:
     if verdict.pinned_lost:
         lost = f"{len(verdict.pinned_lost)} of {count(verdict.n_pinned, 'pinned query')}"
         pinned = [f"{lost} lost relevant documents."]
+    broken: list[str | Span] = [f"{plain(check.reason, 300)} " for check in verdict.checks if check.outcome == "fail"]
     if of["fail"]:
         parts: list[str | Span] = [f"Worse in {_of_checks(of['fail'], cells)}"]
-        parts += [", most on ", *_largest(of["fail"])]
-        return [*parts, ". ", *pinned] if pinned else [*parts, "."]
+        parts += [", most on ", *_largest(of["fail"]), *_whose(verdict), ". "]
+        return [*parts, *broken, *pinned]
     if pinned:
-        return [*pinned, " Any such loss fails, whatever the averages say."]
+        return [*broken, *pinned, " Any such loss fails, whatever the averages say."]
+    if broken:
+        return broken
+    unclear = [check for check in verdict.checks if check.outcome == "inconclusive"]
+    if unclear and not of["inconclusive"]:
+        return [f"No regression is shown. {plain(unclear[0].reason, 300)}"]
     if of["inconclusive"]:
         softened = any(cell.softened for cell in of["inconclusive"])
         why = (
@@ -156,6 +162,14 @@ def verdict_sentence(verdict: Verdict) -> list[str | Span]:
         return ["Every ranking is identical to the baseline's down to the cutoffs that are checked."]
     better = f" {_of_checks(of['improved'], cells).capitalize()} improved." if of["improved"] else ""
     return [f"A drop beyond the margin is ruled out in all {count(len(cells), 'check')}.{better}"]
+
+
+def _whose(verdict: Verdict) -> list[str | Span]:
+    """Whose loss it is, where the merge base tells: this change's, or that of changes before it."""
+    failed = {cell.reference for cell in verdict.cells if cell.outcome == "fail"}
+    if verdict.merge_base is None or failed != {"baseline"}:
+        return []
+    return ["; not shown for this change alone, but for all changes since the baseline together"]
 
 
 def _of_checks(some: Sequence[Cell], cells: Sequence[Cell]) -> str:

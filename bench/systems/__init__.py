@@ -19,7 +19,7 @@ from bench.errors import ConfigError, UsageError, did_you_mean
 from bench.records import System
 from bench.store import Store
 
-__all__ = ["Context", "build", "check", "kinds", "selected"]
+__all__ = ["Context", "build", "check", "kinds", "selected", "variant"]
 
 
 @dataclass(frozen=True)
@@ -137,3 +137,30 @@ def selected(systems: Mapping[str, System], only: Sequence[str] | None) -> list[
             )
         names += [s for s in found if s not in names]
     return names
+
+
+def variant(systems: Mapping[str, System], name: str, dim: int | None, precision: str | None) -> str:
+    """The system that differs from the named one in dimension or precision only.
+
+    Raises:
+        ConfigError: its kind has none, or its table does not list this one.
+    """
+    system = systems[name]
+    table = name.split("@")[0].split("/")[0]
+    size, kept = getattr(system, "dim", None), getattr(system, "precision", None)
+    wanted = (dim or size, precision or kept)
+    for other_name, other in systems.items():
+        if other_name.split("@")[0].split("/")[0] == table and (
+            (getattr(other, "dim", None), getattr(other, "precision", None)) == wanted
+        ):
+            return other_name
+    asked = " and ".join(f"{k} {v}" for k, v in (("dimension", dim), ("precision", precision)) if v)
+    if size is None:
+        raise ConfigError(
+            f'A gate rule asks for {asked} of system "{name}", whose kind ({system.kind}) has neither. '
+            "Leave it out of the rule, or gate a dense system."
+        )
+    raise ConfigError(
+        f'A gate rule asks for {asked} of system "{name}", which systems.{table} does not list; add it to its dims or '
+        "precision."
+    )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench import git
 from bench.config import FinetuneConfig
 from bench.encoders import find_model, weights_digest
 from bench.encoders.local import library_version, quiet
@@ -21,7 +22,7 @@ from bench.evaluate import Evaluator, environment
 from bench.records import Progress, Suite, digest_of, no_progress
 from bench.train.batches import sampler
 from bench.train.mine import Negatives, mine
-from bench.train.models import git_commit, lineage, model_folder, set_current, write_lineage
+from bench.train.models import lineage, model_folder, set_current, write_lineage
 from bench.train.pairs import Pairs, from_suite
 
 __all__ = ["Model", "finetune"]
@@ -158,7 +159,7 @@ def _document(
         "seconds": round(seconds, 3),
         "rows_per_second": round(len(rows) * recipe.epochs / seconds, 3),
         "environment": environment(),
-        "commit": git_commit(),
+        "commit": git.commit(),
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from bench.errors import StoreError
 from bench.store import Store, read_json, write_json, write_text
 
-__all__ = ["LINEAGE", "git_commit", "lineage", "model_folder", "set_current", "write_lineage"]
+__all__ = ["LINEAGE", "lineage", "model_folder", "set_current", "write_lineage"]
 
 LINEAGE = "lineage.json"
 FORMAT = 1
@@ -40,19 +39,3 @@ def set_current(folder: Path, *, seed: int, first: bool) -> None:
     write_text(folder.parent / f"seed-{seed}", folder.name + "\n")
     if first:
         write_text(folder.parent / "current", folder.name + "\n")
-
-
-def git_commit(folder: Path | None = None) -> str | None:
-    """The commit that is checked out, with "+" where tracked files differ from it; None outside a repository."""
-    try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--abbrev=40", "--exclude=*"],  # noqa: S607
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return found.stdout.strip() or None

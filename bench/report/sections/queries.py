@@ -8,7 +8,7 @@ from bench.records import Result, Verdict
 from bench.report import Material, words
 from bench.report.blocks import Block, Prose, QueryEntry, QueryGroup, QueryList, RelevantDocument, plain
 from bench.report.reading import judged_result
-from bench.report.sections.verdicts import changed_queries
+from bench.report.sections.verdicts import changed_queries, shown_reference
 
 __all__ = ["ORDER", "TITLE", "build"]
 
@@ -50,9 +50,10 @@ def _group(material: Material, verdict: Verdict) -> QueryGroup | None:
     kept = lost[: max(MOST_QUERIES - len(gained), MOST_QUERIES - LEAST_GAINED)]
     kept += gained[: MOST_QUERIES - len(kept)]
     pinned = {(query_set, change.query_id) for query_set, change in verdict.pinned_lost}
+    reference = shown_reference(verdict)
     tops = {
         query_set: (
-            _tops(judged_result(material, verdict, query_set, "baseline")),
+            _tops(judged_result(material, verdict, query_set, reference)),
             _tops(judged_result(material, verdict, query_set, "candidate")),
         )
         for query_set, _ in kept
@@ -73,6 +74,7 @@ def _group(material: Material, verdict: Verdict) -> QueryGroup | None:
     ]
     title = "".join(part if isinstance(part, str) else part.text for part in words.verdict_title(verdict))
     before_name = "accepted baseline" if verdict.baseline == verdict.candidate else verdict.baseline
+    before_name = "merge base" if reference == "merge-base" else before_name
     return QueryGroup(title, before_name, verdict.candidate, entries, len(lost), len(gained))
 
 

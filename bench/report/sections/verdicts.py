@@ -21,7 +21,7 @@ from bench.report.blocks import (
     strong,
 )
 
-__all__ = ["ORDER", "TITLE", "build", "changed_queries", "verdict_blocks"]
+__all__ = ["ORDER", "TITLE", "build", "changed_queries", "shown_reference", "verdict_blocks"]
 
 ORDER = 10
 TITLE = "Verdicts"
@@ -47,6 +47,8 @@ def verdict_blocks(verdict: Verdict, *, anchor: str = "") -> list[Block]:
         anchor=anchor,
     )
     blocks: list[Block] = [banner, _cells_table(verdict)]
+    if verdict.checks:
+        blocks.append(_checks_table(verdict))
     blocks += _pinned(verdict)
     if verdict.findings:
         blocks.append(Bullets([_finding(finding) for finding in _sorted(verdict.findings)]))
@@ -68,8 +70,7 @@ def _finding(finding: Finding) -> list[str | Span]:
 
 
 def _where(cell: Cell) -> str:
-    place = plain(cell.query_set, 40) + (f" / {plain(cell.slice, 40)}" if cell.slice else "")
-    return f"{place}, {plain(cell.measure, 40)}"
+    return plain(cell.name, 140)
 
 
 def _cells_table(verdict: Verdict) -> Table:
@@ -93,7 +94,7 @@ def _cells_table(verdict: Verdict) -> Table:
         ),
     ]
     rows = [_cell_row(cell, least, most) for cell in verdict.cells]
-    margins = sorted({(plain(cell.query_set, 40), f"{cell.margin:g}") for cell in verdict.cells})
+    margins = sorted({(plain(cell.query_set, 40), f"{cell.margin:.3g}") for cell in verdict.cells})
     note = (
         f"{coverage} intervals, two-sided. A check passes when its one-sided bound, which lies inside that interval, "
         "rules out a drop beyond the margin; it fails when the drop is shown "
@@ -101,6 +102,20 @@ def _cells_table(verdict: Verdict) -> Table:
         f"Margins: {', '.join(f'{query_set} {margin}' for query_set, margin in margins)}."
     )
     return Table("Checks of this verdict", columns, rows, sortable=True, note=note)
+
+
+def _checks_table(verdict: Verdict) -> Table:
+    """Rules that compare with nothing but a number, or with what was measured beside the candidate."""
+    columns = [Column("Rule"), Column("Outcome"), Column("What was found")]
+    rows = [
+        [
+            Datum(plain(check.name, 80)),
+            Datum(words.OUTCOMES.get(check.outcome or "", "–"), kind="outcome", tone=check.outcome or ""),
+            Datum(plain(check.reason, 300)),
+        ]
+        for check in verdict.checks
+    ]
+    return Table("Other rules", columns, rows)
 
 
 def _cell_row(cell: Cell, least: float, most: float) -> list[Datum]:
@@ -126,7 +141,9 @@ def _cell_row(cell: Cell, least: float, most: float) -> list[Datum]:
 
 def _role(cell: Cell) -> str:
     role = words.ROLES.get(cell.role, plain(cell.role, 40))
-    return f"{role}, {plain(cell.slice, 40)}" if cell.slice else role
+    parts = [role, cell.variant, plain(cell.slice or "", 40)]
+    parts += ["against the merge base"] if cell.reference == "merge-base" else []
+    return ", ".join(part for part in parts if part)
 
 
 def _or(value: float | None, otherwise: float) -> float:
@@ -155,16 +172,26 @@ def _pinned(verdict: Verdict) -> list[Block]:
 _PINNED = "Pinned queries must never lose a relevant document from the first ranks; there are no statistics to it."
 
 
+def shown_reference(verdict: Verdict) -> str:
+    """What single queries are shown against: what this change started from, where that is known."""
+    return "merge-base" if any(cell.reference == "merge-base" for cell in verdict.cells) else "baseline"
+
+
 def changed_queries(verdict: Verdict) -> dict[tuple[str, str], list[tuple[str, float, float]]]:
     """(query set, query id) → (measure, before, after) for every query that moved, largest changes first.
 
     A query moves as far as its largest change; among equals a loss comes first, then the order of ids.
     """
     moved: dict[tuple[str, str], list[tuple[str, float, float]]] = {}
+    reference = shown_reference(verdict)
     for cell in verdict.cells:
+        if cell.reference != reference or cell.slice is not None:
+            # A slice's queries are its set's queries.
+            continue
+        measure = f"{cell.measure} {cell.variant}".rstrip()
         for change in (*cell.lost, *cell.gained):
             key = (cell.query_set, change.query_id)
-            moved.setdefault(key, []).append((cell.measure, change.baseline, change.candidate))
+            moved.setdefault(key, []).append((measure, change.baseline, change.candidate))
     for query_set, change in verdict.pinned_lost:
         moved.setdefault((query_set, change.query_id), [("pinned", change.baseline, change.candidate)])
 

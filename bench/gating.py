@@ -1,0 +1,185 @@
+"""From a workspace to a verdict: the candidate as stored, the baseline as the base branch has it, the merge base."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench import git
+from bench.config import GateConfig, load_gate
+from bench.errors import BaselineError, ConfigError
+from bench.gate import judge, read_baseline, read_results
+from bench.policy import size_check
+from bench.records import Check, Finding, Policy, Result, Suite, Verdict
+from bench.workspace import Workspace
+
+__all__ = ["Judged", "judged"]
+
+TARGET_BRANCH = ("GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
+"""Where GitHub and GitLab say which branch a change wants to go to."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A verdict, and what it was drawn from."""
+
+    verdict: Verdict
+    suite: Suite
+    baseline: Sequence[Result] = field(repr=False)
+    candidate: Sequence[Result] = field(repr=False)
+    accepted: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Demanded:
+    """What is demanded of the candidate, and by whom."""
+
+    gate: GateConfig
+    baseline: Path
+    text: bytes | None
+    findings: tuple[Finding, ...]
+
+
+def judged(
+    workspace: Workspace,
+    suite: Suite,
+    *,
+    system: str | None = None,
+    baseline: Path | None = None,
+    base_ref: str | None = None,
+    merge_base: Sequence[Path] = (),
+    candidate: Path | None = None,
+    changed: Callable[[Policy], Policy] = lambda policy: policy,
+) -> Judged:
+    """The verdict on a workspace's gated system, from stored results alone.
+
+    Args:
+        workspace: config and store.
+        suite: what is measured.
+        system: the candidate; the config's where None.
+        baseline: the accepted baseline's file; the config's where None.
+        base_ref: a git ref. Policy and baseline are taken from there, whatever the working tree says.
+        merge_base: files of results of the commit that the change started from.
+        candidate: a file of results, instead of stored ones.
+        changed: the policy with what the command line says instead.
+
+    Raises:
+        Missing: a result that is not stored.
+        BaselineError, ConfigError, NotComparable: see `bench.gate.judge`.
+        UsageError: git does not know the ref.
+    """
+    name = workspace.gated_system(system)
+    demanded = _demanded(workspace, suite, baseline, base_ref, asked_for=system)
+    policy = changed(demanded.gate.policy())
+    header, before = read_baseline(demanded.baseline, demanded.text)
+    after = read_results(candidate) if candidate else workspace.gated(suite, name, policy)
+    started = [result for path in merge_base for result in read_results(path)]
+    verdict = judge(
+        before,
+        after,
+        policy,
+        merge_base=started,
+        ceilings=_ceilings(workspace, suite, name, policy, before, after),
+        findings=[*_accepted(header), *demanded.findings, *_no_merge_base(started)],
+    )
+    return Judged(verdict, suite, before, after, header)
+
+
+def _demanded(
+    workspace: Workspace, suite: Suite, baseline: Path | None, base_ref: str | None, *, asked_for: str | None
+) -> _Demanded:
+    """Policy and baseline: of the base branch where a ref is given, else as they stand here."""
+    head = workspace.config.gate
+    if base_ref is None:
+        branch = next((os.environ[name] for name in TARGET_BRANCH if os.environ.get(name)), None)
+        path = workspace.baseline_path(suite, str(baseline) if baseline else None)
+        return _Demanded(head, path, None, tuple(_from_head(branch)))
+    commit = git.resolve(base_ref, workspace.base)
+    text = git.read(commit, workspace.path)
+    if text is None:
+        raise ConfigError(
+            f"{base_ref} has no {workspace.path}, so nothing there says what is demanded. The first gate of a "
+            "repository is reviewed by people and merged; from then on it judges."
+        )
+    gate = load_gate(text.decode("utf-8", "replace"), f"{base_ref}:{workspace.path}")
+    path = baseline or (workspace.base / gate.baseline if gate.baseline else Path(suite.path) / "baseline.json")
+    accepted = git.read(commit, path)
+    if accepted is None:
+        raise BaselineError(
+            f"{base_ref} has no accepted baseline at {path}; one that only this change brings judges nothing. "
+            "Merge the baseline first, in a change of its own that people review."
+        )
+    findings = []
+    if gate.policy() != head.policy():
+        sentence = f"This change edits [gate] in {workspace.path.name}; judged by the rules of {base_ref}."
+        findings.append(Finding("warning", "policy-changed", str(workspace.path), sentence))
+    if asked_for is None and gate.system != head.system:
+        sentence = f'This change gates system "{head.system}"; {base_ref} gates "{gate.system}".'
+        findings.append(Finding("warning", "system-changed", str(workspace.path), sentence))
+    here = path.read_bytes() if path.is_file() else None
+    if here != accepted:
+        what = "edits" if here is not None else "removes"
+        sentence = f"This change {what} the accepted baseline {path}; judged against the one of {base_ref}."
+        findings.append(Finding("warning", "baseline-changed", str(path), sentence))
+    return _Demanded(gate, path, accepted, tuple(findings))
+
+
+def _from_head(branch: str | None) -> list[Finding]:
+    if branch is None:
+        return []
+    sentence = (
+        "Baseline and rules are taken from the change itself, which may have edited them. "
+        f"Take them from the target branch: --base-ref origin/{branch}"
+    )
+    return [Finding("warning", "baseline-from-head", "baseline", sentence)]
+
+
+def _accepted(header: Mapping[str, Any]) -> list[Finding]:
+    at = f" at commit {str(header['commit'])[:12]}" if header.get("commit") else ""
+    sentence = f"Baseline {header.get('system')}, accepted {header.get('accepted')}{at}: {header.get('reason')}"
+    found = [Finding("info", "baseline", "baseline", sentence)]
+    if header.get("outcome") in ("fail", "inconclusive"):
+        sentence = f"The baseline was accepted although its own verdict was {header['outcome']}: {header.get('reason')}"
+        found.append(Finding("warning", "accepted-worse", "baseline", sentence))
+    return found
+
+
+def _no_merge_base(results: Sequence[Result]) -> list[Finding]:
+    if results:
+        return []
+    sentence = (
+        "No results of the merge base were given, so the verdict is on all changes since the baseline together, not on "
+        "this one alone (--merge-base-result F)."
+    )
+    return [Finding("info", "merge-base-absent", "merge base", sentence)]
+
+
+def _ceilings(
+    workspace: Workspace,
+    suite: Suite,
+    name: str,
+    policy: Policy,
+    baseline: Sequence[Result],
+    candidate: Sequence[Result],
+) -> list[Check]:
+    """What the ceilings of a policy are held against."""
+    found = []
+    for ceiling in policy.ceilings:
+        if ceiling.what == "index_bytes":
+            value = _size(candidate)
+            reference = None
+            if ceiling.of:
+                beside = baseline if ceiling.of == "baseline" else workspace.stored(suite, ceiling.of)
+                reference = _size(beside)
+            found.append(size_check(ceiling, value, reference))
+    return found
+
+
+def _size(results: Sequence[Result]) -> int | None:
+    """Bytes of a system's indexes over all corpora: each query set tells its corpus's."""
+    sizes = {result.corpus_digest: result.index_bytes for result in results if not result.variant}
+    known = [size for size in sizes.values() if size is not None]
+    return sum(known) if len(known) == len(sizes) else None
