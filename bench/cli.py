@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import NoReturn
 
 from bench import __version__
@@ -55,7 +54,7 @@ def _options(parser: argparse.ArgumentParser) -> list[str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    options = argparse.Namespace(json="--json" in arguments, junit=None)
+    options = _forms_only(arguments)
     try:
         options = _parser().parse_args(arguments)
         # Imported now: `bench --help` needs none of it.
@@ -78,6 +77,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _failed(BenchError(f"{place}{error.strerror or error}."), options)
 
 
+def _forms_only(arguments: list[str]) -> argparse.Namespace:
+    """What a command line asks to be written, however wrong the rest of it: an old verdict must not stay there."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("verb", nargs="?")
+    for option in (
+        "--json-out",
+        "--junit",
+        "--markdown",
+        "--comment",
+        "--metrics",
+        "--html",
+        "--comment-key",
+        "--link",
+    ):
+        parser.add_argument(option)
+    for option in ("--json", "--github"):
+        parser.add_argument(option, action="store_true")
+    try:
+        return parser.parse_known_args(arguments)[0]
+    except (argparse.ArgumentError, SystemExit):
+        return argparse.Namespace(json="--json" in arguments)
+
+
 def _failed(error: BenchError, options: argparse.Namespace) -> int:
     if getattr(options, "json", False):
         from bench.verbs import print_json
@@ -87,11 +109,12 @@ def _failed(error: BenchError, options: argparse.Namespace) -> int:
         from bench.terminal import say
 
         say(f"error: {error}", "red")
-    if getattr(options, "junit", None):
-        from bench.report.junit import error_document
-        from bench.store import write_text
+    if getattr(options, "verb", "") in ("gate", "compare"):
+        from bench.publish import Forms, publish_error
 
-        write_text(Path(options.junit), error_document(error.code, str(error)))
+        forms = Forms.of(options)
+        if forms != Forms():
+            publish_error(error, forms)
     return error.exit_code
 
 
@@ -110,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def verb(name: str, text: str, *, config: bool = True) -> argparse.ArgumentParser:
         made: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        made.set_defaults(verb=name, json=False, junit=None)
+        made.set_defaults(verb=name, json=False)
         if config:
             made.add_argument("--config", metavar="F", help="the config file (default: bench.toml)")
             made.add_argument("--suite", metavar="S", help="a suite of the config, or a path")
@@ -161,10 +184,22 @@ def _parser() -> argparse.ArgumentParser:
     for option, text in (
         ("--json-out", "write the JSON document to a file"),
         ("--junit", "write JUnit XML, one test case per rule"),
-        ("--markdown", "write the verdict as Markdown"),
+        ("--markdown", "write the verdict as Markdown, for a job summary"),
+        ("--comment", "write the verdict as a short comment, for a pull request"),
+        ("--metrics", "write the numbers as OpenMetrics, for GitLab"),
         ("--html", "write the verdict as a page"),
     ):
         one.add_argument(option, metavar="F", help=text)
+    one.add_argument("--github", action="store_true", help="write job summary, step outputs and annotations too")
+    one.add_argument("--private", action="store_true", help="no query or document texts in any of them")
+    one.add_argument("--link", metavar="URL", help="where the page will be found; for the comment")
+    one.add_argument("--comment-key", metavar="K", help="tells apart several gates on one pull request")
+
+    one = verb("comment", "write or change the gate's one comment on a pull request", config=False)
+    one.add_argument("file", metavar="F", help="written by bench gate --comment")
+    one.add_argument("--pr", metavar="N", type=_positive, help="the pull request (default: the job's own)")
+    one.add_argument("--repo", metavar="R", help="owner/name (default: GITHUB_REPOSITORY)")
+    one.add_argument("--author", metavar="A", default="github-actions[bot]", help="whose comment may be changed")
 
     one = verb("baseline", "accept, show or list baselines")
     one.add_argument("action", choices=["accept", "show", "list"], help="what to do")

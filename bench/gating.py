@@ -30,6 +30,7 @@ class Judged:
     suite: Suite
     baseline: Sequence[Result] = field(repr=False)
     candidate: Sequence[Result] = field(repr=False)
+    merge_base: Sequence[Result] = field(default=(), repr=False)
     accepted: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -85,7 +86,7 @@ def judged(
         ceilings=_ceilings(workspace, suite, name, policy, before, after),
         findings=[*_accepted(header), *demanded.findings, *_no_merge_base(started)],
     )
-    return Judged(verdict, suite, before, after, header)
+    return Judged(verdict, suite, before, after, started, header)
 
 
 def _demanded(

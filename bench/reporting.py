@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from bench import __version__, checks
 from bench.errors import BenchError, ConfigError, UsageError, did_you_mean
 from bench.evaluate import Missing
-from bench.gate import judge, read_baseline
-from bench.records import EVALUATION_ROLES, Finding, Result, Suite, Verdict
+from bench.gating import judged
+from bench.records import EVALUATION_ROLES, Finding, Qrels, Result, Suite, Verdict
 from bench.report import Material
 from bench.train.models import lineage
 from bench.workspace import Workspace
@@ -52,13 +52,11 @@ def material(
     verdicts: list[Verdict] = []
     before: list[Result] = []
     findings = checks.check(suite)
-    gated = workspace.config.gate.system
-    path = workspace.baseline_path(suite)
-    if gated in names and path.exists():
+    if workspace.config.gate.system in names and workspace.baseline_path(suite).exists():
         try:
-            header, before = read_baseline(path)
-            accepted = header.get("system")
-            verdicts.append(judge(before, [r for r in results if r.system == gated], workspace.config.gate.policy()))
+            found_gate = judged(workspace, suite)
+            accepted, before = found_gate.accepted.get("system"), [*found_gate.baseline]
+            verdicts.append(found_gate.verdict)
         except BenchError as error:
             findings.append(Finding("error", error.code, "gate", str(error)))
     commands = ("bench run", "bench report")
@@ -91,6 +89,7 @@ def assemble(
     private: bool = False,
     alpha: float = 0.05,
     title: str | None = None,
+    qrels: Mapping[str, Qrels] | None = None,
 ) -> Material:
     """A report's material from records; texts stay out of it where `private`, or where there is no suite."""
     sets = suite.of_role(*EVALUATION_ROLES) if suite else []
@@ -106,7 +105,7 @@ def assemble(
         training=tuple(training),
         texts={q.name: dict(zip(q.ids, q.texts, strict=True)) for q in shown},
         documents={q.name: dict(zip(corpora[q.corpus].ids, corpora[q.corpus].texts, strict=True)) for q in shown},
-        qrels={q.name: suite.qrels(q.name) for q in sets} if suite else {},
+        qrels=qrels or ({q.name: suite.qrels(q.name) for q in sets} if suite else {}),
         commands=tuple(commands),
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         version=__version__,

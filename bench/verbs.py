@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +17,12 @@ from bench import __version__
 from bench.errors import BenchError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from bench.records import Policy, Result, Suite, Verdict
+    from bench.records import Policy, Qrels, Result, Suite, Verdict
 
 __all__ = [
     "baseline",
     "check",
+    "comment",
     "compare",
     "demo",
     "doctor",
@@ -187,8 +188,9 @@ def compare(options: Namespace) -> int:
     from bench.gate import judge
 
     policy = _file_policy(options)
+    qrels = None
     if options.qrels:
-        before, after = _trec_results(options, Path(options.baseline), Path(options.candidate), policy)
+        before, after, qrels = _trec_results(options, Path(options.baseline), Path(options.candidate), policy)
     else:
         before, after = _results_of(options.baseline, options), _results_of(options.candidate, options)
         names = {result.query_set for result in before} & {result.query_set for result in after}
@@ -196,7 +198,7 @@ def compare(options: Namespace) -> int:
             raise UsageError(f"{options.baseline} and {options.candidate} share no query set; nothing to compare.")
         before = [result for result in before if result.query_set in names]
         after = [result for result in after if result.query_set in names]
-    _say_verdict(judge(before, after, policy), options, [*before, *after])
+    _say_verdict(judge(before, after, policy), options, [*before, *after], qrels=qrels)
     return 0
 
 
@@ -212,8 +214,8 @@ def gate(options: Namespace) -> int:
                 flag = option.replace("_", "-")
                 raise UsageError(f"bench gate: --{flag} belongs to stored results, not to run files; leave it out.")
         policy = _file_policy(options)
-        before, after = _trec_results(options, Path(options.baseline_run), Path(options.candidate_run), policy)
-        _say_verdict(verdict := judge(before, after, policy), options, [*before, *after])
+        before, after, qrels = _trec_results(options, Path(options.baseline_run), Path(options.candidate_run), policy)
+        _say_verdict(verdict := judge(before, after, policy), options, [*before, *after], qrels=qrels)
         return verdict.exit_code
     from bench.gating import judged
     from bench.workspace import Workspace
@@ -229,8 +231,42 @@ def gate(options: Namespace) -> int:
         candidate=Path(options.candidate_result) if options.candidate_result else None,
         changed=lambda policy: _with_options(policy, options),
     )
-    _say_verdict(found.verdict, options, [*found.baseline, *found.candidate], found.suite)
+    everything = [*found.baseline, *found.merge_base, *found.candidate]
+    place = None
+    if options.github and options.base_ref:
+        from bench.github import touched
+
+        place = touched(workspace.path, options.base_ref, workspace.tables(found.verdict.candidate))
+    _say_verdict(found.verdict, options, everything, found.suite, place=place)
     return found.verdict.exit_code
+
+
+def comment(options: Namespace) -> int:
+    """One comment on a pull request, written or changed; best effort, so that it never hides a verdict."""
+    import os
+
+    from bench import github, terminal
+
+    path = Path(options.file)
+    if not path.is_file():
+        raise UsageError(f"No comment at {path}. Write one with: bench gate --comment {path}")
+    number = options.pr or github.pull_request()
+    repository = options.repo or os.environ.get("GITHUB_REPOSITORY", "")
+    token = os.environ.get("GITHUB_TOKEN") or os.environ.get("GH_TOKEN") or ""
+    if not number:
+        terminal.say("This job runs for no pull request; nothing to comment on (or say which: --pr N).", "yellow")
+        return 0
+    if not token:
+        terminal.say("GITHUB_TOKEN is not set; no comment is written. The verdict stands in the job summary.", "yellow")
+        return 0
+    try:
+        body = path.read_text(encoding="utf-8")
+        where = github.post(body, repository=repository, number=number, token=token, author=options.author)
+    except OSError as error:
+        terminal.say(f"No comment was written: {error}. The verdict stands in the job summary.", "yellow")
+        return 0
+    terminal.say(f"Comment: {where}")
+    return 0
 
 
 def _file_policy(options: Namespace) -> Policy:
@@ -285,8 +321,8 @@ def _with_options(policy: Policy, options: Namespace) -> Policy:
 
 def _trec_results(
     options: Namespace, baseline: Path, candidate: Path, policy: Policy
-) -> tuple[list[Result], list[Result]]:
-    """Two run files as results on one held-out set."""
+) -> tuple[list[Result], list[Result], dict[str, Qrels]]:
+    """Two run files as results on one held-out set, and its judgements."""
     from bench.measure import result
     from bench.records import EvalProtocol, Labels
     from bench.sources.trec import read_qrels, read_run
@@ -300,7 +336,7 @@ def _trec_results(
         document = result(run, labels, protocol=protocol, recipe={"file": run.system})
         # Two files of one comparison: what they share is the judgements, not a digest of their queries.
         results.append(_as(document, query_set=Path(options.qrels).stem, query_set_digest=labels.digest))
-    return [results[0]], [results[1]]
+    return [results[0]], [results[1]], {results[0].query_set: labels.qrels}
 
 
 def _as(record: Any, **changes: Any) -> Any:
@@ -330,23 +366,19 @@ def _results_of(name: str, options: Namespace) -> list[Result]:
 
 
 def _say_verdict(
-    judged: Verdict, options: Namespace, judged_results: Sequence[Result], suite: Suite | None = None
+    judged: Verdict,
+    options: Namespace,
+    judged_results: Sequence[Result],
+    suite: Suite | None = None,
+    *,
+    qrels: Mapping[str, Qrels] | None = None,
+    place: Any = None,
 ) -> None:
-    """Print a verdict and write the files asked for."""
-    from bench.store import write_json, write_text
+    """Print a verdict and write the forms asked for."""
+    from bench.publish import Forms, publish
 
-    if getattr(options, "json_out", None):
-        write_json(Path(options.json_out), judged.to_json(), indent=1)
-    if getattr(options, "junit", None):
-        from bench.report.junit import document
-
-        write_text(Path(options.junit), document(judged))
-    if getattr(options, "markdown", None):
-        from bench.report.render import markdown
-
-        write_text(Path(options.markdown), markdown(judged, texts=_query_texts(suite)))
-    if options.html:
-        from bench.report.render import write
+    forms = Forms.of(options)
+    if forms != Forms():
         from bench.reporting import assemble
 
         material = assemble(
@@ -357,19 +389,16 @@ def _say_verdict(
             baselines=judged_results,
             alpha=judged.policy.alpha,
             title=f"{judged.candidate} against {judged.baseline}",
+            private=getattr(options, "private", False),
+            qrels=qrels,
         )
-        write(material, Path(options.html))
+        publish(material, forms, place=place)
     if options.json:
         print_json(judged.to_json())
     else:
         from bench import terminal
 
         terminal.verdict(judged)
-
-
-def _query_texts(suite: Suite | None) -> dict[str, dict[str, str]]:
-    sets = suite.query_sets.values() if suite else ()
-    return {q.name: dict(zip(q.ids, q.texts, strict=True)) for q in sets}
 
 
 def baseline(options: Namespace) -> int:

@@ -159,6 +159,16 @@ class Workspace:
             found += [replace(result, variant=label) for result in evaluator.results([system])]
         return found
 
+    def tables(self, name: str) -> list[str]:
+        """Tables of the config that decide how a system ranks: its own, its parts', and the recipes of its models."""
+        from bench.systems import tables
+
+        found = sorted(tables(self.config, [name]))
+        recipes = [
+            recipe for recipe in self.config.finetune if any(recipe in str(self.config.systems[t]) for t in found)
+        ]
+        return [*(f"systems.{table}" for table in found), *(f"finetune.{recipe}" for recipe in recipes)]
+
     def baseline_path(self, suite: Suite, given: str | None = None) -> Path:
         """Where the accepted baseline is: as given, else as the config says, else beside the suite."""
         if given:

@@ -325,7 +325,14 @@ def _paths(value, prefix=()):
 
 
 # Keys that from_json has no use for, or that older writers may leave out.
-OPTIONAL = {("means",), ("system", "variant"), ("queries", "condensed"), ("protocol", "tie_rule"), ("protocol", "digest"), ("format",)}
+OPTIONAL = {
+    ("means",),
+    ("system", "variant"),
+    ("queries", "condensed"),
+    ("protocol", "tie_rule"),
+    ("protocol", "digest"),
+    ("format",),
+}
 
 
 def test_result_without_any_one_of_its_keys_is_refused(result):

@@ -594,7 +594,7 @@ def test_hostile_input_is_inert_in_markdown() -> None:
     from markdown_it import MarkdownIt
 
     material = a_hostile_material()
-    text = markdown(material.verdicts[0], texts=material.texts)
+    text = markdown(material)
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
     assert not re.search(r"(?m)::|https?://|www\.|(?<!\w)@|`|^\s*#{3,}\[", text)
     assert "w" * 700 not in text
@@ -645,7 +645,7 @@ def test_markdown_shows_text_as_it_is(text: str, written: str) -> None:
 
 
 def test_markdown_gives_the_verdict_first(material: Material) -> None:
-    text = markdown(material.verdicts[0], texts=material.texts)
+    text = markdown(material)
     lines = text.splitlines()
     assert lines[0] == "### Regression: <code>tuned</code> against <code>base</code>"
     assert lines[2].startswith("Worse in 2 of 4 checks, most on <code>away</code>: recall@10 <strong>−0.450</strong>")
@@ -657,7 +657,7 @@ def test_markdown_gives_the_verdict_first(material: Material) -> None:
 
 def test_markdown_folds_at_most_twenty_queries_a_side() -> None:
     results = [a_result("base", "home", hits(30)), a_result("new", "home", hits(5))]
-    text = markdown(judge(results[:1], results[1:], Policy()))
+    text = markdown(Material("", (), "", verdicts=(judge(results[:1], results[1:], Policy()),)))
     _, _, folded = text.partition("<details><summary>25 queries lost (the largest 20)</summary>")
     assert folded.count("\n- <code>home-") == 20
     assert "gained" not in text

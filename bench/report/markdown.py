@@ -31,6 +31,9 @@ MOST_QUERIES = 20
 """Lost, and as many gained: a job summary is glanced at."""
 
 MOST_ROWS = 60
+MOST_DOCUMENTS = 3
+"""Relevant documents of a query whose ranks are told."""
+
 TEXT_LIMIT = 500
 
 # Whatever Markdown, HTML or a workflow command begins with. As an entity each is only itself: GitHub's parser reads
@@ -142,7 +145,20 @@ def _query(entry: QueryEntry) -> str:
         f"{inert(measure, 40)} {words.number(before)} → {words.number(after)}"
         for measure, before, after in entry.changes
     )
-    return f"{name}{' (pinned)' if entry.pinned else ''}:{text} ({moves})"
+    return f"{name}{' (pinned)' if entry.pinned else ''}:{text} ({moves}){_ranks(entry)}"
+
+
+def _ranks(entry: QueryEntry) -> str:
+    """Where its relevant documents stood and stand, those that moved."""
+    if not entry.before and not entry.after:
+        return ""
+    places = [(d.doc_id, d.before, d.after) for d in entry.relevant if d.before != d.after][:MOST_DOCUMENTS]
+    moves = [f"<code>{inert(doc, 40)}</code> {_rank(before)} → {_rank(after)}" for doc, before, after in places]
+    return f"; rank of {', '.join(moves)}" if moves else ""
+
+
+def _rank(place: int | None) -> str:
+    return "below 10" if place is None else str(place)
 
 
 _WRITERS: dict[str, Callable[[Any], str]] = {

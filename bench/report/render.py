@@ -7,13 +7,11 @@ import hashlib
 import importlib
 import json
 import pkgutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench.records import Verdict
 from bench.report import Material, words
 from bench.report import markdown as as_markdown
 from bench.report import sections as sections_package
@@ -141,15 +139,9 @@ def write(material: Material, path: Path) -> Path:
     return write_text(Path(path), render(material))
 
 
-def markdown(verdict: Verdict, *, texts: Mapping[str, Mapping[str, str]] | None = None) -> str:
-    """A verdict for a job summary: the outcome first, a table of checks, changed queries folded.
-
-    Args:
-        verdict: what the gate said.
-        texts: query set → query id → text, where texts may leave the house.
-    """
+def markdown(material: Material) -> str:
+    """A material's verdicts for a job summary: the outcome first, a table of checks, changed queries folded."""
     from bench.report.sections import queries, verdicts
 
-    material = Material(title="", results=(), reference=verdict.baseline, verdicts=(verdict,), texts=texts or {})
     explorer = [block for block in queries.build(material) if isinstance(block, QueryList)]
-    return as_markdown.markdown([*verdicts.verdict_blocks(verdict), *explorer])
+    return as_markdown.markdown([*verdicts.build(material), *explorer])

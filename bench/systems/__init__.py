@@ -19,7 +19,7 @@ from bench.errors import ConfigError, UsageError, did_you_mean
 from bench.records import System
 from bench.store import Store
 
-__all__ = ["Context", "build", "check", "kinds", "selected", "variant"]
+__all__ = ["Context", "build", "check", "kinds", "selected", "tables", "variant"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def build(config: BenchConfig, context: Context, *, only: Sequence[str] | None =
         ConfigError: a part that is none, or systems that are made of one another.
     """
     systems: dict[str, System] = {}
-    wanted_tables = None if only is None else _tables(config, only)
+    wanted_tables = None if only is None else tables(config, only)
     for table_name, table in config.systems.items():
         if wanted_tables is not None and table_name not in wanted_tables:
             continue
@@ -102,7 +102,7 @@ def build(config: BenchConfig, context: Context, *, only: Sequence[str] | None =
     return ordered
 
 
-def _tables(config: BenchConfig, only: Sequence[str]) -> set[str]:
+def tables(config: BenchConfig, only: Sequence[str]) -> set[str]:
     """Tables needed for the wanted names, their parts' tables included."""
     todo, found = [name.split("@")[0].split("/")[0] for name in only], set()
     while todo:

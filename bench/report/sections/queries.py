@@ -95,7 +95,8 @@ def _relevant(
     material: Material, query_set: str, query_id: str, before: Sequence[str], after: Sequence[str]
 ) -> list[RelevantDocument]:
     """Relevant documents, the best grade first."""
-    level = next((r.protocol.relevance_level for r in material.results if r.query_set == query_set), 1)
+    known = (*material.results, *material.baselines)
+    level = next((r.protocol.relevance_level for r in known if r.query_set == query_set), 1)
     grades: Mapping[str, int] = material.qrels.get(query_set, {}).get(query_id, {})
     positive = sorted((doc for doc, grade in grades.items() if grade >= level), key=lambda doc: (-grades[doc], doc))
     documents = material.documents.get(query_set, {})
