@@ -8,11 +8,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help demo test lint clean
+.PHONY: help demo test gate lint clean
 
 help:
 	@echo "make demo      the whole loop on the bundled suite, with a report at the end"
 	@echo "make test      the tests (those that load a model included)"
+	@echo "make gate      this repository's own gate on the bundled suite"
 	@echo "make lint      formatting, types, import rules"
 	@echo "make clean     remove what the other targets made"
 
@@ -33,6 +34,10 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test
 	$(BIN)/python -m pytest
 	$(BIN)/python -m pytest -m model
+
+gate: $(VENV)/.demo
+	$(BIN)/bench run --gated
+	$(BIN)/bench gate
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

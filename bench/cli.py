@@ -104,12 +104,12 @@ def _failed(error: BenchError, options: argparse.Namespace) -> int:
     if getattr(options, "json", False):
         from bench.verbs import print_json
 
-        print_json({"format": 1, "error": {"code": error.code, "message": str(error)}})
+        print_json(error.to_json())
     else:
         from bench.terminal import say
 
         say(f"error: {error}", "red")
-    if getattr(options, "verb", "") in ("gate", "compare"):
+    if getattr(options, "verb", "") in ("gate", "compare", "run"):
         from bench.publish import Forms, publish_error
 
         forms = Forms.of(options)
@@ -150,6 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--system", metavar="N", nargs="+", action="extend", help="only these systems")
     one.add_argument("--gated", action="store_true", help="only what the gate needs: its system, variants, ceilings")
     one.add_argument("--out", metavar="DIR", help="also write results: one file per system; gated.json with --gated")
+    one.add_argument("--json-out", metavar="F", help="write the JSON document to a file; an error too")
     _json_option(one)
 
     one = verb("measure", "measure a TREC run file", config=False)
@@ -175,6 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--base-ref", metavar="REF", help="take baseline and rules from this git ref, such as origin/main")
     one.add_argument("--merge-base-result", metavar="F", nargs="+", action="extend", help="results of the merge base")
     one.add_argument("--candidate-result", metavar="F", help="a file of results instead of stored ones")
+    one.add_argument("--after", metavar="F", help="JSON of the bench run before: where that failed, so does the gate")
     one.add_argument("--qrels", metavar="Q", help="judgements, for run files of any engine")
     one.add_argument("--baseline-run", metavar="A", help="TREC run of the baseline")
     one.add_argument("--candidate-run", metavar="B", help="TREC run of the candidate")

@@ -44,6 +44,10 @@ class BenchError(Exception):
     code = "error"
     exit_code = 2
 
+    def to_json(self) -> dict[str, object]:
+        """The document that `--json` prints where a verb fails."""
+        return {"format": 1, "error": {"code": self.code, "message": str(self)}}
+
 
 class UsageError(BenchError):
     """A command line or an argument that makes no sense."""

@@ -140,7 +140,9 @@ def _from_head(branch: str | None) -> list[Finding]:
 
 def _accepted(header: Mapping[str, Any]) -> list[Finding]:
     at = f" at commit {str(header['commit'])[:12]}" if header.get("commit") else ""
-    sentence = f"Baseline {header.get('system')}, accepted {header.get('accepted')}{at}: {header.get('reason')}"
+    sentence = (
+        f"Baseline {header.get('system')}, accepted {str(header.get('accepted'))[:10]}{at}: {header.get('reason')}"
+    )
     found = [Finding("info", "baseline", "baseline", sentence)]
     if header.get("outcome") in ("fail", "inconclusive"):
         sentence = f"The baseline was accepted although its own verdict was {header['outcome']}: {header.get('reason')}"

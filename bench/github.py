@@ -66,17 +66,17 @@ def annotated(verdict: Verdict, place: Place | None = None) -> list[str]:
         verdict: what the gate said.
         place: the line that the change touched, where that is known.
     """
-    blocked = {"fail": "error", "inconclusive": "error" if verdict.exit_code else "warning"}
+    unclear = "error" if verdict.policy.on_inconclusive == "block" else "warning"
+    rows = [(cell.outcome, cell.softened, cell.reason) for cell in verdict.cells]
+    rows += [(check.outcome, False, check.reason) for check in verdict.checks]
+    kinds = {"fail": "error", "inconclusive": unclear}
     found = [
-        command(blocked[cell.outcome], cell.reason, title=f"bench gate: {cell.outcome}", place=place)
-        for cell in verdict.cells
-        if cell.outcome in blocked
+        command("error" if softened else kinds[outcome], reason, title=f"bench gate: {outcome}", place=place)
+        for outcome, softened, reason in rows
+        if outcome in kinds
     ]
-    found += [
-        command(blocked[check.outcome], check.reason, title=f"bench gate: {check.outcome}", place=place)
-        for check in verdict.checks
-        if check.outcome in blocked
-    ]
+    # Ten of a kind are shown: what blocks comes first.
+    found.sort(key=lambda line: not line.startswith("::error"))
     found += [_of_finding(finding, place) for finding in verdict.findings if finding.severity in ("error", "warning")]
     return found[:MOST_ANNOTATIONS]
 

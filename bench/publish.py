@@ -97,8 +97,7 @@ def publish_error(error: BenchError, forms: Forms) -> None:
     """Write every form for a gate that could not judge, so that none is left over from an earlier run."""
     message = str(error)
     if forms.json:
-        document = {"format": 1, "error": {"code": error.code, "message": message}, "exit_code": error.exit_code}
-        write_json(forms.json, document, indent=1)
+        write_json(forms.json, error.to_json() | {"exit_code": error.exit_code}, indent=1)
     if forms.junit:
         from bench.report import junit
 

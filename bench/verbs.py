@@ -87,10 +87,10 @@ def run(options: Namespace) -> int:
     workspace = Workspace.open(options.config)
     names = _flat(options.system)
     if options.gated:
-        if names:
-            raise UsageError("bench run: --gated takes the systems that the gate needs; leave --system out.")
+        if names and len(names) > 1:
+            raise UsageError(f"bench run: --gated is about one system; found {', '.join(names)}.")
         policy = workspace.config.gate.policy()
-        gated = workspace.gated_system(None)
+        gated = workspace.gated_system(names[0] if names else None)
         beside = list(dict.fromkeys(c.of for c in policy.ceilings if c.of not in ("", "baseline", gated)))
         names = [gated, *beside]
     found, doubts = [], []
@@ -110,11 +110,14 @@ def run(options: Namespace) -> int:
             doubts += [finding for finding in checks.check(loaded) if finding.severity == "error"]
     if options.out and not options.gated:
         for system in dict.fromkeys(result.system for result in found):
-            document = {"format": 1, "results": [r.to_json() for r in found if r.system == system]}
-            write_json(Path(options.out) / f"{system.replace('/', '_')}.json", document)
+            mine = {"format": 1, "results": [r.to_json() for r in found if r.system == system]}
+            write_json(Path(options.out) / f"{system.replace('/', '_')}.json", mine)
+    rows = [_result_row(result) for result in found]
+    document = {"format": 1, "results": rows, "findings": [finding.to_json() for finding in doubts]}
+    if options.json_out:
+        write_json(Path(options.json_out), document)
     if options.json:
-        rows = [_result_row(result) for result in found]
-        print_json({"format": 1, "results": rows, "findings": [finding.to_json() for finding in doubts]})
+        print_json(document)
     else:
         terminal.results(found)
         if doubts:
@@ -206,6 +209,8 @@ def gate(options: Namespace) -> int:
     """The verdict; its exit code."""
     from bench.gate import judge
 
+    if options.after:
+        _raise_again(Path(options.after))
     if options.qrels or options.baseline_run or options.candidate_run:
         if not (options.qrels and options.baseline_run and options.candidate_run):
             raise UsageError("bench gate: --qrels, --baseline-run and --candidate-run go together.")
@@ -239,6 +244,28 @@ def gate(options: Namespace) -> int:
         place = touched(workspace.path, options.base_ref, workspace.tables(found.verdict.candidate))
     _say_verdict(found.verdict, options, everything, found.suite, place=place)
     return found.verdict.exit_code
+
+
+def _raise_again(path: Path) -> None:
+    """Raise what a `bench run` before this failed with; nothing where it did not fail.
+
+    Raises:
+        BenchError: the same sentence, code and exit code.
+        UsageError: no document of such a run.
+    """
+    from bench.store import read_json
+
+    try:
+        document = read_json(path)
+    except BenchError as error:
+        raise UsageError(f"{error} Expected what bench run --json-out wrote; was the run killed?") from None
+    if not isinstance(document, dict) or not {"error", "results"} & document.keys():
+        raise UsageError(f"{path} is not the JSON of a bench run.")
+    if "error" in document:
+        failed = document["error"]
+        again = BenchError(f"bench run failed before: {failed.get('message')}")
+        again.code, again.exit_code = str(failed.get("code")), 4 if document.get("exit_code") == 4 else 2
+        raise again
 
 
 def comment(options: Namespace) -> int:

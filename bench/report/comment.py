@@ -100,11 +100,11 @@ def _table(verdict: Verdict) -> Table:
 
 
 def _checks(verdict: Verdict) -> list[Block]:
-    """Other rules that did not hold, and pinned queries that were lost."""
+    """Other rules that cannot be told, and pinned queries that were lost."""
     items: list[Text] = [
         [strong(f"{words.OUTCOMES.get(check.outcome or '', '–')}: "), plain(check.reason, 300)]
         for check in verdict.checks
-        if check.outcome != "pass"
+        if check.outcome == "inconclusive"  # what fails stands in the first sentence
     ]
     if verdict.pinned_lost:
         names = ", ".join(plain(change.query_id, 60) for _, change in verdict.pinned_lost[:5])

@@ -19,7 +19,7 @@ def _clean(text: str) -> str:
 def document(verdict: Verdict) -> str:
     """JUnit XML: fail is `failure`; inconclusive is `skipped` where the policy warns, `failure` where it blocks."""
     suite = ElementTree.Element("testsuite", name="bench gate")
-    blocked = verdict.exit_code == 3
+    blocked = verdict.policy.on_inconclusive == "block"
     failures = skipped = 0
     for cell in verdict.cells:
         case = ElementTree.SubElement(
@@ -28,7 +28,7 @@ def document(verdict: Verdict) -> str:
             classname=_clean(f"gate.{cell.role}.{cell.query_set}"),
             name=_clean(cell.name),
         )
-        if cell.outcome == "fail" or (cell.outcome == "inconclusive" and blocked):
+        if cell.outcome == "fail" or (cell.outcome == "inconclusive" and (blocked or cell.softened)):
             failures += 1
             found = ElementTree.SubElement(case, "failure", type=cell.outcome, message=_clean(cell.reason))
             found.text = _clean(cell.reason)

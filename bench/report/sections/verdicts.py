@@ -180,7 +180,7 @@ def shown_reference(verdict: Verdict) -> str:
 def changed_queries(verdict: Verdict) -> dict[tuple[str, str], list[tuple[str, float, float]]]:
     """(query set, query id) → (measure, before, after) for every query that moved, largest changes first.
 
-    A query moves as far as its largest change; among equals a loss comes first, then the order of ids.
+    A query moves as far as its largest change; among equals a loss comes first, then the order of the cells.
     """
     moved: dict[tuple[str, str], list[tuple[str, float, float]]] = {}
     reference = shown_reference(verdict)
@@ -195,8 +195,11 @@ def changed_queries(verdict: Verdict) -> dict[tuple[str, str], list[tuple[str, f
     for query_set, change in verdict.pinned_lost:
         moved.setdefault((query_set, change.query_id), [("pinned", change.baseline, change.candidate)])
 
-    def order(key: tuple[str, str]) -> tuple[float, bool, tuple[str, str]]:
+    sets = list(dict.fromkeys(cell.query_set for cell in verdict.cells))
+
+    def order(key: tuple[str, str]) -> tuple[float, bool, tuple[int, str, str]]:
         largest = max(moved[key], key=lambda change: abs(change[2] - change[1]))
-        return -abs(largest[2] - largest[1]), largest[2] > largest[1], key
+        place = sets.index(key[0]) if key[0] in sets else len(sets)
+        return -abs(largest[2] - largest[1]), largest[2] > largest[1], (place, *key)
 
     return {key: moved[key] for key in sorted(moved, key=order)}

@@ -1,0 +1,340 @@
+"""Claims about the gate of a repository: baseline and rules come from the base branch, every edit of them is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import git
+from bench.cli import main
+from bench.errors import UsageError
+
+N = 80
+WORDS = [f"word{i:02}" for i in range(N)]
+
+BENCH = """\
+suites = ["suite"]
+
+[systems.bm25]
+kind = "bm25"
+language = "english"
+
+[systems.other]
+kind = "bm25"
+k1 = 0.9
+
+[gate]
+system = "bm25"
+
+[[gate.rules]]
+role = "held-out"
+measures = ["recall@10", "ndcg@10"]
+margin = 0.02
+"""
+
+SUITE = """\
+name = "small"
+measures = ["recall@10", "ndcg@10", "mrr@10"]
+depth = 20
+
+[corpora.pages]
+path = "corpus.jsonl"
+
+[[query_sets]]
+name = "staff"
+role = "held-out"
+corpus = "pages"
+queries = "queries.jsonl"
+qrels = "qrels.tsv"
+"""
+
+
+def write_repository(folder: Path) -> None:
+    """80 pages, each asked for by a word of its own, with a committed config; no baseline yet."""
+    (folder / "suite").mkdir(parents=True)
+    pages = [{"_id": f"d{i}", "text": f"{word} and a sentence about page {i % 7}"} for i, word in enumerate(WORDS)]
+    asked = [{"_id": f"q{i}", "text": f"where is {word}"} for i, word in enumerate(WORDS)]
+    for name, rows in (("corpus", pages), ("queries", asked)):
+        (folder / f"suite/{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "suite/qrels.tsv").write_text(
+        "query-id\tcorpus-id\tscore\n" + "".join(f"q{i}\td{i}\t1\n" for i in range(N))
+    )
+    (folder / "suite/suite.toml").write_text(SUITE)
+    (folder / "bench.toml").write_text(BENCH)
+    (folder / ".gitignore").write_text(".bench/\n")
+
+
+def commit(folder: Path, message: str) -> str:
+    run = lambda *a: subprocess.run(["git", *a], cwd=folder, check=True, capture_output=True, text=True)  # noqa: E731
+    run("add", "-A")
+    run("-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-q", "--allow-empty", "-m", message)
+    return run("rev-parse", "HEAD").stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch, capsys):
+    """A repository on a branch `change`, whose `main` has an accepted baseline."""
+    write_repository(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for name in ("GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    subprocess.run(["git", "init", "-q", "-b", "main"], cwd=tmp_path, check=True)
+    assert main(["run", "--gated"]) == 0
+    assert main(["baseline", "accept", "--reason", "in use"]) == 0
+    commit(tmp_path, "first")
+    subprocess.run(["git", "checkout", "-q", "-b", "change"], cwd=tmp_path, check=True)
+    capsys.readouterr()
+    return tmp_path
+
+
+def gate(capsys, *arguments):
+    capsys.readouterr()
+    code = main(["gate", *map(str, arguments), "--json"])
+    document = json.loads(capsys.readouterr().out)
+    return code, document
+
+
+def edit(path, old, new):
+    text = Path(path).read_text()
+    assert old in text
+    Path(path).write_text(text.replace(old, new))
+
+
+def codes(document):
+    return {finding["code"] for finding in document["findings"]}
+
+
+def worsen():
+    """The candidate finds the page of every second query only."""
+    edit("bench.toml", 'kind = "bm25"\nlanguage', 'kind = "trec-run"\nruns = { staff = "staff.run" }\n#')
+    lines = []
+    for i in range(N):
+        ranked = [f"d{(i + k) % N}" for k in range(0 if i % 2 else 1, 15)]
+        lines += [f"q{i} Q0 {doc} {rank} {20 - rank} x\n" for rank, doc in enumerate(ranked)]
+    Path("staff.run").write_text("".join(lines))
+
+
+def test_unchanged_head_passes_and_tells_where_the_baseline_is_from(repository, capsys):
+    code, document = gate(capsys, "--base-ref", "main")
+    assert (code, document["outcome"]) == (0, "pass")
+    assert codes(document) >= {"baseline", "merge-base-absent"}
+    assert not codes(document) & {"policy-changed", "baseline-changed", "system-changed"}
+
+
+def test_head_that_weakens_the_rules_is_judged_by_those_of_the_base(repository, capsys):
+    worsen()
+    edit("bench.toml", "margin = 0.02", "margin = 0.9")
+    assert main(["run", "--gated"]) == 0
+    code, document = gate(capsys)
+    assert (code, document["outcome"]) == (0, "pass"), "without the base branch, the head's own rules pass it"
+    code, document = gate(capsys, "--base-ref", "main")
+    assert (code, document["outcome"]) == (1, "fail")
+    assert {cell["margin"] for cell in document["cells"]} == {0.02}
+    assert "policy-changed" in codes(document)
+
+
+def test_head_that_accepts_its_own_baseline_is_judged_against_that_of_the_base(repository, capsys):
+    worsen()
+    assert main(["run", "--gated"]) == 0
+    assert main(["baseline", "accept", "--reason", "trust me", "--allow-worse"]) == 0
+    assert gate(capsys)[0] == 0, "against itself it passes"
+    code, document = gate(capsys, "--base-ref", "main")
+    assert (code, document["outcome"]) == (1, "fail")
+    assert "baseline-changed" in codes(document)
+
+
+def test_head_that_gates_another_system_is_told(repository, capsys):
+    edit("bench.toml", 'system = "bm25"', 'system = "other"')
+    assert main(["run", "--gated"]) == 0
+    _, document = gate(capsys, "--base-ref", "main")
+    assert "system-changed" in codes(document)
+
+
+def test_head_that_shrinks_the_suite_is_refused(repository, capsys):
+    for name, kept in (("qrels.tsv", 41), ("queries.jsonl", 40)):
+        lines = Path("suite", name).read_text().splitlines(keepends=True)
+        Path("suite", name).write_text("".join(lines[:kept]))
+    assert main(["run", "--gated"]) == 0
+    code, document = gate(capsys, "--base-ref", "main")
+    assert code == 2
+    assert "the queries differ" in document["error"]["message"]
+
+
+def test_base_without_a_baseline_judges_nothing(repository, capsys):
+    subprocess.run(["git", "rm", "-q", "--cached", "suite/baseline.json"], cwd=repository, check=True)
+    Path("suite/baseline.json").rename("kept.json")
+    bare = commit(repository, "no baseline")
+    Path("kept.json").rename("suite/baseline.json")
+    code, document = gate(capsys, "--base-ref", bare)
+    assert code == 2
+    assert "has no accepted baseline" in document["error"]["message"]
+
+
+def test_base_without_a_config_is_told(repository, capsys):
+    Path("bench.toml").rename("gate.toml")
+    code, document = gate(capsys, "--base-ref", "main", "--config", "gate.toml")
+    assert code == 2
+    assert "main has no gate.toml" in document["error"]["message"]
+
+
+def test_unknown_ref_says_how_to_fetch_it(repository, capsys):
+    code, document = gate(capsys, "--base-ref", "origin/nowhere")
+    assert code == 2
+    assert 'git knows no commit "origin/nowhere"' in document["error"]["message"]
+    assert "git fetch" in document["error"]["message"]
+
+
+def test_ref_that_looks_like_an_option_is_no_option(repository):
+    with pytest.raises(UsageError, match="git knows no commit"):
+        git.resolve("--output=/tmp/x", repository)
+
+
+def test_pull_request_without_base_ref_is_warned(repository, capsys, monkeypatch):
+    monkeypatch.setenv("GITHUB_BASE_REF", "main")
+    code, document = gate(capsys)
+    assert code == 0
+    assert "baseline-from-head" in codes(document)
+    assert "--base-ref origin/main" in next(
+        f["message"] for f in document["findings"] if f["code"] == "baseline-from-head"
+    )
+
+
+def test_merge_base_results_are_judged_beside_the_baseline(repository, capsys):
+    assert main(["run", "--gated", "--out", "started"]) == 0
+    code, document = gate(capsys, "--base-ref", "main", "--merge-base-result", "started/gated.json")
+    assert (code, document["merge_base"]) == (0, "bm25")
+    assert [cell["reference"] for cell in document["cells"]] == ["baseline", "baseline", "merge-base", "merge-base"]
+    assert "merge-base-absent" not in codes(document)
+
+
+def test_candidate_from_a_file_is_judged_as_if_it_were_stored(repository, capsys):
+    assert main(["run", "--gated", "--out", "here"]) == 0
+    stored = gate(capsys)[1]
+    read = gate(capsys, "--candidate-result", "here/gated.json")[1]
+    assert read["cells"] == stored["cells"]
+
+
+def test_accepting_a_worse_candidate_is_kept_in_the_file_and_told_by_the_gate(repository, capsys):
+    worsen()
+    assert main(["run", "--gated"]) == 0
+    assert main(["baseline", "accept", "--reason", "it is cheaper"]) == 2
+    assert main(["baseline", "accept", "--reason", "it is cheaper", "--allow-worse"]) == 0
+    header = json.loads(Path("suite/baseline.json").read_text())["baseline"]
+    assert (header["outcome"], header["reason"]) == ("fail", "it is cheaper")
+    _, document = gate(capsys)
+    assert "accepted-worse" in codes(document)
+
+
+def test_failed_run_before_the_gate_is_the_gates_own_failure(repository, capsys):
+    edit("bench.toml", 'kind = "bm25"\nlanguage', 'kind = "trec-run"\nruns = { staff = "absent.run" }\n#')
+    assert main(["run", "--gated", "--json-out", "run.json"]) == 2
+    code, document = gate(capsys, "--after", "run.json")
+    assert code == 2
+    assert "bench run failed before:" in document["error"]["message"]
+    assert "absent.run" in document["error"]["message"]
+    Path("run.json").write_text(json.dumps({"format": 1, "error": {"code": "system", "message": "x"}, "exit_code": 4}))
+    assert gate(capsys, "--after", "run.json")[0] == 4
+    assert gate(capsys, "--after", "nothing.json")[0] == 2
+
+
+# --- lines that a change touched -------------------------------------------------------------------
+
+
+def test_changed_lines_are_those_of_the_file_as_it_is_now(repository):
+    edit("bench.toml", "k1 = 0.9", "k1 = 1.1\nb = 0.5")
+    text = Path("bench.toml").read_text().splitlines()
+    assert [text[line - 1] for line in git.changed_lines("main", Path("bench.toml"))] == ["k1 = 1.1", "b = 0.5"]
+    assert git.changed_lines("nowhere", Path("bench.toml")) == []
+
+
+def test_annotation_points_at_the_gated_systems_table_before_any_other(repository):
+    from bench.github import touched
+
+    edit("bench.toml", 'suites = ["suite"]', 'suites = ["suite"]  # ours')
+    assert touched(Path("bench.toml"), "main", ["systems.bm25"]).line == 1
+    edit("bench.toml", 'language = "english"', 'language = "english"\nb = 0.4')
+    place = touched(Path("bench.toml"), "main", ["systems.bm25"])
+    assert (place.file, place.line) == ("bench.toml", 6)
+
+
+# --- the Action's script ---------------------------------------------------------------------------
+
+SCRIPT = Path(__file__).parent.parent / ".github/actions/gate/gate.sh"
+
+
+@pytest.fixture
+def action(repository, tmp_path_factory):
+    """action(NAME=value, …) → exit code and outputs of the Action's script, as GitHub would run it."""
+    runner = tmp_path_factory.mktemp("runner")
+
+    def run(**values):
+        output, summary = runner / "output", runner / "summary"
+        for path in (output, summary):
+            path.write_text("")
+        environment = {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "HOME": str(runner),
+            "CONFIG": "bench.toml",
+            "BASE_REF": "main",
+            "MERGE_BASE": "auto",
+            "REPORT": str(runner / "report"),
+            "GITHUB_OUTPUT": str(output),
+            "GITHUB_STEP_SUMMARY": str(summary),
+            "GITHUB_WORKSPACE": str(repository),
+        } | values
+        done = subprocess.run(
+            ["bash", str(SCRIPT)], cwd=repository, env=environment, capture_output=True, text=True, check=False
+        )
+        lines = output.read_text().split("\n")
+        found = {lines[i].split("<<")[0]: lines[i + 1] for i in range(0, len(lines) - 1, 3)}
+        return done, found, summary.read_text(), runner / "report"
+
+    return run
+
+
+def test_action_passes_an_unchanged_head_and_evaluates_its_merge_base(action):
+    done, outputs, summary, report = action()
+    assert done.returncode == 0, done.stderr
+    assert (outputs["verdict"], outputs["exit-code"]) == ("pass", "0")
+    assert Path(outputs["report-path"]).is_file()
+    document = json.loads((report / "verdict.json").read_text())
+    assert {cell["reference"] for cell in document["cells"]} == {"baseline", "merge-base"}
+    assert summary.startswith("### Pass")
+    assert {path.name for path in report.iterdir()} >= {"junit.xml", "comment.md", "metrics.txt", "gated.json"}
+
+
+def test_action_fails_a_regression_and_annotates_the_line(action, repository):
+    worsen()
+    commit(repository, "change")
+    done, outputs, summary, report = action()
+    assert done.returncode == 1, done.stderr
+    assert outputs["verdict"] == "fail"
+    assert outputs["worst-cell"].endswith("@10 on staff")
+    assert float(outputs["mde"]) > 0
+    assert summary.startswith("### Regression")
+    assert "::error file=bench.toml,line=4,title=bench gate%3A fail::" in done.stderr
+    assert (report / "comment.md").read_text().startswith("<!-- retrieval-gate small -->\n### Regression")
+
+
+def test_action_tells_a_broken_run_in_every_form(action, repository):
+    edit("bench.toml", 'kind = "bm25"\nlanguage', 'kind = "trec-run"\nruns = { staff = "absent.run" }\n#')
+    commit(repository, "change")
+    done, outputs, summary, report = action()
+    assert done.returncode == 2
+    assert (outputs["verdict"], outputs["exit-code"]) == ("error", "2")
+    assert "absent" in summary
+    assert 'errors="1"' in (report / "junit.xml").read_text()
+    assert "Not judged" in (report / "comment.md").read_text()
+    assert "::error title=bench gate" in done.stderr
+
+
+def test_action_takes_names_as_text_and_never_as_shell(action, repository):
+    done, outputs, _, _ = action(SYSTEM="bm25; touch owned $(touch owned)", BASE_REF="main")
+    assert done.returncode == 2
+    assert not (repository / "owned").exists()
+    assert outputs["verdict"] == "error"
