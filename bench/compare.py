@@ -152,7 +152,7 @@ def _cell(
         test=estimate.test,
         margin=margin,
         mde80=stats.mde(error, degrees, alpha=alpha) if error and degrees > 0 else None,
-        queries_for_margin=stats.queries_needed(margin, spread, alpha=alpha) if spread else None,
+        queries_for_margin=_queries_for(margin, spread, alpha) if not identical else None,
         wins=len(wins),
         ties=n - len(changes),
         losses=len(losses),
@@ -162,6 +162,15 @@ def _cell(
         tie_spread=max(both),
         lost=losses,
         gained=wins,
+    )
+
+
+def _queries_for(margin: float, spread: float | None, alpha: float) -> int | None:
+    """Queries with which this margin could be told; where no query moved, as many as rule out such a drop."""
+    if margin <= 0:
+        return None
+    return (
+        stats.queries_needed(margin, spread, alpha=alpha) if spread else stats.queries_to_rule_out(margin, alpha=alpha)
     )
 
 

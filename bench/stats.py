@@ -43,6 +43,7 @@ __all__ = [
     "paired_t",
     "power_paired_t",
     "queries_needed",
+    "queries_to_rule_out",
     "randomization_test",
     "randomized_tukey_hsd",
     "ratio_interval",
@@ -579,6 +580,19 @@ def queries_needed(
         middle = (least + most) // 2
         least, most = (least, middle) if enough(middle) else (middle + 1, most)
     return most
+
+
+def queries_to_rule_out(margin: float, *, alpha: float = 0.05) -> int:
+    """Queries of which none may move so that a drop of the margin is ruled out.
+
+    Solves z^2 / (n + z^2) < margin, Tango's bound at no gain and no loss.
+    """
+    from scipy.special import ndtri
+
+    _check_alpha(alpha)
+    _check_share("margin", margin)
+    z_squared = float(ndtri(1 - alpha)) ** 2
+    return math.floor(z_squared * (1 / margin - 1)) + 1
 
 
 def _rejection_rate(noncentrality: float, df: float, alpha: float, alternative: Alternative) -> float:

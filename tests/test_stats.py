@@ -697,3 +697,10 @@ def test_the_gates_path_never_loads_scipy_stats():
     loaded = loaded_by(code)
     assert "scipy.special" in loaded
     assert not {"scipy.stats", "scipy.optimize", "pandas"} & loaded
+
+
+@pytest.mark.parametrize("margin", [0.01, 0.02, 0.03, 0.1])
+def test_as_many_unmoved_queries_rule_out_a_drop_and_one_less_does_not(margin):
+    n = stats.queries_to_rule_out(margin)
+    assert stats.estimate(np.zeros(n)).lower > -margin
+    assert stats.estimate(np.zeros(n - 1)).lower <= -margin

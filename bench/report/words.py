@@ -157,11 +157,30 @@ def verdict_sentence(verdict: Verdict) -> list[str | Span]:
             if softened
             else "neither a drop beyond the margin nor its absence is shown"
         )
-        return [f"No regression is shown, but in {_of_checks(of['inconclusive'], cells)} {why}."]
+        return [
+            f"No regression is shown, but in {_of_checks(of['inconclusive'], cells)} {why}.",
+            *_would_settle(of["inconclusive"]),
+        ]
     if cells and all(cell.test == "identical" for cell in cells):
         return ["Every ranking is identical to the baseline's down to the cutoffs that are checked."]
     better = f" {_of_checks(of['improved'], cells).capitalize()} improved." if of["improved"] else ""
     return [f"A drop beyond the margin is ruled out in all {count(len(cells), 'check')}.{better}"]
+
+
+def _would_settle(cells: Sequence[Cell]) -> list[str | Span]:
+    """How many queries the cell that is farthest from an answer would need."""
+    open_cells = [cell for cell in cells if (cell.queries_for_margin or 0) > cell.n]
+    if not open_cells:
+        return []
+    worst = max(open_cells, key=lambda cell: (cell.queries_for_margin or 0) / cell.n)
+    needed = f"{worst.queries_for_margin or 0:,}".replace(",", "\u202f")
+    return [
+        " About ",
+        strong(needed),
+        f" queries would settle {plain(worst.measure, 40)} on ",
+        name(worst.query_set),
+        f" (it has {worst.n}).",
+    ]
 
 
 def _whose(verdict: Verdict) -> list[str | Span]:
