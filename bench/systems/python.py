@@ -89,10 +89,14 @@ class Python:
             ConfigError: no such module or attribute, or one that cannot be called.
             SystemFailed: the module broke while it was imported.
         """
-        if not isinstance(self._given, str):
-            return self._given
-        module_name, _, attribute = self._given.partition(":")
-        where = f'System "{self.name}": function "{self._given}"'
+        found = self._imported(self._given) if isinstance(self._given, str) else self._given
+        if not callable(found):
+            raise ConfigError(f'System "{self.name}": {self._given} is a {type(found).__name__}; expected a function.')
+        return found
+
+    def _imported(self, place: str) -> Any:
+        module_name, _, attribute = place.partition(":")
+        where = f'System "{self.name}": function "{place}"'
         with self._importable():
             try:
                 found: Any = importlib.import_module(module_name)
@@ -110,9 +114,7 @@ class Python:
             if not hasattr(found, part):
                 raise ConfigError(f"{where}: {module_name} has no {part}.{did_you_mean(part, dir(found))}")
             found = getattr(found, part)
-        if not callable(found):
-            raise ConfigError(f"{where} is a {type(found).__name__}; expected a function.")
-        return found  # type: ignore[no-any-return]
+        return found
 
     @contextlib.contextmanager
     def _importable(self) -> Iterator[None]:
