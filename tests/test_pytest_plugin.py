@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -526,6 +527,35 @@ def test_exception_in_the_function_leads_into_its_code(tested):
         ]
     )
     assert "systems/python.py" not in text_of(result)
+
+
+# --- the documentation ---
+
+
+def test_code_of_the_documentation_runs_and_shows_what_is_there(gated, inner, pytester):
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```", (ROOT / "docs" / "pytest.md").read_text(encoding="utf-8"), re.M | re.S)
+    assert {language for language, _ in blocks} == {"python", "sh", "text"}
+    assert [text.split() for language, text in blocks if language == "text"] == [ITEMS]
+    (pytester.path / "app.py").write_text("from gate_app import same as search\n")
+    gated("--bench").assert_outcomes(passed=4)
+    (pytester.path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\npythonpath = .\n")
+    (pytester.path / "tests").mkdir()
+    ran = 0
+    for language, text in blocks:
+        if language == "python":
+            place, _, code = text.removeprefix("# ").partition("\n")
+            (pytester.path / place).write_text(code)
+        for line in text.splitlines() if language == "sh" else ():
+            program, *arguments = shlex.split(line)
+            assert program == "pytest"
+            if "-n" in arguments:
+                result = pytester.runpytest_subprocess("-p", PLUGIN, "-p", "xdist", *arguments)
+            else:
+                result = inner(*arguments)
+            assert result.ret == 0, line
+            assert re.search(r"^bench: (pass|accepted) — ", text_of(result), re.M), line
+            ran += 1
+    assert ran == 8
 
 
 # --- cost and registration ---
