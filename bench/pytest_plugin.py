@@ -57,10 +57,10 @@ def pytest_configure(config: pytest.Config) -> None:
             f"--bench: there is no file {path}. Start pytest in the folder that has a bench.toml, or name it: "
             "--bench-config FILE"
         )
-    config.pluginmanager.register(_Collected(path), "bench-collected")
     # Somebody who names one check of this file wants that one alone.
-    if not any(_absolute(config, arg.split("::")[0]) == path for arg in config.args):
-        config.args.append(str(path))
+    chosen = any("::" in arg and _absolute(config, arg.split("::")[0]) == path for arg in config.args)
+    config.args[:] = [arg for arg in config.args if _absolute(config, arg) != path]
+    config.pluginmanager.register(_Collected(path, chosen=chosen), "bench-collected")
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -174,17 +174,29 @@ def _inert(text: str) -> str:
 
 
 class _Collected:
-    """Makes one file of the config, and asks nothing of any other file."""
+    """Adds the config file to what is collected; where single checks of it are `chosen`, pytest asks for the file."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, chosen: bool) -> None:
+        self.path, self.chosen = path, chosen
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
         """The config file's collector."""
-        if file_path != self.path:
-            return None
-        collector: pytest.Collector = _ConfigFile.from_parent(parent, path=file_path)
-        return collector
+        return self._file(parent) if self.chosen and file_path == self.path else None
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(
+        self, collector: pytest.Collector
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        """The session's children, and the config file."""
+        report = yield
+        # Not one more argument: pytest before 9 loses a folder of which a file is named as well.
+        if isinstance(collector, pytest.Session) and not self.chosen and report.passed:
+            report.result.append(self._file(collector))
+        return report
+
+    def _file(self, parent: pytest.Collector) -> pytest.Collector:
+        found: pytest.Collector = _ConfigFile.from_parent(parent, path=self.path)
+        return found
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:

@@ -232,6 +232,7 @@ def test_other_paths_on_the_command_line_do_not_hide_the_gate(gated, pytester):
     (pytester.path / "tests" / "test_one.py").write_text("def test_one(): pass\n")
     gated("tests", "--bench").assert_outcomes(passed=5)
     gated(".", "bench.toml", "--bench").assert_outcomes(passed=5)
+    gated("bench.toml", "--bench").assert_outcomes(passed=4)
     gated("tests").assert_outcomes(passed=1)
 
 
