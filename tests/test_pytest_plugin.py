@@ -221,6 +221,14 @@ def test_the_whole_gate_is_judged_once_whatever_is_selected(gated, monkeypatch):
     assert len(judged[0].cells) == 4
 
 
+@pytest.mark.parametrize(
+    ("name", "node_id"),
+    [("staff", "staff"), ("a b::c", "a-b-c"), ("x\x1b[31m$(y)\n", "x-31m-y-"), ("größe 自転車", "größe-自転車")],
+)
+def test_name_of_a_query_set_fits_into_an_id(name, node_id):
+    assert pytest_plugin._id(name) == node_id
+
+
 def test_items_are_chosen_by_their_ids_and_words(gated):
     gated("--bench", ITEMS[2]).assert_outcomes(passed=1)
     gated("--bench", "-k", "held-out and ndcg").assert_outcomes(passed=1, deselected=3)
