@@ -19,6 +19,8 @@ from bench.store import Store
 from bench.systems import Context
 from bench.systems.dense import Config, Dense
 
+pytest_plugins = ["pytester"]
+
 MEASURES = ("recall@10", "ndcg@10", "mrr@10", "recall@100")
 
 

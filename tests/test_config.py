@@ -170,7 +170,8 @@ margin = 0
     for sentence in (
         "suites is empty",
         'unknown key stores; expected one of suites, store, reports, systems, finetune, gate. Did you mean "store"?',
-        'systems.one.kind is "bm52"; expected one of bm25, dense, hybrid, rerank, trec-run. Did you mean "bm25"?',
+        'systems.one.kind is "bm52"; expected one of bm25, dense, ',
+        'rerank, trec-run. Did you mean "bm25"?',
         "systems.two: k1 is '-1'",
         "systems.two: unknown key stopwords",
         'systems.three is made of "tow", which is no system of this file. Did you mean "two"?',
@@ -330,7 +331,7 @@ def test_any_table_of_a_system_gives_sentences_and_no_traceback(tmp_path_factory
 
 
 def test_kinds_are_the_files_of_their_folder():
-    assert systems.kinds() == ["bm25", "dense", "hybrid", "rerank", "trec-run"]
+    assert systems.kinds() == ["bm25", "dense", "hybrid", "python", "rerank", "trec-run"]
     assert listing("encoders") == ["cross-encoder", "local"]
     assert listing("sources") == ["beir", "jsonl", "trec"]
 

@@ -71,7 +71,7 @@ def test_all_names_what_the_module_defines(name):
 def test_every_kind_of_system_says_what_it_is():
     from bench.systems import kinds
 
-    assert {"bm25", "dense", "hybrid", "rerank", "trec-run"} <= set(kinds())
+    assert {"bm25", "dense", "hybrid", "python", "rerank", "trec-run"} <= set(kinds())
     for kind in kinds():
         module = importlib.import_module(f"bench.systems.{kind.replace('-', '_')}")
         assert module.__doc__.splitlines()[0].endswith(".")

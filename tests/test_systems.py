@@ -9,11 +9,11 @@ import pytest
 
 from bench import systems
 from bench.config import load_bench
-from bench.errors import ConfigError, RunError, UsageError
+from bench.errors import ConfigError, RunError, SystemFailed, UsageError
 from bench.records import Run
 from bench.sources.trec import write_run
 from bench.store import Store
-from bench.systems import Context, bm25, hybrid, rerank, trec_run
+from bench.systems import Context, bm25, hybrid, python, rerank, trec_run
 
 # --- the contract that every kind keeps ---
 
@@ -38,6 +38,13 @@ class LengthScorer:
         return np.asarray([-abs(len(q) - len(d)) for q, d in pairs], dtype=np.float32)
 
 
+def overlap(texts, query, k):
+    """{id: number of query words in the document}, at most k of them."""
+    counts = {doc_id: len(set(query.split()) & set(text.split())) for doc_id, text in texts.items()}
+    best = sorted(counts, key=lambda doc_id: (counts[doc_id], doc_id), reverse=True)
+    return {doc_id: counts[doc_id] for doc_id in best[:k]}
+
+
 def as_run(system, ranked, corpus, queries, depth):
     return Run.build(
         system=system.name, system_digest="", query_set=queries.name, query_set_digest="", corpus_digest="",
@@ -46,7 +53,17 @@ def as_run(system, ranked, corpus, queries, depth):
 
 
 @pytest.fixture(
-    params=["dense", "dense int8", "dense binary", "bm25", "hybrid rrf", "hybrid convex", "rerank", "trec-run"]
+    params=[
+        "dense",
+        "dense int8",
+        "dense binary",
+        "bm25",
+        "hybrid rrf",
+        "hybrid convex",
+        "python",
+        "rerank",
+        "trec-run",
+    ]
 )
 def searching(request, tmp_path, hash_encoder, dense_system, make_corpus, make_queries):
     """search(texts, queries, depth) → a Run by the kind in question."""
@@ -77,6 +94,8 @@ def searching(request, tmp_path, hash_encoder, dense_system, make_corpus, make_q
                 kind="rerank", first="bm25", reranker={"kind": "cross-encoder", "model": "m"}, depth=2
             )
             return one(system, [one(dense)])
+        if kind == "python":
+            return one(python.Python("mine", lambda text, k: overlap(texts, text, k)))
         path = tmp_path / "run.trec"
         path.write_text("".join(write_run(one(dense))), encoding="utf-8")
         config = trec_run.Config(kind="trec-run", runs={"shop": "run.trec"})
@@ -113,7 +132,7 @@ def test_non_ascii_text_finds_its_document(searching):
 
 
 @pytest.mark.parametrize(
-    "searching", ["dense", "dense int8", "dense binary", "bm25", "trec-run"], indirect=True
+    "searching", ["dense", "dense int8", "dense binary", "bm25", "python", "trec-run"], indirect=True
 )  # a fused or reranked head depends on how deep its parts look
 def test_deeper_ranking_begins_with_the_shallower(searching):
     shallow, deep = searching(depth=2), searching(depth=5)
@@ -281,6 +300,180 @@ def test_run_file_fingerprint_is_its_content(tmp_path):
     assert engine(tmp_path, ["q1 Q0 a 1 2 t"]).fingerprint() != before
 
 
+# --- Python functions ---
+
+
+@pytest.fixture
+def asked(make_corpus, make_queries):
+    """asked(function) → {query id: [(document id, score), …]} of two queries against documents a, b and c."""
+
+    def ask(function, *, depth=7, **more):
+        corpus, queries = make_corpus({"a": "1", "b": "2", "c": "3"}), make_queries({"q1": "x", "q2": "y"})
+        ranked = python.Python("mine", function, **more).search(corpus, queries, depth=depth, parts=[])
+        return {
+            query_id: [(corpus.ids[d], float(s)) for d, s in zip(docs, scores, strict=True) if d >= 0]
+            for query_id, docs, scores in zip(queries.ids, ranked.docs, ranked.scores, strict=True)
+        }
+
+    return ask
+
+
+def test_order_without_scores_gets_falling_ranks(asked):
+    found = asked(lambda text: ["b", "c", "a"] if text == "x" else [])
+    assert found == {"q1": [("b", 0.0), ("c", -1.0), ("a", -2.0)], "q2": []}
+
+
+@pytest.mark.parametrize(
+    "answer", [[("c", 2), ("a", 1.5)], {"c": 2, "a": 1.5}, [["c", np.float32(2)], ("a", np.float64(1.5))]]
+)
+def test_scores_are_taken_as_they_are(asked, answer):
+    assert asked(lambda text: answer)["q1"] == [("c", 2.0), ("a", 1.5)]
+
+
+def test_generator_and_array_are_answers(asked):
+    assert asked(lambda text: (i for i in "ab"))["q1"] == [("a", 0.0), ("b", -1.0)]
+    assert asked(lambda text: np.asarray(["b"]))["q1"] == [("b", 0.0)]
+
+
+def test_depth_is_handed_over_where_the_signature_asks_for_it():
+    class Engine:
+        def find(self, text, top_k=3):
+            return top_k
+
+        __call__ = find
+
+    def keyword(text, *, rerank=False, depth=3):
+        return depth if not rerank else None
+
+    def second(text, n, /):
+        return n
+
+    for function in (Engine().find, Engine(), keyword, second, lambda text, k=1: k, lambda text, limit: limit):
+        positional, named = python._depth_argument(function, 7)
+        assert function("x", *positional, **named) == 7
+
+
+@pytest.mark.parametrize("function", [lambda text: 1, lambda text, rerank=False: 1, lambda *a, **k: len(a) + len(k)])
+def test_depth_is_not_forced_on_a_parameter_that_means_something_else(function):
+    assert python._depth_argument(function, 7) == ((), {})
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (["a", "z"], 'on query "q1" of "shop" ranks document "z", which corpus "corpus" lacks'),
+        (["a", "b", "a"], 'on query "q1" of "shop" ranks document "a" more than once'),
+        ([("a", float("nan"))], "gives document \"a\" the score 'nan' (float); expected a finite float32 number"),
+        ([("a", 1e39)], "the score '1e+39' (float)"),
+        ({"a": None}, 'gives document "a" the score None'),
+        ([("a", "1")], "the score '1' (str)"),
+        ([1, 2], "returned '1' (int) at rank 1; expected document ids"),
+        ([("a", 1, 2)], "(tuple) at rank 1"),
+        ([(b"a", 1)], "(tuple) at rank 1"),
+        ([("a", 1), "b"], "returned ids with scores and ids without"),
+        (None, "returned None; expected document ids, (id, score) pairs, or a mapping"),
+        ("a", "returned 'a' (str)"),
+        (7, "returned '7' (int)"),
+    ],
+)
+def test_answer_that_is_no_ranking_is_refused_with_its_query(asked, answer, sentence):
+    with pytest.raises(RunError, match=re.escape(sentence)) as caught:
+        asked(lambda text: answer)
+    assert 'System "mine" on query "q1"' in str(caught.value)
+
+
+def test_exception_inside_the_function_is_the_systems_failure_and_names_the_query(asked):
+    def search(text):
+        yield "a"
+        if text == "y":
+            raise ValueError("no index")
+
+    with pytest.raises(SystemFailed, match=r'on query "q2" of "shop" failed: ValueError: no index') as caught:
+        asked(search)
+    assert caught.value.exit_code == 4
+
+
+def function_system(tmp_path, place, source="def search(text):\n    return ['a']\n", **more):
+    module = place.partition(":")[0].partition(".")[0]
+    (tmp_path / f"{module}.py").write_text(source)
+    config = python.Config(kind="python", function=place, **more)
+    return python.build("mine", config, Context(tmp_path, Store(tmp_path / "store")))[0]
+
+
+@pytest.fixture
+def _modules(monkeypatch):
+    """What a test imports is forgotten after it."""
+    import sys
+
+    monkeypatch.setattr(sys, "modules", sys.modules.copy())
+
+
+@pytest.mark.usefixtures("_modules")
+def test_function_is_imported_from_the_configs_folder_and_the_path_is_as_before(tmp_path, make_corpus, make_queries):
+    import sys
+
+    path = list(sys.path)
+    (tmp_path / "found_while_running.py").write_text("answer = ['a']\n")
+    source = "def search(text):\n    from found_while_running import answer\n    return answer\n"
+    system = function_system(tmp_path, "bench_test_app:search", source)
+    corpus, queries = make_corpus({"a": "1"}), make_queries({"q1": "x"})
+    assert as_run(system, system.search(corpus, queries, depth=3, parts=[]), corpus, queries, 3).ranking(0) == ["a"]
+    assert sys.path == path
+
+
+@pytest.mark.usefixtures("_modules")
+def test_function_fingerprint_covers_name_version_and_the_defining_file(tmp_path):
+    import sys
+
+    def fingerprint(place="bench_test_app:search", source="def search(text): return []\nfind = search\n", **more):
+        sys.modules.pop("bench_test_app", None)
+        return function_system(tmp_path, place, source, **more).fingerprint()
+
+    base = fingerprint()
+    assert base == fingerprint()
+    assert base["function"] == "bench_test_app:search"
+    assert len(base["source"]) == 32
+    assert fingerprint(version="index of May") != base
+    assert fingerprint("bench_test_app:find") != base
+    assert fingerprint(source="def search(text): return [ ]\nfind = search\n") != base
+
+
+@pytest.mark.usefixtures("_modules")
+def test_function_fingerprint_follows_a_name_to_the_file_that_defines_it(tmp_path):
+    import sys
+
+    (tmp_path / "bench_test_inner.py").write_text("def search(text): return []\n")
+    outer = "from bench_test_inner import search\n"
+    before = function_system(tmp_path, "bench_test_app:search", outer).fingerprint()
+    (tmp_path / "bench_test_inner.py").write_text("def search(text): return [text]\n")
+    for name in ("bench_test_app", "bench_test_inner"):
+        sys.modules.pop(name)
+    assert function_system(tmp_path, "bench_test_app:search", outer).fingerprint() != before
+
+
+@pytest.mark.usefixtures("_modules")
+@pytest.mark.parametrize(
+    ("place", "source", "error", "sentence"),
+    [
+        ("bench_test_app:serch", "def search(text): ...", ConfigError, 'has no serch. Did you mean "search"?'),
+        ("bench_test_app:search", "search = 3", ConfigError, "is a int; expected a function"),
+        ("bench_test_app.x:search", "", ConfigError, "there is no module bench_test_app.x, neither in "),
+        ("bench_test_app:search", "import bench_test_none", SystemFailed, "No module named 'bench_test_none'"),
+        ("bench_test_app:search", "1 / 0", SystemFailed, "importing it failed: ZeroDivisionError"),
+    ],
+)
+def test_function_that_cannot_be_had_is_told_in_a_sentence(tmp_path, place, source, error, sentence):
+    with pytest.raises(error, match=re.escape(sentence)):
+        function_system(tmp_path, place, source).fingerprint()
+
+
+@pytest.mark.parametrize("place", ["app.search", "app:", ":search", "app search:find", "../app:search"])
+def test_place_of_a_function_is_checked_before_anything_runs(place):
+    (sentence,) = systems.check("mine", {"kind": "python", "function": place}, Path("bench.toml"))
+    assert sentence.startswith(f"bench.toml: systems.mine: function is {place!r}; ")
+    assert 'expected "module:attribute", such as "app.search:search"' in sentence
+
+
 # --- names and parts ---
 
 
@@ -365,7 +558,7 @@ def test_systems_made_of_one_another_are_refused(built):
 def test_unknown_kind_names_the_nearest():
     (sentence,) = systems.check("x", {"kind": "hybird"}, Path("bench.toml"))
     assert sentence == (
-        'bench.toml: systems.x.kind is "hybird"; expected one of bm25, dense, hybrid, rerank, trec-run. '
+        'bench.toml: systems.x.kind is "hybird"; expected one of bm25, dense, hybrid, python, rerank, trec-run. '
         'Did you mean "hybrid"?'
     )
 
