@@ -29,6 +29,7 @@ __all__ = [
     "read_baseline",
     "read_results",
     "results_of",
+    "succession",
     "write_baseline",
 ]
 
@@ -403,6 +404,23 @@ def baseline_document(
         },
         "results": [result.to_json() for result in results],
     }
+
+
+def succession(path: Path, results: Sequence[Result], policy: Policy) -> str | None:
+    """The outcome of results against the baseline that they would replace; None where nothing can be compared.
+
+    Ceilings are left out: they are about what a system costs, a baseline about what it finds.
+
+    Raises:
+        BaselineError: the file there is damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        return judge(read_baseline(path)[1], results, replace(policy, ceilings=())).outcome
+    except NotComparable:
+        # A changed suite is the very reason to accept anew.
+        return None
 
 
 def write_baseline(path: Path, document: Mapping[str, Any]) -> Path:

@@ -12,7 +12,7 @@ from bench.compare import compare, rows_of
 from bench.errors import ConfigError, NotComparable, did_you_mean
 from bench.records import Ceiling, Cell, Check, Policy, Result, Rule
 
-__all__ = ["Asked", "Key", "asked", "cells", "checks", "keyed", "latency_check", "size_check"]
+__all__ = ["Asked", "Key", "asked", "cells", "checks", "keyed", "latency_check", "rank", "size_check"]
 
 Key = tuple[str, str]
 """(variant, query set): what one system has one result of."""
@@ -33,7 +33,7 @@ class Asked:
     @property
     def compares(self) -> bool:
         """Whether the rule is about a difference from a reference."""
-        return self.rule.margin is not None or self.rule.relative_margin is not None
+        return self.rule.kind == "margin"
 
 
 def keyed(results: Iterable[Result], who: str) -> dict[Key, Result]:
@@ -70,13 +70,12 @@ def asked(policy: Policy, results: Mapping[Key, Result]) -> list[Asked]:
             for place, rule in enumerate(policy.rules)
             if rule.role == result.role and rule.variant == key[0] and rule.query_set in (None, key[1])
         ]
-        for place, rule in sorted(mine, key=lambda item: _rank(item[1]), reverse=True):
+        for place, rule in sorted(mine, key=lambda item: rank(item[1]), reverse=True):
             for slice in _slices(rule, result):
                 used.add(place)
                 for measure in rule.measures:
                     one = Asked(key, slice, measure, rule)
-                    kind = "margin" if one.compares else "minimum" if rule.minimum is not None else "keeps"
-                    found[key, slice, measure, kind] = one
+                    found[key, slice, measure, rule.kind] = one
     for place, rule in enumerate(policy.rules):
         if place not in used:
             _explain(rule, results)
@@ -89,7 +88,8 @@ def asked(policy: Policy, results: Mapping[Key, Result]) -> list[Asked]:
     return list(found.values())
 
 
-def _rank(rule: Rule) -> tuple[bool, bool, float]:
+def rank(rule: Rule) -> tuple[bool, bool, float]:
+    """Of two rules for one cell, the one that ranks lower holds."""
     threshold = next(t for t in (rule.margin, rule.relative_margin, rule.minimum, rule.keeps) if t is not None)
     return rule.query_set is None, rule.slice == "*", threshold
 
@@ -221,6 +221,10 @@ def checks(wanted: Sequence[Asked], candidate: Mapping[Key, Result], *, alpha: f
                     p=estimate.p,
                     interval=_shifted(estimate, least, alpha, values - least, clusters),
                     n=len(rows),
+                    query_set=one.key[1],
+                    measure=one.measure,
+                    variant=one.key[0],
+                    slice=one.slice,
                 )
             )
         else:
@@ -270,6 +274,10 @@ def _keeps(
         n=len(values),
         # Decided here by its own bound, since the bound is of another unit than `value`.
         outcome="pass" if short.lower is not None and short.lower >= 0 else None,
+        query_set=one.key[1],
+        measure=one.measure,
+        variant=one.key[0],
+        slice=one.slice,
     )
 
 

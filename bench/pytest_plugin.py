@@ -17,7 +17,7 @@ import pytest
 
 if TYPE_CHECKING:
     from bench.errors import BenchError
-    from bench.records import Policy, Result, Suite, Verdict
+    from bench.records import Cell, Check, Policy, Result, Suite, Verdict
     from bench.workspace import Workspace
 
 __all__ = ["Bench", "bench"]
@@ -38,6 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("bench", "retrieval gate")
     group.addoption("--bench", action="store_true", help="collect every gate rule of bench.toml as a test")
     group.addoption("--bench-config", metavar="FILE", help="the config file (default: bench.toml in the root folder)")
+    group.addoption("--bench-base-ref", metavar="REF", help="take baseline and rules from this git ref")
     group.addoption(
         "--bench-accept", metavar="REASON", help="let what the fixture `bench` finds become the accepted baseline"
     )
@@ -105,6 +106,19 @@ class _Check(NamedTuple):
     name: str
     query_set: str | None = None
     measures: tuple[str, ...] = ()
+    variant: str = ""
+    slice: str | None = None
+    kind: str = "margin"
+
+    def holds(self, found: Cell | Check) -> int:
+        """How surely a cell or check of the verdict is this one's: 2, through a rule for every slice 1, else 0."""
+        kind = found.kind if hasattr(found, "kind") else "margin"
+        if kind == "ceiling":
+            return 2 * (found.name == self.name)
+        mine = (self.query_set, self.variant, self.kind) == (found.query_set, found.variant, kind)
+        if not mine or found.measure not in self.measures:
+            return 0
+        return 2 if self.slice == found.slice else int(self.slice == "*" and found.slice is not None)
 
     def claims(self, where: str) -> int:
         """How much a place in the verdict is this check's: its own 3, its query set 2, within that 1, another's 0."""
@@ -128,9 +142,11 @@ def _told(verdict: Verdict, checks: Sequence[_Check]) -> list[Told]:
         told[owner].append((outcome, sentence))
 
     blocks = verdict.policy.on_inconclusive == "block"
-    for cell in verdict.cells:
-        blocked = cell.outcome == "inconclusive" and (blocks or cell.softened)
-        tell(f"{cell.query_set}/{cell.measure}", "fail" if blocked else cell.outcome or "fail", cell.reason)
+    found: list[Cell | Check] = [*verdict.cells, *verdict.checks]
+    for cell in found:
+        blocked = cell.outcome == "inconclusive" and (blocks or getattr(cell, "softened", False))
+        owner = max(range(len(checks)), key=lambda i: checks[i].holds(cell))
+        told[owner].append(("fail" if blocked else cell.outcome or "fail", cell.reason))
     for finding in verdict.findings:
         kept = "pass" if finding.where in [check.name for check in checks] else "note"
         tell(finding.where, "fail" if finding.severity == "error" else kept, finding.message)
@@ -257,22 +273,19 @@ def _verdict(config: pytest.Config, path: Path) -> Verdict | BenchError:
     found = config.stash.setdefault(_VERDICTS, {})
     if path not in found:
         try:
-            found[path] = _judged(path)
+            found[path] = _judged(path, config.getoption("--bench-base-ref"))
         except BenchError as error:
             found[path] = error
     return found[path]
 
 
-def _judged(path: Path) -> Verdict:
+def _judged(path: Path, base_ref: str | None) -> Verdict:
     """The verdict on the stored results of the gated system, as `bench gate` gives it."""
-    from bench.gate import judge, read_baseline
+    from bench.gating import judged
     from bench.workspace import Workspace
 
     workspace = Workspace.open(path)
-    suite = workspace.suite()
-    _, before = read_baseline(workspace.baseline_path(suite))
-    after = workspace.stored(suite, workspace.gated_system(None))
-    return judge(before, after, workspace.config.gate.policy())
+    return judged(workspace, workspace.suite(), base_ref=base_ref).verdict
 
 
 def _checks(path: Path) -> list[_Check]:
@@ -282,10 +295,12 @@ def _checks(path: Path) -> list[_Check]:
         BenchError: a config or suite that cannot be used.
     """
     from bench.errors import UsageError
+    from bench.policy import rank
     from bench.records import EVALUATION_ROLES
     from bench.workspace import Workspace
 
     workspace = Workspace.open(path)
+    policy = workspace.config.gate.policy()
     if len(workspace.config.suites) > 1:
         several = ", ".join(workspace.config.suites)
         raise UsageError(f"{path} names several suites ({several}). Judge them one by one: bench gate --suite NAME")
@@ -295,21 +310,24 @@ def _checks(path: Path) -> list[_Check]:
     checks, pinned = [], False
     for query_set in suite.of_role(*roles):
         rules = [
-            rule
-            for rule in workspace.config.gate.policy().rules
-            if rule.role == query_set.role and rule.query_set in (None, query_set.name)
+            rule for rule in policy.rules if rule.role == query_set.role and rule.query_set in (None, query_set.name)
         ]
-        # As the gate has it: a rule that names the set outranks one that names its role, then the smaller margin.
-        ranked = sorted(rules, key=lambda rule: (rule.query_set is None, rule.margin), reverse=True)
-        owner = {measure: rule for rule in ranked for measure in rule.measures}
+        owner = {
+            (rule.variant, rule.slice, rule.kind, measure): rule
+            for rule in sorted(rules, key=rank, reverse=True)
+            for measure in rule.measures
+        }
         for rule in rules:
-            measures = tuple(measure for measure in rule.measures if owner[measure] is rule)
+            place = (rule.variant, rule.slice, rule.kind)
+            measures = tuple(measure for measure in rule.measures if owner[(*place, measure)] is rule)
             if measures:
-                name = f"{query_set.role}/{_id(query_set.name)}/{','.join(measures)}"
-                checks.append(_Check(name, query_set.name, measures))
+                narrowed = [rule.variant.strip("@"), rule.slice or "", "" if rule.kind == "margin" else rule.kind]
+                parts = [query_set.role, _id(query_set.name), ",".join(measures), *map(_id, filter(None, narrowed))]
+                checks.append(_Check("/".join(parts), query_set.name, measures, *place))
         pinned = pinned or bool(suite.labels[query_set.name].pinned)
     if pinned:
         checks.append(_Check("pinned"))
+    checks += [_Check(ceiling.name, kind="ceiling") for ceiling in policy.ceilings]
     # A gate to which no rule applies is an error, and the verdict's to tell.
     return checks or [_Check("gate")]
 
@@ -467,38 +485,40 @@ class Bench:
         """Write the baseline; refuse another test's, and a candidate that is not shown to be as good."""
         from datetime import UTC, datetime
 
-        from bench import __version__
+        from bench import __version__, git
         from bench.errors import NotComparable
         from bench.gate import baseline_document, judge, read_baseline, write_baseline
-        from bench.train.models import git_commit
 
+        outcome = None
         with _alone(path.parent):
             if path.exists():
                 header, accepted = read_baseline(path)
                 self._own(path, header)
-                if not self._config.getoption("--bench-allow-worse"):
-                    # A changed suite is the very reason to accept anew.
-                    with contextlib.suppress(NotComparable):
-                        self._no_worse(judge(accepted, results, policy))
+                # A changed suite is the very reason to accept anew.
+                with contextlib.suppress(NotComparable):
+                    outcome = self._outcome(judge(accepted, results, policy))
             document = baseline_document(
                 results,
                 reason=reason,
                 when=datetime.now(UTC).isoformat(timespec="seconds"),
-                commit=git_commit(path.parent),
+                commit=git.commit(path.parent),
                 version=__version__,
+                outcome=outcome,
             )
             document["baseline"]["test"] = self._node.nodeid
             write_baseline(path, document)
 
-    @staticmethod
-    def _no_worse(judged: Verdict) -> None:
+    def _outcome(self, judged: Verdict) -> str:
+        """The verdict's outcome; refused where it is not shown to be as good, unless that was asked for."""
         from bench.errors import BaselineError
 
-        if judged.outcome in ("fail", "inconclusive"):
+        allowed = self._config.getoption("--bench-allow-worse")
+        if judged.outcome in ("fail", "inconclusive") and not allowed:
             (told,) = _told(judged, [_Check("gate")])
             reasons = [sentence for outcome, sentence in told if outcome in ("fail", "inconclusive")]
             way_out = "Not accepted. To accept it all the same: --bench-allow-worse"
             raise BaselineError("\n".join([*reasons, way_out]))
+        return judged.outcome
 
 
 def _callers_lines(cause: BaseException | None) -> list[str]:
@@ -525,12 +545,12 @@ def _policy(
         raise UsageError(f"margin is {margin:g}; expected a number between 0 and 1.")
     policy = workspace.config.gate.policy() if workspace else Policy()
     rules = tuple(
-        replace(rule, measures=measures or rule.measures, margin=margin or rule.margin)
+        replace(rule, measures=measures or rule.measures, margin=margin if margin and rule.margin else rule.margin)
         for rule in policy.rules
-        # A rule for a set that the test leaves out has nothing to judge.
-        if query_sets is None or rule.query_set is None or rule.query_set in query_sets
+        # A rule for a set that the test leaves out has nothing to judge, and a function has no dimensions.
+        if (query_sets is None or rule.query_set is None or rule.query_set in query_sets) and not rule.variant
     )
-    return replace(policy, rules=rules)
+    return replace(policy, rules=rules, ceilings=())
 
 
 def _evaluated(search: Callable[..., Any], suite: Suite, query_sets: Sequence[str] | None) -> list[Result]:

@@ -674,8 +674,8 @@ class Comparison:
 class Check:
     """A gate rule that is no comparison with a reference: a least mean, a share kept, a ceiling.
 
-    `kind` is "minimum", "keeps" or "ceiling". `p` is one-sided ("the rule is broken"), None where nothing is
-    tested. `interval` holds one-sided bounds, lower and upper, of `value`.
+    `kind` is "minimum", "keeps" or "ceiling"; a ceiling has no query set and no measure. `p` is one-sided ("the rule
+    is broken"), None where nothing is tested. `interval` holds one-sided bounds, lower and upper, of `value`.
     """
 
     kind: str
@@ -687,6 +687,10 @@ class Check:
     n: int | None = None
     outcome: str | None = None
     reason: str = ""
+    query_set: str | None = None
+    measure: str | None = None
+    variant: str = ""
+    slice: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The check; null, never NaN, where undefined."""
@@ -724,6 +728,11 @@ class Rule:
     minimum: float | None = None
     keeps: float | None = None
     floor: float | None = None
+
+    @property
+    def kind(self) -> str:
+        """Which threshold it has: "margin" for both margins, else its name."""
+        return "minimum" if self.minimum is not None else "keeps" if self.keeps is not None else "margin"
 
     @property
     def variant(self) -> str:

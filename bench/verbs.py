@@ -460,12 +460,11 @@ def baseline(options: Namespace) -> int:
 
 
 def _accept(options: Namespace, workspace: Any) -> int:
-    from dataclasses import replace
     from datetime import UTC, datetime
 
     from bench import git, terminal
-    from bench.errors import BaselineError, NotComparable
-    from bench.gate import baseline_document, judge, read_baseline, write_baseline
+    from bench.errors import BaselineError
+    from bench.gate import baseline_document, succession, write_baseline
 
     if not options.reason.strip():
         raise BaselineError('A baseline changes only with a reason: bench baseline accept --reason "…"')
@@ -474,17 +473,7 @@ def _accept(options: Namespace, workspace: Any) -> int:
     policy = workspace.config.gate.policy()
     found = workspace.gated(suite, system, policy)
     path = workspace.baseline_path(suite, options.baseline)
-    outcome = None
-    if path.exists():
-        try:
-            # Ceilings are about what the system costs; a baseline is about what it finds.
-            outcome = judge(read_baseline(path)[1], found, replace(policy, ceilings=())).outcome
-        except NotComparable:
-            # A changed suite is the very reason to accept anew.
-            pass
-        except BaselineError:
-            if not options.allow_worse:
-                raise
+    outcome = succession(path, found, policy)
     if outcome in ("fail", "inconclusive") and not options.allow_worse:
         raise BaselineError(
             f'"{system}" is not shown to be as good as the accepted baseline ({outcome}). See why with: '

@@ -182,6 +182,22 @@ def test_regression_fails_its_own_item_with_the_findings_sentence_and_no_traceba
     assert ".py" not in text_of(result)
 
 
+def test_rules_that_are_no_comparison_are_items_of_their_own(gated):
+    rule = '[[gate.rules]]\nrole = "held-out"\nmeasures = ["recall@10"]\n'
+    more = f'{rule}minimum = 0.95\n\n{rule}minimum = 0.90\nquery_set = "staff"\n\n'
+    config = lambda text: text.replace("[systems.good]", f"{more}[systems.good]")  # noqa: E731
+    result = gated("--bench", "-v", system="worse", config=config)
+    # The rule that names the set outranks the one for its role, which is left without a measure.
+    result.stdout.fnmatch_lines(
+        [
+            "bench.toml::held-out/staff/recall@10 FAILED*",
+            "bench.toml::held-out/staff/recall@10/minimum FAILED*",
+            "recall@10 on staff: 0.800, at least 0.9 wanted, n = 80. Below it*",
+        ]
+    )
+    result.assert_outcomes(passed=2, failed=3)
+
+
 def test_inconclusive_is_skipped_where_the_policy_warns(gated):
     result = gated("--bench", "-rs", "-v", system="unclear")
     result.assert_outcomes(passed=2, skipped=2)
@@ -214,7 +230,7 @@ def test_lost_pinned_query_fails_its_item_and_its_id_is_inert(gated):
 def test_the_whole_gate_is_judged_once_whatever_is_selected(gated, monkeypatch):
     judged = []
     judge = pytest_plugin._judged
-    monkeypatch.setattr(pytest_plugin, "_judged", lambda path: judged.append(judge(path)) or judged[-1])
+    monkeypatch.setattr(pytest_plugin, "_judged", lambda *given: judged.append(judge(*given)) or judged[-1])
     result = gated("--bench", "-k", "staff", "-vv", system="lower")
     result.assert_outcomes(passed=1, failed=1, deselected=2)
     assert len(judged) == 1
@@ -579,7 +595,8 @@ def test_plugin_is_registered_and_light():
     assert found.stdout.strip() == "[]"
 
 
-def test_pytest_without_bench_loads_nothing_heavy(pytester):
+def test_pytest_without_bench_loads_nothing_heavy(pytester, monkeypatch):
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makepyfile(
         """
         import sys

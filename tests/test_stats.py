@@ -33,6 +33,7 @@ from bench.stats import (
     paired_t,
     power_paired_t,
     queries_needed,
+    queries_to_rule_out,
     randomization_test,
     randomized_tukey_hsd,
     ratio_interval,
@@ -701,6 +702,6 @@ def test_the_gates_path_never_loads_scipy_stats():
 
 @pytest.mark.parametrize("margin", [0.01, 0.02, 0.03, 0.1])
 def test_as_many_unmoved_queries_rule_out_a_drop_and_one_less_does_not(margin):
-    n = stats.queries_to_rule_out(margin)
-    assert stats.estimate(np.zeros(n)).lower > -margin
-    assert stats.estimate(np.zeros(n - 1)).lower <= -margin
+    n = queries_to_rule_out(margin)
+    assert estimate(np.zeros(n)).lower > -margin
+    assert estimate(np.zeros(n - 1)).lower <= -margin
