@@ -126,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     one = verb("run", "evaluate systems on suites")
     one.add_argument("--system", metavar="N", nargs="+", action="extend", help="only these systems")
     one.add_argument("--out", metavar="DIR", help="also write one file of results per system")
+    one.add_argument("--latency", action="store_true", help="also time single queries, systems side by side")
     _json_option(one)
 
     one = verb("measure", "measure a TREC run file", config=False)

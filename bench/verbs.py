@@ -10,6 +10,7 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from bench import __version__
 from bench.errors import BenchError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
+    from bench.evaluate import Evaluator
+    from bench.latency import Latency
     from bench.records import Policy, Result, Suite, Verdict
 
 __all__ = [
@@ -85,12 +88,15 @@ def run(options: Namespace) -> int:
 
     workspace = Workspace.open(options.config)
     names = _flat(options.system)
-    found, doubts = [], []
+    found, doubts, timed = [], [], []
     with terminal.progress(quiet=options.json) as told:
         for loaded in workspace.suites(options.suite):
             evaluator = workspace.evaluator(loaded, names, progress=told)
             # Only what was asked for: parts come along, but are not results unless named.
-            found += evaluator.results(systems.selected(evaluator.systems, names))
+            selected = systems.selected(evaluator.systems, names)
+            found += evaluator.results(selected)
+            if options.latency:
+                timed.append(_timed(evaluator, selected, quiet=options.json))
             doubts += [finding for finding in checks.check(loaded) if finding.severity == "error"]
     if options.out:
         for system in dict.fromkeys(result.system for result in found):
@@ -98,13 +104,36 @@ def run(options: Namespace) -> int:
             write_json(Path(options.out) / f"{system.replace('/', '_')}.json", document)
     if options.json:
         rows = [_result_row(result) for result in found]
-        print_json({"format": 1, "results": rows, "findings": [finding.to_json() for finding in doubts]})
+        document = {"format": 1, "results": rows, "findings": [finding.to_json() for finding in doubts]}
+        print_json(document | ({"latency": [_latency_row(record) for record in timed]} if options.latency else {}))
     else:
         terminal.results(found)
+        for record in timed:
+            terminal.latency(record)
         if doubts:
             terminal.say("The suite has errors; do not rely on these numbers (bench check):", "bold red")
             terminal.findings(doubts)
     return 0
+
+
+def _timed(evaluator: Evaluator, names: Sequence[str], *, quiet: bool) -> Latency:
+    from bench import terminal
+    from bench.latency import measure_latency, timed_query_set, untimed
+
+    query_set = timed_query_set(evaluator)
+    without = untimed(evaluator, names, query_set)
+    kept = [name for name in names if name not in without]
+    for name, reason in without.items() if kept and not quiet else ():
+        terminal.say(f'System "{name}" has no latency on "{query_set}": {reason}.', "yellow")
+    return measure_latency(evaluator, kept or names, query_set=query_set)
+
+
+def _latency_row(record: Latency) -> dict[str, Any]:
+    """The record's document, with each system's ratio to the first."""
+    document = record.to_json()
+    for row, ratio in zip(document["systems"], record.ratios(), strict=True):
+        row["p95_ratio"] = {"to": record.systems[0].system, **asdict(ratio)}
+    return document
 
 
 def _result_row(result: Result) -> dict[str, Any]:
