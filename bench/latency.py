@@ -6,10 +6,11 @@ holds elsewhere too. So systems are timed together or not at all, and ratios are
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -32,7 +33,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Timing:
-    """One system's times: `ms` is float64[n_queries], the shortest of each query's repetitions."""
+    """One system's times: `ms` is float64[n_queries], the median over repetitions of each query."""
 
     system: str
     system_digest: str
@@ -146,7 +147,7 @@ def measure_latency(
     *,
     query_set: str,
     n_queries: int = 50,
-    repetitions: int = 5,
+    repetitions: int = 3,
     seed: int = 0,
 ) -> Latency:
     """Time single queries, systems side by side, and keep the record in the store.
@@ -155,7 +156,7 @@ def measure_latency(
     unmeasured. Then all queries are passed through once a repetition, and all systems answer each query before the
     next comes, in an order that is drawn anew each time: a machine that slows down slows all of them, and no system
     always runs behind the same other one. Queries are encoded and pairs are read anew each time. A composed
-    system's time includes its parts', one after the other.
+    system's time includes its parts', one after the other. Torch works on one thread meanwhile.
 
     All indexes are in memory at once.
 
@@ -164,7 +165,7 @@ def measure_latency(
         names: expanded system names; the first is what tables compare with.
         query_set: which queries are asked.
         n_queries: how many, drawn without replacement; all where there are fewer.
-        repetitions: times that each query is asked; the shortest counts, because what other programs take only adds.
+        repetitions: times that each query is asked; the median counts.
         seed: of the draw and of the order.
 
     Raises:
@@ -200,17 +201,17 @@ def measure_latency(
         clock.ask(name, queries[0])  # builds the index
     seconds = np.empty((len(names), n_queries, repetitions))
     answers: dict[tuple[str, int], Run] = {}
-    # Repetitions outside: a burst of other work then spoils one time of a query, not all of them.
-    for repetition in range(repetitions):
-        for i, query in enumerate(queries):
-            evaluator.progress(f"time queries of {query_set}", repetition * n_queries + i, repetitions * n_queries)
-            for place in rng.permutation(len(names)):
-                answers[names[place], i], seconds[place, i, repetition] = clock.ask(names[place], query)
+    with _one_torch_thread() as torch_threads:
+        # Repetitions outside: a burst of other work then spoils one time of a query, not all of them.
+        for repetition in range(repetitions):
+            for i, query in enumerate(queries):
+                evaluator.progress(f"time queries of {query_set}", repetition * n_queries + i, repetitions * n_queries)
+                for place in rng.permutation(len(names)):
+                    answers[names[place], i], seconds[place, i, repetition] = clock.ask(names[place], query)
     evaluator.progress(f"time queries of {query_set}", repetitions * n_queries, repetitions * n_queries)
     for name in names:
         _refuse_other_answers(evaluator, name, asked, [answers[name, i] for i in range(n_queries)])
 
-    torch = sys.modules.get("torch")
     corpus = evaluator.suite.corpora[asked.corpus]
     made = Latency(
         suite=evaluator.suite.name,
@@ -225,15 +226,33 @@ def measure_latency(
         seed=seed,
         systems=tuple(
             Timing(name, evaluator.system_digest(name), ms)
-            for name, ms in zip(names, 1000 * seconds.min(axis=2), strict=True)
+            for name, ms in zip(names, 1000 * np.median(seconds, axis=2), strict=True)
         ),
         environment=environment(),
-        torch_threads=torch.get_num_threads() if torch is not None else None,
+        torch_threads=torch_threads,
         made_at=datetime.now(UTC).isoformat(),
     )
     key = digest_of({"task": _task(evaluator, asked), "systems": sorted(t.system_digest for t in made.systems)})
     write_json(evaluator.store.prepare().path("latency", f"{key}.json"), made.to_json())
     return made
+
+
+@contextlib.contextmanager
+def _one_torch_thread() -> Iterator[int | None]:
+    """Torch on one thread, where anything has loaded it: yields the threads in use, None without torch.
+
+    On busy cores its threads wait for one another, and a query takes 8 ms in one run and 45 in the next.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield None
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield 1
+    finally:
+        torch.set_num_threads(before)
 
 
 def stored_latency(

@@ -110,7 +110,7 @@ def latency(record: Latency) -> None:
         for timing, ratio in zip(record.systems, record.ratios(), strict=True)
     ]
     title = (
-        f"latency on {record.query_set} ({record.n_queries} queries, best of {record.repetitions}, "
+        f"latency on {record.query_set} ({record.n_queries} queries, median of {record.repetitions}, "
         f"{record.n_docs} documents)"
     )
     first = f"p95 / {record.systems[0].system}"

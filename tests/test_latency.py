@@ -1,6 +1,7 @@
 """Claims about bench.latency: what is timed is one warm query, side by side, and ratios come from one process."""
 
 import json
+import sys
 import time
 from dataclasses import replace
 
@@ -198,6 +199,29 @@ def test_same_seed_asks_the_same_queries(evaluating):
     assert first == again != other
 
 
+def test_torch_works_on_one_thread_while_timed_and_on_as_many_as_before_after(evaluating, monkeypatch):
+    class Torch:
+        threads, seen = 7, []
+
+        def get_num_threads(self):
+            return self.threads
+
+        def set_num_threads(self, n):
+            self.threads = n
+
+    class Seeing(Sleeper):
+        def search(self, corpus, queries, **more):
+            torch.seen.append(torch.threads)
+            return super().search(corpus, queries, **more)
+
+    torch = Torch()
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    record = measure_latency(evaluating(Seeing("a", 0)), ["a"], query_set="shop", n_queries=2, repetitions=2)
+    # One query unmeasured, four timed, and the whole set once for evaluation.
+    assert torch.seen == [7, 1, 1, 1, 1, 7]
+    assert (record.torch_threads, torch.threads) == (1, 7)
+
+
 # --- what is not timed ---
 
 
@@ -224,7 +248,7 @@ def test_unknown_names_are_refused(evaluating):
         measure_latency(evaluator, ["alpa"], query_set="shop")
     with pytest.raises(UsageError, match='No query set "shp" to time on'):
         measure_latency(evaluator, ["alpha"], query_set="shp")
-    with pytest.raises(UsageError, match="0 queries in 5 repetitions"):
+    with pytest.raises(UsageError, match="0 queries in 3 repetitions"):
         measure_latency(evaluator, ["alpha"], query_set="shop", n_queries=0)
 
 
