@@ -151,6 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--gated", action="store_true", help="only what the gate needs: its system, variants, ceilings")
     one.add_argument("--out", metavar="DIR", help="also write results: one file per system; gated.json with --gated")
     one.add_argument("--json-out", metavar="F", help="write the JSON document to a file; an error too")
+    one.add_argument("--latency", action="store_true", help="also time single queries, systems side by side")
     _json_option(one)
 
     one = verb("measure", "measure a TREC run file", config=False)

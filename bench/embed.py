@@ -23,6 +23,9 @@ __all__ = ["Embedded", "embed", "score_pairs"]
 CHUNK = 1024
 """Texts encoded between two writes: what a kill can cost."""
 
+ENOUGH = 20
+"""Different texts or pairs from which on equal output is no accident."""
+
 
 class PairScorer(Protocol):
     """Scores (query, document) pairs."""
@@ -44,7 +47,7 @@ class Embedded:
 
 
 def embed(
-    encoder: Encoder, texts: Sequence[str], *, kind: str, store: Store, progress: Progress = no_progress
+    encoder: Encoder, texts: Sequence[str], *, kind: str, store: Store | None, progress: Progress = no_progress
 ) -> Embedded:
     """Full-dimension float32 rows as the encoder gives them, not normalised.
 
@@ -52,47 +55,94 @@ def embed(
         encoder: who turns final texts into vectors.
         texts: raw texts, without prompt.
         kind: "query" or "document"; decides the prompt.
-        store: where rows are kept.
+        store: where rows are kept; None encodes every text anew and keeps nothing.
         progress: told after every chunk.
 
     Raises:
-        SystemFailed: the encoder returned NaN, or rows of another size.
+        SystemFailed: the encoder returned NaN, rows of another size, one vector for all texts, or zeros for most.
     """
     final = encoder.prompted(texts, kind)
-    cache = RowCache(store.path("embeddings", digest_of(encoder.fingerprint())))
-    keys = [RowCache.key(text) for text in final]
+    stage = {"query": "encode queries", "document": "encode documents"}[kind]
 
     def make(positions: Sequence[int]) -> NDArray[np.float32]:
-        rows = encoder.encode([final[i] for i in positions])
+        rows = _finite(encoder.encode([final[i] for i in positions]), stage)
         if rows.shape != (len(positions), encoder.dim):
             raise SystemFailed(
                 f"The encoder returned an array {rows.shape} for {len(positions)} texts of dimension {encoder.dim}."
             )
+        _refuse_constant(
+            rows, [texts[i] for i in positions], f"encoder returned one and the same vector for all {kind}s"
+        )
         return rows
 
-    return _filled(
-        cache,
-        keys,
-        [len(text) for text in final],
-        make,
-        {"query": "encode queries", "document": "encode documents"}[kind],
-        store,
-        progress,
-    )
+    if store is None:
+        return _made(make, len(final))
+    cache = RowCache(store.path("embeddings", digest_of(encoder.fingerprint())))
+    keys = [RowCache.key(text) for text in final]
+    found = _filled(cache, keys, [len(text) for text in final], make, stage, store, progress)
+    _refuse_zeros(found.rows, texts, kind)
+    return found
+
+
+def _refuse_constant(rows: NDArray[np.float32], made_from: Sequence[Any], what: str) -> None:
+    """Refuse equal rows for different input, before they are kept. Compares only until two rows differ."""
+    tolerance = 1e-5 * np.abs(rows[0]).max()  # one text alone and in a batch differ in the last digits
+    if all(np.abs(row - rows[0]).max() <= tolerance for row in rows) and len(set(made_from)) >= ENOUGH:
+        raise SystemFailed(
+            f"The {what} ({len(set(made_from))} different ones); expected output that tells them apart. "
+            "Is the model damaged, or does an endpoint answer without it?"
+        )
+
+
+def _refuse_zeros(rows: NDArray[np.float32], texts: Sequence[str], kind: str) -> None:
+    """Refuse vectors without content for most texts that have some. Looks at the first column, seldom at more."""
+    suspects = np.flatnonzero(rows[:, 0] == 0)
+    zero = suspects[~rows[suspects].any(axis=1)].tolist()
+    if zero:
+        worded = {text for text in texts if text.strip()}
+        lost = {texts[i] for i in zero} & worded
+        if len(worded) >= ENOUGH and 2 * len(lost) > len(worded):
+            raise SystemFailed(
+                f"The encoder returned nothing but zeros for {len(lost)} of {len(worded)} different {kind} texts "
+                f'(one: "{min(lost)[:60]}"); such a vector finds nothing. Does the model know this language?'
+            )
 
 
 def score_pairs(
-    scorer: PairScorer, pairs: Sequence[tuple[str, str]], *, store: Store, progress: Progress = no_progress
+    scorer: PairScorer, pairs: Sequence[tuple[str, str]], *, store: Store | None, progress: Progress = no_progress
 ) -> Embedded:
-    """Reranker scores of (query, document) pairs: `rows` is float32[n_pairs, 1]."""
+    """Reranker scores of (query, document) pairs: `rows` is float32[n_pairs, 1]; `store` as in `embed`.
+
+    Raises:
+        SystemFailed: the reranker returned NaN, or one score for all pairs.
+    """
+
+    def make(positions: Sequence[int]) -> NDArray[np.float32]:
+        wanted = [pairs[i] for i in positions]
+        rows = _finite(scorer.score(wanted), "rerank pairs").reshape(-1, 1)
+        _refuse_constant(rows, wanted, "reranker gave one and the same score to all pairs")
+        return rows
+
+    if store is None:
+        return _made(make, len(pairs))
     cache = RowCache(store.path("pairs", digest_of(scorer.fingerprint())))
     keys = [RowCache.key(query, document) for query, document in pairs]
     lengths = [len(query) + len(document) for query, document in pairs]
-
-    def make(positions: Sequence[int]) -> NDArray[np.float32]:
-        return scorer.score([pairs[i] for i in positions]).reshape(-1, 1)
-
     return _filled(cache, keys, lengths, make, "rerank pairs", store, progress)
+
+
+def _finite(rows: Any, stage: str) -> NDArray[np.float32]:
+    found = np.asarray(rows, dtype=np.float32)
+    if not np.isfinite(found).all():
+        raise SystemFailed(f"The model returned NaN or infinite numbers ({stage}); is it damaged?")
+    return found
+
+
+def _made(make: Any, n: int) -> Embedded:
+    """All rows made at once, as a serving process makes them."""
+    started = time.perf_counter()
+    rows = make(range(n)) if n else np.empty((0, 1), dtype=np.float32)
+    return Embedded(rows, n, time.perf_counter() - started)
 
 
 def _filled(
@@ -113,9 +163,7 @@ def _filled(
         progress(stage, 0, len(missing))
         for start in range(0, len(missing), CHUNK):
             positions = missing[start : start + CHUNK]
-            rows = np.asarray(make(positions), dtype=np.float32)
-            if not np.isfinite(rows).all():
-                raise SystemFailed(f"The model returned NaN or infinite numbers ({stage}); is it damaged?")
+            rows = make(positions)
             cache.put([keys[i] for i in positions], rows)
             progress(stage, start + len(positions), len(missing))
     seconds = time.perf_counter() - started if missing else 0.0

@@ -7,17 +7,19 @@ document an encoding and its rankings, one changed weight everything of that mod
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import platform
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.errors import BenchError, ConfigError, StoreError, SystemFailed, UsageError, did_you_mean
 from bench.measure import measure, parse_list, result
@@ -27,6 +29,7 @@ from bench.records import (
     Corpus,
     Progress,
     QuerySet,
+    Ranked,
     Result,
     Run,
     Suite,
@@ -37,11 +40,14 @@ from bench.records import (
 from bench.search import convex
 from bench.store import Store, read_json, write_json
 
-__all__ = ["Evaluator", "Missing", "environment"]
+__all__ = ["Evaluator", "Missing", "environment", "failing_as"]
 
 RUN_FORMAT = 1
 WEIGHTS = tuple(round(0.05 * i, 2) for i in range(21))
 """Fusion weights tried on dev."""
+
+ENOUGH_QUERIES, ENOUGH_PLACES = 20, 100
+"""Queries and ranks from which on equal rankings are no accident."""
 
 
 class Missing(BenchError):
@@ -64,6 +70,19 @@ def environment() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "packages": packages,
     }
+
+
+@contextlib.contextmanager
+def failing_as(system: str, query_set: str) -> Iterator[None]:
+    """Whatever breaks inside becomes a SystemFailed that names the system."""
+    try:
+        yield
+    except BenchError:
+        raise
+    except Exception as error:
+        raise SystemFailed(
+            f'System "{system}" failed on query set "{query_set}": {type(error).__name__}: {error}'
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -120,7 +139,7 @@ class Evaluator:
             (name, query_set)
             for name in (names if names is not None else list(self.systems))
             for query_set in wanted_sets
-            if self._takes(self.systems[name], query_set)
+            if self.takes(name, query_set)
         ]
         found = []
         for done, (name, query_set) in enumerate(pairs):
@@ -191,9 +210,9 @@ class Evaluator:
                 )
         return [by_name[name] for name in names]
 
-    @staticmethod
-    def _takes(system: System, query_set: QuerySet) -> bool:
-        roles = getattr(system, "roles", None)
+    def takes(self, name: str, query_set: QuerySet) -> bool:
+        """Whether a system is evaluated on sets of this role."""
+        roles = getattr(self.systems[name], "roles", None)
         return roles is None or query_set.role in roles
 
     # --- runs ---
@@ -202,7 +221,7 @@ class Evaluator:
         """One system's rankings for one query set of any role, made where there is none.
 
         Raises:
-            SystemFailed: the system broke.
+            SystemFailed: the system broke, or fell back to one of its parts in silence.
             Missing: there is none and `make` is False.
         """
         key = self.run_key(name, query_set)
@@ -210,7 +229,9 @@ class Evaluator:
             stored = self._stored_run(name, query_set)
             if stored is None and not self.make:
                 raise self._missing(name, query_set)
-            self._runs[key] = stored or self._make(_Wanted(self.systems[name], query_set, key))
+            found = stored or self._make(_Wanted(self.systems[name], query_set, key))
+            self._refuse_fallback(name, query_set, found)
+            self._runs[key] = found
         return self._runs[key].renamed(name)
 
     def run_key(self, name: str, query_set: QuerySet) -> str:
@@ -221,16 +242,17 @@ class Evaluator:
                 "system": self.system_digest(name),
                 "corpus": self._corpus(query_set).digest,
                 "queries": query_set.digest,
-                "query_set": query_set.name if self._reads_run_files(name) else None,
+                "query_set": query_set.name if self.reads_run_files(name) else None,
                 "depth": self.suite.protocol.depth,
                 "drop_self": self.suite.protocol.drop_self,
                 "ties": TIE_RULE,
             }
         )
 
-    def _reads_run_files(self, name: str) -> bool:
+    def reads_run_files(self, name: str) -> bool:
+        """Whether a system, or a part of it, is another engine's run file."""
         system = self.systems[name]
-        return system.kind == "trec-run" or any(self._reads_run_files(part) for part in system.parts)
+        return system.kind == "trec-run" or any(self.reads_run_files(part) for part in system.parts)
 
     def system_digest(self, name: str) -> str:
         """The digest of a system's fingerprint and its parts'."""
@@ -276,7 +298,6 @@ class Evaluator:
 
     def _make(self, wanted: _Wanted) -> Run:
         system, query_set = wanted.system, wanted.query_set
-        protocol = self.suite.protocol
         parts = [self.run(part, query_set) for part in system.parts]
         with self.store.prepare().lock(wanted.key):
             # Another process may have made it while we waited.
@@ -287,30 +308,14 @@ class Evaluator:
                 label = f"{system.name} on {query_set.name}"
                 system.progress = lambda stage, done, total: self.progress(f"{label}: {stage}", done, total)
             started = time.perf_counter()
-            depth = protocol.depth + (1 if protocol.drop_self else 0)
-            try:
-                ranked = system.search(self._corpus(query_set), query_set, depth=depth, parts=parts)
-            except BenchError:
-                raise
-            except Exception as error:
-                raise SystemFailed(
-                    f'System "{system.name}" failed on query set "{query_set.name}": {type(error).__name__}: {error}'
-                ) from error
+            with failing_as(system.name, query_set.name):
+                ranked = system.search(self._corpus(query_set), query_set, depth=self.search_depth, parts=parts)
             seconds = {stage: round(value, 6) for stage, value in ranked.seconds.items()}
-            run = Run.build(
-                system=system.name,
-                system_digest=self.system_digest(system.name),
-                query_set=query_set.name,
-                query_set_digest=query_set.digest,
-                corpus_digest=self._corpus(query_set).digest,
-                query_ids=query_set.ids,
-                doc_ids=self._corpus(query_set).ids,
-                docs=ranked.docs,
-                scores=ranked.scores,
-                depth=protocol.depth,
-                drop_self=protocol.drop_self,
+            run = self.as_run(
+                system.name,
+                query_set,
+                ranked,
                 seconds=seconds | {"total": round(time.perf_counter() - started, 6)},
-                index_bytes=ranked.index_bytes,
                 environment=environment(),
             )
             self.store.write_arrays(
@@ -328,6 +333,82 @@ class Evaluator:
                 scores=run.scores,
             )
         return run
+
+    @property
+    def search_depth(self) -> int:
+        """Documents that systems are asked for: one more where the query's own document is dropped."""
+        return self.suite.protocol.depth + (1 if self.suite.protocol.drop_self else 0)
+
+    def as_run(self, name: str, query_set: QuerySet, ranked: Ranked, **more: Any) -> Run:
+        """What a system returned, as a Run under the suite's rules; `more` goes to `Run.build`."""
+        return Run.build(
+            system=name,
+            system_digest=self.system_digest(name),
+            query_set=query_set.name,
+            query_set_digest=query_set.digest,
+            corpus_digest=self._corpus(query_set).digest,
+            query_ids=query_set.ids,
+            doc_ids=self._corpus(query_set).ids,
+            docs=ranked.docs,
+            scores=ranked.scores,
+            depth=self.suite.protocol.depth,
+            drop_self=self.suite.protocol.drop_self,
+            index_bytes=ranked.index_bytes,
+            **more,
+        )
+
+    # --- silent fallback ---
+
+    def _refuse_fallback(self, name: str, query_set: QuerySet, run: Run) -> None:
+        """Refuse rankings that show that the system, or a part of it, did no work.
+
+        Looked at on stored runs too, as far as the parts' runs are stored: making them may cost an encoding.
+        """
+        system, n_queries = self.systems[name], len(set(query_set.texts))
+        if n_queries < ENOUGH_QUERIES:
+            return
+        rows = self._rows(run, query_set)
+        where = f'on every one of {len(rows)} queries of "{query_set.name}"'
+        if rows.shape[1] >= 10 and (rows[:, 9] >= 0).all() and (rows == rows[0]).all():
+            raise SystemFailed(
+                f'System "{name}" ranks the same documents in the same order {where}: it does not look at the query. '
+                "Look for an error that it answers with a default list, and run it again."
+            )
+        # A weight of 0 or 1 says outright that one part is not wanted; a reranker reads only the head.
+        if getattr(system, "weight", None) in (0, 1):
+            return
+        head = min(getattr(system, "reorders", rows.shape[1]), rows.shape[1])
+        if np.maximum((rows[:, :head] >= 0).sum(axis=1) - 1, 0).sum() < ENOUGH_PLACES:
+            return
+        parts = {}
+        for part in system.parts:
+            stored = self._runs.get(self.run_key(part, query_set)) or self._stored_run(part, query_set)
+            if stored is None:
+                return
+            parts[part] = self._rows(stored, query_set)
+        equal = [part for part, found in parts.items() if _same(rows, found)]
+        if not equal:
+            return
+        if len(system.parts) == 1:
+            raise SystemFailed(
+                f'System "{name}" ranks exactly as its part "{equal[0]}" {where}: it changed no order at all. '
+                "Look for an error that it answers with its input, and run it again."
+            )
+        # Parts of one kind may well agree (two precisions of one model); of two kinds, one stands in for the other.
+        if len(equal) < len(parts) or len({self.systems[part].kind for part in parts}) > 1:
+            others = [part for part in parts if part != equal[0]]
+            raise SystemFailed(
+                f'System "{name}" ranks exactly as its part "{equal[0]}" {where}: the other part'
+                f"{'s' if len(others) > 1 else ''} contributed nothing. See what "
+                f"{', '.join(others)} ranks alone, mend it, or leave it out of the fusion."
+            )
+
+    def _rows(self, run: Run, query_set: QuerySet) -> NDArray[np.int64]:
+        """int64[n_queries, depth], rows of the corpus; −1 pads."""
+        row_of = self._corpus(query_set).row_of
+        rows = np.asarray([*(row_of[doc_id] for doc_id in run.doc_ids), -1], dtype=np.int64)
+        found: NDArray[np.int64] = rows[run.docs]
+        return found
 
     def _missing(self, name: str, query_set: QuerySet) -> Missing:
         return Missing(
@@ -405,3 +486,11 @@ class Evaluator:
             path, {"format": RUN_FORMAT, "weight": weight, "tried": dict(zip(map(str, WEIGHTS), values, strict=True))}
         )
         return weight
+
+
+def _same(rows: NDArray[np.int64], others: NDArray[np.int64]) -> bool:
+    """Whether two arrays of rankings, −1 padded to any width, are equal."""
+    width = min(rows.shape[1], others.shape[1])
+    return bool(
+        (rows[:, :width] == others[:, :width]).all() and (rows[:, width:] < 0).all() and (others[:, width:] < 0).all()
+    )

@@ -12,8 +12,8 @@ from bench import git
 from bench.config import GateConfig, load_gate
 from bench.errors import BaselineError, ConfigError
 from bench.gate import judge, read_baseline, read_results
-from bench.policy import size_check
-from bench.records import Check, Finding, Policy, Result, Suite, Verdict
+from bench.policy import latency_check, size_check
+from bench.records import Ceiling, Check, Finding, Policy, Result, Suite, Verdict
 from bench.workspace import Workspace
 
 __all__ = ["Judged", "judged"]
@@ -178,7 +178,32 @@ def _ceilings(
                 beside = baseline if ceiling.of == "baseline" else workspace.stored(suite, ceiling.of)
                 reference = _size(beside)
             found.append(size_check(ceiling, value, reference))
+        else:
+            found.append(_timed(workspace, suite, name, ceiling, policy.alpha))
     return found
+
+
+def _timed(workspace: Workspace, suite: Suite, name: str, ceiling: Ceiling, alpha: float) -> Check:
+    """A ceiling on time, held against times of both systems from one process.
+
+    Raises:
+        Missing: the two were never timed together as they are now.
+    """
+    import numpy as np
+
+    from bench.evaluate import Missing
+    from bench.latency import stored_latency, timed_query_set
+    from bench.stats import percentile_ratio
+
+    evaluator = workspace.evaluator(suite, [name, ceiling.of], make=False)
+    times = stored_latency(evaluator, name, ceiling.of, timed_query_set(evaluator))
+    if times is None:
+        raise Missing(
+            f'The gate has a ceiling for {ceiling.name}, and "{name}" and "{ceiling.of}" were not timed together as '
+            "they are now. Time them: bench run --gated"
+        )
+    ratio = percentile_ratio(*times, percentile=95, alpha=alpha, rng=np.random.default_rng(0))
+    return latency_check(ceiling, ratio.ratio, ratio.low, ratio.high, n=len(times[0]))
 
 
 def _size(results: Sequence[Result]) -> int | None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from bench.errors import MeasureError, RunError, did_you_mean
 from bench.records import EvalProtocol, Labels, Qrels, QuerySet, Result, Run, Scores
+from bench.stats import MINIMUM_QUERIES
 
 __all__ = ["DEFAULT_MEASURES", "Measure", "measure", "parse", "parse_list", "relevant_queries", "result"]
 
@@ -273,6 +274,19 @@ def _seen_by(m: Measure, run: Run, docs: NDArray[np.int64]) -> str:
     return state.hexdigest()
 
 
+def _refuse_constant(run: Run) -> None:
+    """Refuse a run without an order: the tie rule alone would rank it, by document id."""
+    held = run.docs >= 0
+    first, several = run.scores[:, :1], held.sum(axis=1) > 1
+    # Under as many queries equal scores may be an accident, and no verdict is drawn anyway.
+    if several.sum() >= MINIMUM_QUERIES and (np.where(held, run.scores, first) == first).all():
+        raise RunError(
+            f'Run "{run.system}" on "{run.query_set}": scores are constant under every one of {len(held)} queries '
+            f"({int(several.sum())} rank several documents); nothing is ranked. Expected scores that fall with the "
+            "rank: write each document's score, or the depth minus its rank."
+        )
+
+
 def result(
     run: Run,
     labels: Labels,
@@ -297,8 +311,9 @@ def result(
         recipe: the system's fingerprint, kept for the reader.
 
     Raises:
-        RunError: see `measure`.
+        RunError: see `measure`; or scores that are constant under every query.
     """
+    _refuse_constant(run)
     order = query_set.ids if query_set is not None else None
     judged_queries = relevant_queries(labels.qrels, relevance_level=protocol.relevance_level)
     with_negatives = sum(

@@ -298,7 +298,18 @@ def size_check(ceiling: Ceiling, value: int | None, reference: int | None = None
     return Check("ceiling", ceiling.name, measured, ceiling.at_most, outcome=outcome)
 
 
-def latency_check(ceiling: Ceiling, ratio: float, lower: float, upper: float, *, n: int) -> Check:
-    """The check of a ceiling on time: fails where the ratio is shown to lie above it, passes where it does not."""
-    outcome = "pass" if ratio <= ceiling.at_most else "fail" if lower > ceiling.at_most else "inconclusive"
+def latency_check(ceiling: Ceiling, ratio: float | None, lower: float | None, upper: float | None, *, n: int) -> Check:
+    """The check of a ceiling on time: fails where the ratio is shown to lie above it, passes where it does not.
+
+    Args:
+        ceiling: what was asked.
+        ratio: of the two systems' times.
+        lower: one-sided bound of the ratio; None where too few queries were timed for one, as is `upper`.
+        upper: likewise.
+        n: queries timed.
+    """
+    if ratio is not None and ratio <= ceiling.at_most:
+        outcome = "pass"
+    else:
+        outcome = "fail" if lower is not None and lower > ceiling.at_most else "inconclusive"
     return Check("ceiling", ceiling.name, ratio, ceiling.at_most, interval=(lower, upper), n=n, outcome=outcome)

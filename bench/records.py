@@ -43,6 +43,7 @@ __all__ = [
     "Rule",
     "Run",
     "Scores",
+    "Search",
     "Suite",
     "System",
     "Verdict",
@@ -296,6 +297,7 @@ class Run:
         index_bytes: int | None = None,
         environment: Mapping[str, Any] | None = None,
         drop_self: bool = False,
+        empty: bool = False,
     ) -> Run:
         """Check, order by the tie rule, cut to `depth`, and keep only the documents that are ranked.
 
@@ -304,6 +306,7 @@ class Run:
             docs: int[n_queries, k]; −1 where a query has fewer documents.
             scores: float[n_queries, k]; ignored where `docs` is −1.
             drop_self: leave out a document whose id equals the query's id.
+            empty: accept that no document is ranked at all, as for a single query.
 
         Raises:
             RunError: NaN or infinite scores, a document twice under one query, a row that points nowhere,
@@ -318,7 +321,7 @@ class Run:
                 f"{len(query_ids)} queries; expected two arrays [n_queries, k] of one shape."
             )
         held = docs >= 0
-        if not held.any():
+        if not held.any() and not empty:
             raise RunError(f'Run "{system}" on "{query_set}" ranks no document for any of {len(query_ids)} queries.')
         bad = held & ~np.isfinite(scores)
         if bad.any():
@@ -867,6 +870,10 @@ class Ranked:
     index_bytes: int | None = None
 
 
+Search = Callable[..., Ranked]
+"""`search(queries, *, depth, parts)`: a system's `search` whose corpus is already indexed. See `System`."""
+
+
 class Encoder(Protocol):
     """Texts in, vectors out. Everything that changes a vector is in `fingerprint`."""
 
@@ -888,6 +895,9 @@ class System(Protocol):
     """A way to rank documents for queries. It sees texts and never judgements.
 
     `name` as in the config; `kind` the file's name; `parts` the systems whose runs it wants as input.
+
+    A system whose `search` indexes the corpus, or remembers answers, also has `warm(corpus) -> Search`: a search over
+    the finished index that remembers nothing, so that one query can be timed. Of the others, `search` itself is timed.
     """
 
     name: str

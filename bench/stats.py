@@ -41,6 +41,7 @@ __all__ = [
     "mde",
     "mde80",
     "paired_t",
+    "percentile_ratio",
     "power_paired_t",
     "queries_needed",
     "queries_to_rule_out",
@@ -109,7 +110,7 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class RatioInterval:
-    """The ratio of two means and its two-sided interval; None where undefined."""
+    """A ratio and its interval, as the function that returns it defines them; None where undefined."""
 
     ratio: float | None
     low: float | None
@@ -403,7 +404,7 @@ def randomization_test(
 
 
 def ratio_interval(candidate: ArrayLike, baseline: ArrayLike, *, level: float = 0.95) -> RatioInterval:
-    """Mean of the candidate over mean of the baseline ("retains 99 %"), paired by query.
+    """Mean of the candidate over mean of the baseline ("retains 99 %"), paired by query; a two-sided interval.
 
     The ratio is None unless both means are positive; its interval is None with one query.
 
@@ -430,6 +431,55 @@ def ratio_interval(candidate: ArrayLike, baseline: ArrayLike, *, level: float = 
     half = stdtrit(n - 1, 0.5 + level / 2) * (candidate / top - baseline / bottom).std(ddof=1) / math.sqrt(n)
     ratio = top / bottom
     return RatioInterval(ratio=ratio, low=float(ratio * np.exp(-half)), high=float(ratio * np.exp(half)))
+
+
+def percentile_ratio(
+    candidate_ms: ArrayLike,
+    reference_ms: ArrayLike,
+    *,
+    percentile: float = 95,
+    alpha: float = 0.05,
+    rng: np.random.Generator,
+    n_resamples: int = 2_000,
+) -> RatioInterval:
+    """A percentile of the candidate's times over that of the reference's, with one-sided bounds of level 1 - alpha.
+
+    Queries are drawn again with both their times, so that what makes a query slow for both cancels. Covers 93 to
+    99 % for 95 % at 20 to 200 queries of log-normal times; under 100 / (100 - percentile) queries, whose
+    percentile is their largest value, 87 to 92 %: there the bounds are None, as they are under MINIMUM_QUERIES.
+
+    Args:
+        candidate_ms: float64[n_queries], positive times in any unit.
+        reference_ms: float64[n_queries], times of the same queries in the same order, unit and process.
+        percentile: 0 < percentile < 100; between two queries it is interpolated (Hyndman and Fan's type 7).
+        alpha: of each bound alone.
+        rng: source of the draws.
+        n_resamples: draws.
+
+    Returns:
+        `low` and `high` bound the ratio from one side each; together they are an interval of level 1 - 2 alpha.
+
+    Source: the percentile bootstrap, Efron and Tibshirani 1993, chapter 13. Measured in tests/test_stats.py.
+    """
+    candidate, reference = _differences(candidate_ms, "candidate_ms"), _differences(reference_ms, "reference_ms")
+    _check_alpha(alpha)
+    _check_share("percentile / 100", percentile / 100)
+    _check_resamples(n_resamples)
+    n = len(candidate)
+    paired = n == len(reference)
+    _require(paired, f"candidate_ms has {n} times and reference_ms {len(reference)}; expected one of each per query.")
+    smallest = float(min(candidate.min(), reference.min()))
+    _require(smallest > 0, f"The shortest time is {smallest:g}; expected times above 0.")
+    ratio = float(np.percentile(candidate, percentile) / np.percentile(reference, percentile))
+    if n < max(MINIMUM_QUERIES, 100 / (100 - percentile)):
+        return RatioInterval(ratio=ratio, low=None, high=None)
+    ratios = []
+    for size in _blocks(n_resamples, n):
+        drawn = rng.integers(0, n, (size, n))
+        above, below = (np.percentile(times[drawn], percentile, axis=1) for times in (candidate, reference))
+        ratios.append(above / below)
+    low, high = np.quantile(np.concatenate(ratios), [alpha, 1 - alpha])
+    return RatioInterval(ratio=ratio, low=float(low), high=float(high))
 
 
 def bca_interval(

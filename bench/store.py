@@ -26,7 +26,7 @@ from bench.errors import StoreError
 __all__ = ["RowCache", "Store", "parse_json", "read_json", "write_json", "write_text"]
 
 FORMAT = 1
-KINDS = ("embeddings", "pairs", "runs", "results", "models")
+KINDS = ("embeddings", "pairs", "runs", "results", "latency", "models")
 
 
 @contextlib.contextmanager

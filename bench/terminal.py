@@ -13,7 +13,9 @@ from bench.records import Finding, Progress, Result, Verdict
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["console_width", "findings", "inert", "number", "progress", "results", "say", "table", "verdict"]
+    from bench.latency import Latency
+
+__all__ = ["console_width", "findings", "inert", "latency", "number", "progress", "results", "say", "table", "verdict"]
 
 LONGEST = 200
 WIDE = 112
@@ -93,6 +95,26 @@ def results(found: Sequence[Result]) -> None:
             f"{suite + ': ' if several else ''}{query_set} ({mine[0].role}, {len(mine[0].scores.query_ids)} queries)"
         )
         table(["system", *measures, "index"], rows, title=title)
+
+
+def latency(record: Latency) -> None:
+    """Milliseconds a query, and how many times the first system's."""
+    rows = [
+        [
+            timing.system,
+            f"{timing.p50:.2f}",
+            f"{timing.p95:.2f}",
+            f"{ratio.ratio:.2f}",
+            "–" if ratio.low is None else f"{ratio.low:.2f} … {ratio.high:.2f}",
+        ]
+        for timing, ratio in zip(record.systems, record.ratios(), strict=True)
+    ]
+    title = (
+        f"latency on {record.query_set} ({record.n_queries} queries, median of {record.repetitions}, "
+        f"{record.n_docs} documents)"
+    )
+    first = f"p95 / {record.systems[0].system}"
+    table(["system", "p50 ms", "p95 ms", first, "bounds, 95 % each"], rows, title=title)
 
 
 def size(n_bytes: int | None) -> str:

@@ -10,6 +10,7 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,10 @@ from bench import __version__
 from bench.errors import BenchError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
+    from bench.evaluate import Evaluator
+    from bench.latency import Latency
     from bench.records import Policy, Qrels, Result, Suite, Verdict
+    from bench.workspace import Workspace
 
 __all__ = [
     "baseline",
@@ -86,27 +90,31 @@ def run(options: Namespace) -> int:
 
     workspace = Workspace.open(options.config)
     names = _flat(options.system)
+    found, doubts, timed = [], [], []
+    policy = workspace.config.gate.policy()
+    gated, beside = "", []
     if options.gated:
         if names and len(names) > 1:
             raise UsageError(f"bench run: --gated is about one system; found {', '.join(names)}.")
-        policy = workspace.config.gate.policy()
         gated = workspace.gated_system(names[0] if names else None)
-        beside = list(dict.fromkeys(c.of for c in policy.ceilings if c.of not in ("", "baseline", gated)))
+        beside = [of for of in dict.fromkeys(c.of for c in policy.ceilings) if of not in ("", "baseline", gated)]
         names = [gated, *beside]
-    found, doubts = [], []
     with terminal.progress(quiet=options.json) as told:
         for loaded in workspace.suites(options.suite):
             evaluator = workspace.evaluator(loaded, names, progress=told)
             if options.gated:
                 judged = workspace.gated(loaded, gated, policy, evaluator)
                 found += judged + evaluator.results(beside)
+                timed += _timed_ceilings(evaluator, gated, policy)
                 if options.out:
-                    folder = Path(options.out)
-                    folder = folder / loaded.name if len(workspace.config.suites) > 1 else folder
+                    folder = Path(options.out) / (loaded.name if len(workspace.config.suites) > 1 else "")
                     write_json(folder / "gated.json", {"format": 1, "results": [r.to_json() for r in judged]})
             else:
                 # Only what was asked for: parts come along, but are not results unless named.
-                found += evaluator.results(systems.selected(evaluator.systems, names))
+                selected = systems.selected(evaluator.systems, names)
+                found += evaluator.results(selected)
+                if options.latency:
+                    timed.append(_timed(evaluator, selected, quiet=options.json))
             doubts += [finding for finding in checks.check(loaded) if finding.severity == "error"]
     if options.out and not options.gated:
         for system in dict.fromkeys(result.system for result in found):
@@ -114,16 +122,53 @@ def run(options: Namespace) -> int:
             write_json(Path(options.out) / f"{system.replace('/', '_')}.json", mine)
     rows = [_result_row(result) for result in found]
     document = {"format": 1, "results": rows, "findings": [finding.to_json() for finding in doubts]}
+    if timed or options.latency:
+        document["latency"] = [_latency_row(record) for record in timed]
     if options.json_out:
         write_json(Path(options.json_out), document)
     if options.json:
         print_json(document)
     else:
         terminal.results(found)
+        for record in timed:
+            terminal.latency(record)
         if doubts:
             terminal.say("The suite has errors; do not rely on these numbers (bench check):", "bold red")
             terminal.findings(doubts)
     return 0
+
+
+def _timed(evaluator: Evaluator, names: Sequence[str], *, quiet: bool) -> Latency:
+    from bench import terminal
+    from bench.latency import measure_latency, timed_query_set, untimed
+
+    query_set = timed_query_set(evaluator)
+    without = untimed(evaluator, names, query_set)
+    kept = [name for name in names if name not in without]
+    for name, reason in without.items() if kept and not quiet else ():
+        terminal.say(f'System "{name}" has no latency on "{query_set}": {reason}.', "yellow")
+    return measure_latency(evaluator, kept or names, query_set=query_set)
+
+
+def _timed_ceilings(evaluator: Evaluator, gated: str, policy: Policy) -> list[Latency]:
+    """The gated system beside those that ceilings on time name; nothing where such times are stored."""
+    from bench.latency import measure_latency, stored_latency, timed_query_set
+
+    beside = list(dict.fromkeys(c.of for c in policy.ceilings if c.what == "latency_ms_p95"))
+    if not beside:
+        return []
+    query_set = timed_query_set(evaluator)
+    if all(stored_latency(evaluator, gated, of, query_set) for of in beside):
+        return []
+    return [measure_latency(evaluator, [gated, *beside], query_set=query_set)]
+
+
+def _latency_row(record: Latency) -> dict[str, Any]:
+    """The record's document, with each system's ratio to the first."""
+    document = record.to_json()
+    for row, ratio in zip(document["systems"], record.ratios(), strict=True):
+        row["p95_ratio"] = {"to": record.systems[0].system, **asdict(ratio)}
+    return document
 
 
 def _result_row(result: Result) -> dict[str, Any]:
@@ -459,7 +504,7 @@ def baseline(options: Namespace) -> int:
     return 0
 
 
-def _accept(options: Namespace, workspace: Any) -> int:
+def _accept(options: Namespace, workspace: Workspace) -> int:
     from datetime import UTC, datetime
 
     from bench import git, terminal

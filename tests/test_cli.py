@@ -253,6 +253,28 @@ def test_run_prints_the_contract_and_recomputes_nothing(project, capsys):
     assert {path: path.stat().st_mtime_ns for path in (project / ".bench").rglob("*.npz")} == made
 
 
+def test_run_times_systems_side_by_side_and_leaves_run_files_out(project, capsys):
+    lines = "".join(f"h{i} Q0 d{j:02} 1 {20 - j} t\n" for i in range(1, 9) for j in range(1, 4))
+    (project / "shop.run").write_text(lines)
+    config = project / "bench.toml"
+    engine = '[systems.engine]\nkind = "trec-run"\nroles = ["held-out"]\nruns = { shop = "shop.run" }\n'
+    config.write_text(config.read_text().replace("[gate]", engine + "[gate]"))
+    code, document = _json(capsys, "run", "--latency", "--json")
+    assert code == 0
+    (timed,) = document["latency"]
+    assert (timed["query_set"], timed["n_docs"], len(timed["query_ids"])) == ("shop", 20, 8)
+    assert [row["system"] for row in timed["systems"]] == ["bm25", "flat", "both", "tuned"]
+    for row in timed["systems"]:
+        assert 0 < row["p50"] <= row["p95"] and len(row["ms"]) == 8
+        assert row["p95_ratio"]["to"] == "bm25"
+    assert "latency" not in _json(capsys, "run", "--json")[1]
+    assert main(["run", "--latency"]) == 0
+    shown = capsys.readouterr().err
+    assert "p95 / bm25" in shown and 'System "engine" has no latency on "shop"' in shown
+    code, message = _error(capsys, "run", "--latency", "--system", "engine")
+    assert (code, "has no latency" in message) == (2, True)
+
+
 def test_gate_lifecycle(project, capsys):
     code, message = _error(capsys, "gate")
     assert (code, "bench baseline accept" in message) == (2, True)

@@ -1,5 +1,6 @@
 """Claims about bench.evaluate: exactly what a change touches is made again, and nothing stale is ever read."""
 
+import hashlib
 import json
 from dataclasses import replace
 
@@ -7,9 +8,10 @@ import numpy as np
 import pytest
 
 from bench import suite as suite_module
+from bench.embed import score_pairs
 from bench.errors import BenchError, ConfigError, HeldOutError, MeasureError, RunError, SystemFailed, UsageError
 from bench.evaluate import Evaluator, Missing, environment
-from bench.records import Ranked
+from bench.records import Labels, QuerySet, Ranked
 from bench.search import top_k
 from bench.store import Store
 from bench.systems import Context
@@ -386,6 +388,143 @@ def test_damaged_file_of_the_store_is_made_again(tiny_suite, dense, store, new_h
             path.unlink()
     after = dense(tiny_suite.suite, new_hash_encoder())[0].results()
     assert numbers(after) == numbers(before)
+
+
+# --- a retriever that fell back in silence ---
+
+
+def asked_of_every_document(suite):
+    """The suite with 20 held-out queries, each the beginning of the document that answers it."""
+    corpus = suite.corpora["manual"]
+    texts = [" ".join(text.split()[:5]) for text in corpus.texts]
+    asked = QuerySet.build("shop", "held-out", "manual", zip([f"h{i}" for i in range(20)], texts, strict=True))
+    qrels = {query_id: {doc_id: 1} for query_id, doc_id in zip(asked.ids, corpus.ids, strict=True)}
+    return replace(
+        suite, query_sets={**suite.query_sets, "shop": asked}, labels={**suite.labels, "shop": Labels(qrels)}
+    )
+
+
+def scattered(salt):
+    """Another order for every query, the same each time."""
+    return lambda q, d: int(hashlib.blake2b(f"{salt}{q}{d}".encode(), digest_size=3).hexdigest(), 16)
+
+
+class Echo(Fixed):
+    """A composed system that answers with its first part's ranking, and one query turned round if asked to."""
+
+    def __init__(self, parts, kind="echo", *, turned=0, **more):
+        super().__init__("echo", None, version=turned)
+        self.parts, self.kind, self.turned = tuple(parts), kind, turned
+        self.__dict__.update(more)
+
+    def search(self, corpus, queries, *, depth, parts):
+        rows = np.asarray([corpus.row_of[doc_id] for doc_id in parts[0].doc_ids])
+        scores = parts[0].scores.copy()
+        scores[: self.turned] *= -1
+        return Ranked(rows[parts[0].docs], scores)
+
+
+def answered(suite, store, system, *parts):
+    return Evaluator(suite, {part.name: part for part in parts} | {"echo": system}, store).run(
+        "echo", suite.query_sets["shop"]
+    )
+
+
+def test_hybrid_that_ranks_as_one_part_is_exit_code_4_made_or_stored(tiny_suite, store):
+    suite = asked_of_every_document(tiny_suite.suite)
+    parts = Fixed("a", scattered("a")), Fixed("b", scattered("b"))
+    sentence = (
+        'System "echo" ranks exactly as its part "a" on every one of 20 queries of "shop": the other part contributed '
+        "nothing. See what b ranks alone"
+    )
+    counted = Counted(Echo(["a", "b"]))
+    for _ in range(2):
+        with pytest.raises(SystemFailed, match=sentence) as found:
+            answered(suite, store, counted, *parts)
+        assert found.value.exit_code == 4
+    assert counted.searches == ["shop"], "the second time the stored run was looked at"
+
+
+def test_one_query_ranked_otherwise_is_no_fallback(tiny_suite, store):
+    suite = asked_of_every_document(tiny_suite.suite)
+    answered(suite, store, Echo(["a", "b"], turned=1), Fixed("a", scattered("a")), Fixed("b", scattered("b")))
+    answered(suite, store, Echo(["a"], turned=1), Fixed("a", scattered("a")))
+
+
+@pytest.mark.parametrize("weight", [0, 1.0])
+def test_hybrid_whose_weight_wants_one_part_alone_may_rank_as_it(tiny_suite, store, weight):
+    suite = asked_of_every_document(tiny_suite.suite)
+    answered(suite, store, Echo(["a", "b"], weight=weight), Fixed("a", scattered("a")), Fixed("b", scattered("b")))
+
+
+def test_hybrid_of_parts_that_agree_is_refused_only_where_they_are_of_two_kinds(tiny_suite, store):
+    suite = asked_of_every_document(tiny_suite.suite)
+    first, second = Fixed("a", scattered("a")), Fixed("b", scattered("a"))
+    answered(suite, store, Echo(["a", "b"]), first, second)
+    second.kind = "python"  # such as an endpoint that answers from the index of words
+    with pytest.raises(SystemFailed, match="the other part contributed nothing"):
+        answered(suite, store, Echo(["a", "b"]), first, second)
+
+
+def test_reranker_that_changes_no_order_is_exit_code_4(tiny_suite, store):
+    suite = asked_of_every_document(tiny_suite.suite)
+    with pytest.raises(SystemFailed, match='as its part "a" on every one of 20 queries of "shop": it changed no order'):
+        answered(suite, store, Echo(["a"]), Fixed("a", scattered("a")))
+    # Two documents a query are 20 chances to agree: too few to say.
+    answered(suite, store, Echo(["a"], reorders=2), Fixed("a", scattered("a")))
+
+
+def test_few_queries_prove_no_fallback(tiny_suite, store):
+    answered(tiny_suite.suite, store, Echo(["a"]), Fixed("a", scattered("a")))
+
+
+def test_fused_and_reranked_systems_that_work_pass_the_guard(tiny_suite, store, hash_encoder, dense_system):
+    suite = asked_of_every_document(tiny_suite.suite)
+    systems = hybrid(words(), dense_system(hash_encoder, store), weight=0.5)
+    assert len(Evaluator(suite, systems, store).results()) == 6
+
+
+def test_system_that_does_not_look_at_the_query_is_exit_code_4(tiny_suite, store):
+    suite = asked_of_every_document(tiny_suite.suite)
+    with pytest.raises(SystemFailed, match="same documents in the same order on every one of 20 queries"):
+        Evaluator(suite, {"fixed": Fixed("fixed", lambda q, d: int(d[1:]))}, store).results()
+
+
+@pytest.mark.parametrize(
+    ("encode", "sentence"),
+    [
+        (lambda n: np.ones((n, 64)), r"one and the same vector for all documents \(20 different ones\)"),
+        (lambda n: np.eye(n, 64) * (np.arange(n) < 9)[:, None], "nothing but zeros for 11 of 20 different document"),
+    ],
+)
+def test_encoder_without_content_is_exit_code_4(tiny_suite, store, new_hash_encoder, dense_system, encode, sentence):
+    class Empty(type(new_hash_encoder())):
+        def encode(self, texts):
+            return encode(len(texts)).astype(np.float32)
+
+    with pytest.raises(SystemFailed, match=sentence) as found:
+        Evaluator(tiny_suite.suite, {"hash": dense_system(Empty(), store)}, store).results()
+    assert found.value.exit_code == 4
+
+
+def test_reranker_that_gives_every_pair_one_score_is_exit_code_4(store):
+    class Constant:
+        def fingerprint(self):
+            return {"kind": "constant"}
+
+        def score(self, pairs):
+            return np.full(len(pairs), 0.5, dtype=np.float32)
+
+    pairs = [("query", f"document {i}") for i in range(20)]
+    with pytest.raises(SystemFailed, match=r"one and the same score to all pairs \(20 different ones\)"):
+        score_pairs(Constant(), pairs, store=store)
+    assert not list(store.root.glob("pairs/*/*.npz"))
+    assert len(score_pairs(Constant(), pairs[:19], store=store).rows) == 19
+
+
+def test_run_with_constant_scores_is_refused(tiny_suite, store):
+    with pytest.raises(RunError, match='"fixed" on "shop": scores are constant under every one of 8 queries'):
+        Evaluator(tiny_suite.suite, {"fixed": Fixed("fixed", lambda q, d: int(q[1:]))}, store).results()
 
 
 # --- only stored ones ---

@@ -557,7 +557,9 @@ def test_exception_in_the_function_leads_into_its_code(tested):
 # --- the documentation ---
 
 
-def test_code_of_the_documentation_runs_and_shows_what_is_there(gated, inner, pytester):
+def test_code_of_the_documentation_runs_and_shows_what_is_there(gated, inner, pytester, monkeypatch):
+    # Its test file bears a name that this repository has too.
+    monkeypatch.delitem(sys.modules, "test_search", raising=False)
     blocks = re.findall(r"^```(\w+)\n(.*?)^```", (ROOT / "docs" / "pytest.md").read_text(encoding="utf-8"), re.M | re.S)
     assert {language for language, _ in blocks} == {"python", "sh", "text"}
     assert [text.split() for language, text in blocks if language == "text"] == [ITEMS]

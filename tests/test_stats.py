@@ -31,6 +31,7 @@ from bench.stats import (
     mde,
     mde80,
     paired_t,
+    percentile_ratio,
     power_paired_t,
     queries_needed,
     queries_to_rule_out,
@@ -500,6 +501,48 @@ def test_a_ratio_needs_positive_means_and_two_queries():
     assert (single.ratio, single.low, single.high) == (2.0, None, None)
 
 
+def test_percentile_ratio_of_times_twice_as_long_is_two_without_spread():
+    times = np.random.default_rng(1).lognormal(size=40)
+    ratio = percentile_ratio(2 * times, times, rng=np.random.default_rng(2))
+    assert (ratio.ratio, ratio.low, ratio.high) == pytest.approx((2, 2, 2))
+    assert percentile_ratio(times, times, rng=np.random.default_rng(2)).high == 1
+
+
+def test_percentile_ratio_reads_the_percentile_that_numpy_reads():
+    fast, slow = np.arange(1, 101.0), np.arange(1, 101.0) ** 2
+    ratio = percentile_ratio(slow, fast, percentile=50, rng=np.random.default_rng(2))
+    # Between 50 and 51: (2500 + 2601) / 2 over 50.5.
+    assert ratio.ratio == pytest.approx(2550.5 / 50.5)
+    assert ratio.low < ratio.ratio < ratio.high
+    assert percentile_ratio(slow, fast, percentile=50, rng=np.random.default_rng(2)) == ratio
+
+
+@pytest.mark.parametrize(
+    ("n", "percentile", "bounded"), [(19, 95, False), (20, 95, True), (4, 50, False), (5, 50, True)]
+)
+def test_percentile_ratio_has_no_bounds_where_the_percentile_is_the_largest_value(n, percentile, bounded):
+    times = np.random.default_rng(1).lognormal(size=(2, n))
+    ratio = percentile_ratio(*times, percentile=percentile, rng=np.random.default_rng(2))
+    assert ((ratio.low is not None), (ratio.high is not None)) == (bounded, bounded)
+
+
+@pytest.mark.parametrize(("n", "correlation"), [(20, 0.0), (50, 0.0), (50, 0.9)])
+def test_bounds_of_a_percentile_ratio_cover_what_they_say(n, correlation):
+    # Log-normal times, the candidate's twice the reference's in distribution: every percentile's true ratio is 2.
+    rng, trials, below, above = np.random.default_rng(7), 500, 0, 0
+    for _ in range(trials):
+        own, shared = rng.standard_normal((2, 2, n))
+        logs = np.sqrt(correlation) * shared[0] + np.sqrt(1 - correlation) * own
+        reference, candidate = np.exp(0.4 * logs[0]), 2 * np.exp(0.4 * logs[1])
+        ratio = percentile_ratio(candidate, reference, rng=rng, n_resamples=300)
+        below += ratio.low <= 2
+        above += ratio.high >= 2
+    # Measured over 1,500 trials: 93 to 95 % at 20 queries, 96 to 98 % at 50. Never far below 95, and not empty words.
+    for covered in (below, above):
+        assert covered / trials >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / trials)
+    assert min(below, above) < trials
+
+
 def test_a_family_may_hold_a_cell_without_p():
     assert holm([0.01, None]).tolist() == [0.02, 1.0]
     assert holm([]).tolist() == []
@@ -534,6 +577,9 @@ RNG = np.random.default_rng(0)
         (lambda: mcnemar_exact(1, 2, alternative="greater"), 'expected "worse" or "two-sided"'),
         (lambda: randomization_test([0.1], n_resamples=0, rng=RNG), "0 resamples"),
         (lambda: ratio_interval([0.1], [0.1, 0.2]), "candidate has 1 scores and baseline 2"),
+        (lambda: percentile_ratio([0.1], [0.1, 0.2], rng=RNG), "candidate_ms has 1 times and reference_ms 2"),
+        (lambda: percentile_ratio([0.1], [0.0], rng=RNG), "shortest time is 0"),
+        (lambda: percentile_ratio([0.1], [0.1], percentile=100, rng=RNG), "percentile / 100 is 1"),
         (lambda: holm([0.1, 1.2]), "from 0 to 1"),
         (lambda: holm([float("nan")]), "from 0 to 1"),
         (lambda: randomized_tukey_hsd([[0.1], [0.2]], rng=RNG), "two systems or more"),

@@ -8,11 +8,12 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.config import SystemConfig
 from bench.errors import MissingExtra
-from bench.records import Corpus, QuerySet, Ranked, Run
+from bench.records import Corpus, QuerySet, Ranked, Run, Search
 from bench.search import padded, top_k
 from bench.systems import Context
 
@@ -60,25 +61,43 @@ class BM25:
             show_progress=False,
         )
 
-    def search(self, corpus: Corpus, queries: QuerySet, *, depth: int, parts: Sequence[Run]) -> Ranked:
-        """Best documents by BM25."""
+    def _index(self, corpus: Corpus) -> Any:
+        """The finished index; None where no document has a term."""
         try:
             import bm25s
             import Stemmer  # noqa: F401 (named here so that the message names the extra)
         except ImportError:
             raise MissingExtra('System kind "bm25"', "bm25s and PyStemmer", "bm25") from None
-        started = time.perf_counter()
         # numpy is named: left to itself, the library takes JAX where that happens to be installed.
         index = bm25s.BM25(k1=self.config.k1, b=self.config.b, method=self.config.variant, backend="numpy")
         tokens_of_documents = self._tokens(corpus.texts)
         if not any(tokens_of_documents):
             # bm25s would divide by a mean length of 0.
-            return Ranked(np.full((len(queries.ids), 1), -1), np.zeros((len(queries.ids), 1), dtype=np.float32))
+            return None
         index.index(tokens_of_documents, show_progress=False)
+        return index
+
+    def search(self, corpus: Corpus, queries: QuerySet, *, depth: int, parts: Sequence[Run]) -> Ranked:
+        """Best documents by BM25."""
+        started = time.perf_counter()
+        index = self._index(corpus)
         indexed = time.perf_counter()
+        docs, scores = self._ranked(index, queries.texts, depth)
+        arrays = index.scores.values() if index is not None else ()
+        size = sum(int(array.nbytes) for array in arrays if isinstance(array, np.ndarray))
+        return Ranked(docs, scores, {"index": indexed - started, "search": time.perf_counter() - indexed}, size)
+
+    def warm(self, corpus: Corpus) -> Search:
+        """Search over the finished index."""
+        index = self._index(corpus)
+        return lambda queries, *, depth, parts: Ranked(*self._ranked(index, queries.texts, depth))
+
+    def _ranked(self, index: Any, texts: Sequence[str], depth: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        if index is None:
+            return np.full((len(texts), 1), -1), np.zeros((len(texts), 1), dtype=np.float32)
         vocabulary = index.vocab_dict
         rankings = []
-        for tokens in self._tokens(queries.texts):
+        for tokens in self._tokens(texts):
             known = [token for token in tokens if token in vocabulary]
             if not known:
                 rankings.append((np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)))
@@ -91,9 +110,7 @@ class BM25:
             docs, scores = top_k(found[None, :], depth)
             held = scores[0] > 0
             rankings.append((docs[0][held], scores[0][held]))
-        docs, scores = padded(rankings)
-        size = sum(int(array.nbytes) for array in index.scores.values() if isinstance(array, np.ndarray))
-        return Ranked(docs, scores, {"index": indexed - started, "search": time.perf_counter() - indexed}, size)
+        return padded(rankings)
 
 
 def _version(name: str) -> str | None:

@@ -6,12 +6,14 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.config import SystemConfig, problems_of
-from bench.embed import embed
+from bench.embed import Embedded, embed
 from bench.errors import ConfigError, did_you_mean
-from bench.records import Corpus, Encoder, Progress, QuerySet, Ranked, Run, no_progress
+from bench.records import Corpus, Encoder, Progress, QuerySet, Ranked, Run, Search, no_progress
 from bench.search import DenseIndex, truncated
 from bench.systems import Context
 
@@ -88,15 +90,30 @@ class Dense:
             "similarity": self.similarity,
         }
 
+    def _embedded(self, texts: Sequence[str], kind: str) -> Embedded:
+        return embed(self.encoder, texts, kind=kind, store=self.store, progress=self.progress)
+
+    def _cut(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        return truncated(rows, self.dim, normalize=self.similarity == "cosine")
+
+    def warm(self, corpus: Corpus) -> Search:
+        """Search over the finished index; every query is encoded anew."""
+        index = DenseIndex.build(self._cut(self._embedded(corpus.texts, "document").rows), self.precision)
+
+        def search(queries: QuerySet, *, depth: int, parts: Sequence[Run]) -> Ranked:
+            asked = embed(self.encoder, queries.texts, kind="query", store=None)
+            return Ranked(*index.search(self._cut(asked.rows), depth))
+
+        return search
+
     def search(self, corpus: Corpus, queries: QuerySet, *, depth: int, parts: Sequence[Run]) -> Ranked:
         """Exact nearest documents."""
-        documents = embed(self.encoder, corpus.texts, kind="document", store=self.store, progress=self.progress)
-        asked = embed(self.encoder, queries.texts, kind="query", store=self.store, progress=self.progress)
+        documents = self._embedded(corpus.texts, "document")
+        asked = self._embedded(queries.texts, "query")
         started = time.perf_counter()
-        normalize = self.similarity == "cosine"
-        index = DenseIndex.build(truncated(documents.rows, self.dim, normalize=normalize), self.precision)
+        index = DenseIndex.build(self._cut(documents.rows), self.precision)
         indexed = time.perf_counter()
-        docs, scores = index.search(truncated(asked.rows, self.dim, normalize=normalize), depth)
+        docs, scores = index.search(self._cut(asked.rows), depth)
         seconds = {
             "encode_documents": documents.seconds,
             "encode_queries": asked.seconds,

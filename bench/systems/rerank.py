@@ -11,7 +11,8 @@ from pydantic import Field
 from bench.config import SystemConfig
 from bench.embed import score_pairs
 from bench.encoders import cross_encoder
-from bench.records import Corpus, Progress, QuerySet, Ranked, Run, no_progress
+from bench.records import Corpus, Progress, QuerySet, Ranked, Run, Search, no_progress
+from bench.store import Store
 from bench.systems import Context
 
 __all__ = ["Config", "Rerank", "build"]
@@ -38,6 +39,7 @@ class Rerank:
     def __init__(self, name: str, config: Config, context: Context) -> None:
         self.name, self.config, self.roles, self.store = name, config, config.roles, context.store
         self.parts = (config.first,)
+        self.reorders = config.depth
         self.scorer = cross_encoder.CrossEncoderScorer(config.reranker, base=context.base, models=context.models)
         self.progress: Progress = no_progress
 
@@ -47,12 +49,19 @@ class Rerank:
 
     def search(self, corpus: Corpus, queries: QuerySet, *, depth: int, parts: Sequence[Run]) -> Ranked:
         """Head by reranker score, tail by first-stage order, all below the head."""
+        return self._reordered(corpus, queries, parts, self.store)
+
+    def warm(self, corpus: Corpus) -> Search:
+        """Reranking that reads every pair anew."""
+        return lambda queries, *, depth, parts: self._reordered(corpus, queries, parts, None)
+
+    def _reordered(self, corpus: Corpus, queries: QuerySet, parts: Sequence[Run], store: Store | None) -> Ranked:
         (first,) = parts
         head = min(self.config.depth, first.depth)
         places = np.argwhere(first.docs[:, :head] >= 0)
         rows = np.asarray([corpus.row_of[doc_id] for doc_id in first.doc_ids] + [-1])
         pairs = [(queries.texts[q], corpus.texts[rows[first.docs[q, column]]]) for q, column in places]
-        scored = score_pairs(self.scorer, pairs, store=self.store, progress=self.progress)
+        scored = score_pairs(self.scorer, pairs, store=store, progress=self.progress)
         # Falling ranks for the tail: its first-stage scores live on another scale than the reranker's.
         lowest = float(scored.rows.min()) if pairs else 0.0
         scores = np.broadcast_to(
