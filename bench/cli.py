@@ -14,6 +14,9 @@ from bench.errors import BenchError, UsageError, did_you_mean
 
 __all__ = ["main"]
 
+MAY_BE_EMPTY = ("reason", "comment_key", "link")
+"""Options whose empty value is told elsewhere, or means none."""
+
 EPILOG = """\
 exit codes:
   0  pass, improved, identical, or inconclusive where the policy only warns
@@ -31,14 +34,21 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         hint = ""
         if "invalid choice: '" in message:
+            name = message.removeprefix("argument ").split(":")[0]
             word = message.split("invalid choice: '")[1].split("'")[0]
-            known = next((list(a.choices) for a in self._actions if a.choices), [])
-            message = f'no verb "{word}"; expected one of {", ".join(map(str, known))}'
+            known = next((list(a.choices) for a in self._actions if a.choices and name in _names(a)), [])
+            what = "verb" if name == "VERB" else name
+            message = f'{what} is "{word}"; expected one of {", ".join(map(str, known))}'
             hint = did_you_mean(word, map(str, known))
         elif "unrecognized arguments: " in message:
             word = message.split("unrecognized arguments: ")[1].split()[0]
             hint = did_you_mean(word, _options(self))
         raise UsageError(f"{self.prog}: {message}.{hint} See: {self.prog} --help")
+
+
+def _names(action: argparse.Action) -> tuple[str, ...]:
+    """What argparse may call an argument in a message."""
+    return ("/".join(action.option_strings), str(action.metavar), action.dest)
 
 
 def _options(parser: argparse.ArgumentParser) -> list[str]:
@@ -57,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _forms_only(arguments)
     try:
         options = _parser().parse_args(arguments)
+        _no_empty_value(options)
         # Imported now: `bench --help` needs none of it.
         handler: Callable[[argparse.Namespace], int] = getattr(import_module("bench.verbs"), options.verb)
         return handler(options)
@@ -69,12 +80,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         stopped.code, stopped.exit_code = "interrupted", 130
         return _failed(stopped, options)
     except BrokenPipeError:
-        # The reader has gone; nothing can be said to it.
+        # The reader has gone; nothing can be said to it. A verdict that nobody could read is none.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return UsageError.exit_code if getattr(options, "verb", "") == "gate" else 0
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         return _failed(BenchError(f"{place}{error.strerror or error}."), options)
+
+
+def _no_empty_value(options: argparse.Namespace) -> None:
+    """Refuse an option without a value: most often a variable that is not set, and the default is not what was meant.
+
+    Raises:
+        UsageError: names the option.
+    """
+    for name, value in vars(options).items():
+        if "" in (value if isinstance(value, list) else [value]) and name not in MAY_BE_EMPTY:
+            option = name.rstrip("_").replace("_", "-")
+            raise UsageError(f"bench {options.verb}: {option} is empty; expected a value. Is a variable not set?")
 
 
 def _forms_only(arguments: list[str]) -> argparse.Namespace:

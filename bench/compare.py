@@ -201,11 +201,22 @@ def pinned_losses(baseline: Result, candidate: Result) -> list[Change]:
     """Pinned queries whose recall at the first measure's cutoff fell: a must-not-lose list, no statistics.
 
     The recall is the first measure where that is a recall, else recall at the same cutoff if it was measured,
-    else the first measure itself.
+    else the first measure itself. Which is first, the baseline says: another order in the suite must not unpin.
+
+    Raises:
+        NotComparable: there are pinned queries, and the candidate lacks that measure.
     """
-    first = candidate.protocol.measures[0]
+    if not any(candidate.pinned):
+        return []
+    first = baseline.protocol.measures[0]
     wanted = f"recall@{first.split('@')[1]}" if "@" in first else first
     measure = wanted if wanted in candidate.scores.measures and wanted in baseline.scores.measures else first
+    for who, result in (("baseline", baseline), ("candidate", candidate)):
+        if measure not in result.scores.measures:
+            raise NotComparable(
+                f'The {who} "{result.system}" on "{result.query_set}" has no {measure}, by which pinned queries are '
+                f"held (has: {', '.join(result.scores.measures)}). Add it to the suite's measures and run anew."
+            )
     before, after = baseline.scores.column(measure), candidate.scores.column(measure)
     return [
         Change(candidate.scores.query_ids[i], float(before[i]), float(after[i]))

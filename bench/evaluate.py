@@ -173,10 +173,13 @@ class Evaluator:
         }
         if path.exists():
             try:
-                return replace(Result.from_json(read_json(path), where=str(path)), **header)
+                found = Result.from_json(read_json(path), where=str(path))
             except BenchError:
-                # A damaged or older file is as if it were not there.
-                path.unlink(missing_ok=True)
+                found = None
+            if found is not None and self._fits(found, name, query_set):
+                return replace(found, **header)
+            # A damaged, edited, misplaced or older file is as if it were not there.
+            path.unlink(missing_ok=True)
         if not self.make and self._stored_run(name, query_set) is None:
             raise self._missing(name, query_set)
         run = self.run(name, query_set)
@@ -191,6 +194,24 @@ class Evaluator:
         )
         write_json(path, made.to_json())
         return replace(made, **header)
+
+    def _fits(self, found: Result, name: str, query_set: QuerySet) -> bool:
+        """Whether a stored result is of this task, whatever its file is called."""
+        ours = (
+            self.system_digest(name),
+            query_set.digest,
+            self._corpus(query_set).digest,
+            self.suite.labels[query_set.name].digest,
+            self.suite.protocol,
+        )
+        theirs = (
+            found.system_digest,
+            found.query_set_digest,
+            found.corpus_digest,
+            found.labels_digest,
+            found.protocol,
+        )
+        return ours == theirs
 
     def _query_sets(self, names: Iterable[str] | None) -> list[QuerySet]:
         known = self.suite.of_role(*EVALUATION_ROLES)
@@ -278,7 +299,7 @@ class Evaluator:
             return None
         document, arrays = found
         try:
-            return Run.build(
+            run = Run.build(
                 system=name,
                 system_digest=self.system_digest(name),
                 query_set=query_set.name,
@@ -295,6 +316,8 @@ class Evaluator:
             )
         except (BenchError, KeyError, TypeError, ValueError, IndexError):
             return None
+        # Arrays of another writing, or edited ones, are as if they were not there.
+        return run if document.get("digest", run.digest) == run.digest else None
 
     def _make(self, wanted: _Wanted) -> Run:
         system, query_set = wanted.system, wanted.query_set
@@ -328,6 +351,7 @@ class Evaluator:
                     "seconds": run.seconds,
                     "index_bytes": run.index_bytes,
                     "environment": run.environment,
+                    "digest": run.digest,
                 },
                 docs=run.docs,
                 scores=run.scores,

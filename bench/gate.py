@@ -14,7 +14,7 @@ from typing import Any
 from bench import stats
 from bench.compare import pinned_losses
 from bench.errors import BaselineError, ConfigError, NotComparable, StoreError
-from bench.policy import Key, asked, keyed
+from bench.policy import Asked, Key, asked, keyed
 from bench.policy import cells as policy_cells
 from bench.policy import checks as policy_checks
 from bench.records import Cell, Change, Check, Finding, Policy, Result, Verdict
@@ -103,6 +103,7 @@ def judge(
     notes = [
         *findings,
         *_unused_rules(policy, after),
+        *_ungated(cells, wanted, after),
         *_circumstances(references, after, cells),
         *_pinned_finding(lost, n_pinned),
     ]
@@ -160,6 +161,24 @@ def _unused_rules(policy: Policy, after: Mapping[Key, Result]) -> list[Finding]:
         return []
     sentence = f"Rules for {' and '.join(idle)} apply to no query set; the suite has none of that role."
     return [Finding("warning", "rule-unused", "policy", sentence, len(idle))]
+
+
+def _ungated(cells: Sequence[Cell], wanted: Sequence[Asked], after: Mapping[Key, Result]) -> list[Finding]:
+    """What could get worse and still pass: a query set without a rule, a reference that has too little to lose."""
+    notes = []
+    for variant, name in after:
+        if not variant and not any(one.key == (variant, name) for one in wanted):
+            sentence = f"No rule is about query set {name}; whatever happens there passes."
+            notes.append(Finding("warning", "ungated", name, sentence))
+    for cell in cells:
+        least = cell.margin / 2 if cell.floor is None else cell.floor
+        if cell.baseline < least - stats.ROUNDOFF:
+            sentence = (
+                f"{cell.name} was {cell.baseline:.3f}, and only a drop of {least:.3g} may fail: this cell passes "
+                "whatever happens. Use a smaller margin, or relative_margin."
+            )
+            notes.append(Finding("warning", "cannot-fail", f"{cell.place}/{cell.measure}", sentence, cell.baseline))
+    return notes
 
 
 # --- one cell --------------------------------------------------------------------------------------

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import git
+from bench import checks, git
 from bench.config import GateConfig, load_gate
-from bench.errors import BaselineError, ConfigError
+from bench.errors import BaselineError, ConfigError, NotComparable
 from bench.gate import judge, read_baseline, read_results
 from bench.policy import latency_check, size_check
 from bench.records import Ceiling, Check, Finding, Policy, Result, Suite, Verdict
@@ -74,9 +74,12 @@ def judged(
     """
     name = workspace.gated_system(system)
     demanded = _demanded(workspace, suite, baseline, base_ref, asked_for=system)
-    policy = changed(demanded.gate.policy())
+    stated = demanded.gate.policy()
+    policy = changed(stated)
     header, before = read_baseline(demanded.baseline, demanded.text)
     after = read_results(candidate) if candidate else workspace.gated(suite, name, policy)
+    if candidate:
+        _of_suite(after, suite, candidate)
     started = [result for path in merge_base for result in read_results(path)]
     verdict = judge(
         before,
@@ -84,9 +87,43 @@ def judged(
         policy,
         merge_base=started,
         ceilings=_ceilings(workspace, suite, name, policy, before, after),
-        findings=[*_accepted(header), *demanded.findings, *_no_merge_base(started)],
+        findings=[
+            *_accepted(header),
+            *demanded.findings,
+            *_from_options(stated, policy),
+            *_other_system(after, name),
+            *_other_suite(header, suite),
+            *(finding for finding in checks.check(suite) if finding.severity == "error"),
+            *_no_merge_base(started),
+        ],
     )
     return Judged(verdict, suite, before, after, started, header)
+
+
+def _of_suite(results: Sequence[Result], suite: Suite, path: Path) -> None:
+    """Refuse a file of results that were not measured on the suite as it stands here.
+
+    Raises:
+        NotComparable: says which query set, and what differs.
+    """
+    for result in results:
+        query_set = suite.query_sets.get(result.query_set)
+        if query_set is None:
+            differing = ["the query set"]
+        else:
+            pairs = {
+                "role": (result.role, query_set.role),
+                "corpus": (result.corpus_digest, suite.corpora[query_set.corpus].digest),
+                "queries": (result.query_set_digest, query_set.digest),
+                "judgements": (result.labels_digest, suite.labels[query_set.name].digest),
+                "depth, relevance level or drop_self": (result.protocol.digest, suite.protocol.digest),
+            }
+            differing = [what for what, (theirs, ours) in pairs.items() if theirs != ours]
+        if differing:
+            raise NotComparable(
+                f'{path} holds results on "{result.query_set}" that were not measured on suite "{suite.name}" as it is '
+                f"now (other: {', '.join(differing)}). Make the file anew: bench run --gated --out DIR"
+            )
 
 
 def _demanded(
@@ -136,6 +173,32 @@ def _from_head(branch: str | None) -> list[Finding]:
         f"Take them from the target branch: --base-ref origin/{branch}"
     )
     return [Finding("warning", "baseline-from-head", "baseline", sentence)]
+
+
+def _from_options(stated: Policy, policy: Policy) -> list[Finding]:
+    if policy == stated:
+        return []
+    sentence = "The command line changes alpha, margins, measures or on_inconclusive; judged by these, not by [gate]."
+    return [Finding("warning", "policy-options", "command line", sentence)]
+
+
+def _other_system(results: Sequence[Result], name: str) -> list[Finding]:
+    others = sorted({result.system for result in results if not result.variant} - {name})
+    if not others:
+        return []
+    sentence = f'The results given are of system {", ".join(others)}; the config gates "{name}".'
+    return [Finding("warning", "other-system", "candidate", sentence)]
+
+
+def _other_suite(header: Mapping[str, Any], suite: Suite) -> list[Finding]:
+    then = (header.get("suite"), header.get("suite_version"))
+    if then == (suite.name, suite.version):
+        return []
+    sentence = (
+        f"The baseline was accepted on suite {then[0]} version {then[1]}, and this is {suite.name} version "
+        f"{suite.version}: the same corpus, queries and judgements under another name."
+    )
+    return [Finding("warning", "suite-version", "baseline", sentence)]
 
 
 def _accepted(header: Mapping[str, Any]) -> list[Finding]:

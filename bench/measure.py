@@ -80,8 +80,15 @@ def parse(name: str) -> Measure:
 
 
 def parse_list(names: Iterable[str] | None) -> tuple[str, ...]:
-    """Names from repeated or comma-separated options, checked, without repetition; the defaults where None."""
-    found = [part.strip() for name in names or () for part in name.split(",") if part.strip()]
+    """Names from repeated or comma-separated options, checked, without repetition; the defaults without any.
+
+    Raises:
+        MeasureError: an unknown measure, or a text that names none.
+    """
+    given = list(names or ())
+    found = [part.strip() for name in given for part in name.split(",") if part.strip()]
+    if not found and given:
+        raise MeasureError(f'No measure in "{",".join(given)}"; expected one such as ndcg@10.')
     for name in found:
         parse(name)
     return tuple(dict.fromkeys(found)) or DEFAULT_MEASURES

@@ -430,12 +430,17 @@ class Scores:
         return {measure: float(self.values[:, i].mean()) for i, measure in enumerate(self.measures)}
 
 
+def _digest_of_numbers(document: Mapping[str, Any]) -> str:
+    """32 hex digits over a result's document but for times and places: evaluated again, it has the same."""
+    return digest_of({key: value for key, value in document.items() if key not in ("seconds", "environment")})
+
+
 @dataclass(frozen=True)
 class Result:
     """One system on one query set: who, what, how, and every query's numbers. A JSON document.
 
     `variant` is the dimension and precision that a gate rule asked for ("@128", "/int8", "@128/int8"); "" is the gated
-    system as it is named.
+    system as it is named. The document carries a digest of its content, so that an edit by hand is noticed.
     """
 
     system: str
@@ -465,6 +470,10 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """The document that baselines and history keep; `from_json` reads it back without loss."""
+        document = self._document()
+        return document | {"digest": _digest_of_numbers(document)}
+
+    def _document(self) -> dict[str, Any]:
         scores = self.scores
         return {
             "format": RESULT_FORMAT,
@@ -511,7 +520,8 @@ class Result:
         """A result from its document.
 
         Raises:
-            BaselineError: another format number, or a document that is not a result; the message names `where`.
+            BaselineError: another format number or tie rule, a document that is not a result, or one whose numbers
+                were changed since it was written; the message names `where`.
         """
         if not isinstance(document, dict) or "format" not in document:
             raise BaselineError(f'{where} is not a result: expected a JSON object with "format": {RESULT_FORMAT}.')
@@ -521,11 +531,27 @@ class Result:
                 "Use the version that wrote it, or run and accept anew."
             )
         try:
-            return cls._from_json(document)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+            found = cls._from_json(document)
+            tie_rule, digest = document["protocol"].get("tie_rule", TIE_RULE), document.get("digest")
+            # A file without a digest says at least what its values should average to.
+            means, stated = found.scores.means(), document.get("means", found.scores.means())
+            changed = means.keys() != stated.keys() or any(abs(means[m] - stated[m]) > 1e-9 for m in means)
+            changed = changed or (digest is not None and digest != _digest_of_numbers(found._document()))
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise BaselineError(
                 f"{where} is not a whole result ({type(error).__name__}: {error}); run `bench run` anew."
             ) from error
+        if tie_rule != TIE_RULE:
+            raise BaselineError(
+                f'{where} was measured under the tie rule "{tie_rule}"; expected "{TIE_RULE}". Run and accept anew.'
+            )
+        if changed:
+            raise BaselineError(
+                f'{where} ("{found.system}" on "{found.query_set}") was changed after it was written: what it holds '
+                "does not fit its own digest or means. Restore it from version control; numbers change only by "
+                "bench run and bench baseline accept."
+            )
+        return found
 
     @classmethod
     def _from_json(cls, document: Mapping[str, Any]) -> Result:
@@ -538,6 +564,13 @@ class Result:
         lengths = {n_queries, len(values), len(judged), *(len(queries[k]) for k in ("top_ids", "clusters", "slices"))}
         if lengths != {n_queries} or not np.isfinite(values).all() or not np.isfinite(judged).all():
             raise ValueError("per-query lists differ in length or hold values that are not numbers")
+        if values.size and not (values.min() >= 0 and values.max() <= 1 + 1e-9):
+            raise ValueError("per-query values lie outside 0 to 1")
+        if len(set(queries["ids"])) != n_queries:
+            raise ValueError("a query stands twice")
+        for name in ("lists", "tie_spread", "seconds", "environment"):
+            if not isinstance(document[name], dict):
+                raise TypeError(f"{name} is no object")
         pinned = set(queries["pinned"])
         condensed = queries.get("condensed")
         if condensed is not None:

@@ -326,6 +326,7 @@ def _paths(value, prefix=()):
 
 # Keys that from_json has no use for, or that older writers may leave out.
 OPTIONAL = {
+    ("digest",),
     ("means",),
     ("system", "variant"),
     ("queries", "condensed"),

@@ -13,6 +13,9 @@ from bench.errors import SuiteError
 
 __all__ = ["read_documents", "read_lines", "read_qrels", "read_queries"]
 
+LARGEST_GRADE = 2**31 - 1
+"""A grade beyond this is a slip, such as an id in the wrong column."""
+
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """(line number, line) of a UTF-8 text file, gzip told by content; blank lines are passed over.
@@ -140,6 +143,8 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
             if number == 1 and not any(c.isdigit() for c in grade_text):
                 continue
             raise SuiteError(f'{path}:{number}: grade is "{grade_text[:40]}"; expected a whole number.') from None
+        if abs(grade) > LARGEST_GRADE:
+            raise SuiteError(f"{path}:{number}: grade is {grade_text[:40]}; expected at most {LARGEST_GRADE}.")
         query_id, doc_id = query_id.strip(), doc_id.strip()
         if not query_id or not doc_id:
             raise SuiteError(f"{path}:{number}: an empty id; expected query, document, grade.")
