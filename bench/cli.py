@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _forms_only(arguments)
     try:
         options = _parser().parse_args(arguments)
-        _no_empty_value(options)
+        _no_empty_value(options, arguments)
         # Imported now: `bench --help` needs none of it.
         handler: Callable[[argparse.Namespace], int] = getattr(import_module("bench.verbs"), options.verb)
         return handler(options)
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _failed(BenchError(f"{place}{error.strerror or error}."), options)
 
 
-def _no_empty_value(options: argparse.Namespace) -> None:
+def _no_empty_value(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     """Refuse an option without a value: most often a variable that is not set, and the default is not what was meant.
 
     Raises:
@@ -96,8 +96,9 @@ def _no_empty_value(options: argparse.Namespace) -> None:
     """
     for name, value in vars(options).items():
         if "" in (value if isinstance(value, list) else [value]) and name not in MAY_BE_EMPTY:
-            option = name.rstrip("_").replace("_", "-")
-            raise UsageError(f"bench {options.verb}: {option} is empty; expected a value. Is a variable not set?")
+            option = "--" + name.rstrip("_").replace("_", "-")
+            what = option if any(word.split("=")[0] == option for word in arguments) else name
+            raise UsageError(f"bench {options.verb}: {what} is empty; expected a value. Is a variable not set?")
 
 
 def _forms_only(arguments: list[str]) -> argparse.Namespace:

@@ -17,14 +17,20 @@ from bench.records import Cell, Change, Result
 __all__ = ["check_comparable", "compare", "pinned_losses", "rows_of"]
 
 
-def check_comparable(baseline: Result, candidate: Result) -> None:
-    """Pass if both results answer the same question.
+def check_comparable(baseline: Result, candidate: Result, *, reference: str = "baseline") -> None:
+    """Pass if both results answer the same question; `reference` is what the first of them is.
 
     Raises:
         NotComparable: says what differs and what mends it.
     """
+    who = reference.replace("-", " ")
+    mend = (
+        'and if the suite was changed on purpose, accept a new baseline: bench baseline accept --reason "…"'
+        if reference == "baseline"
+        else f"or leave the {who} out."
+    )
     what = (
-        f'Query set "{candidate.query_set}": baseline "{baseline.system}" and candidate "{candidate.system}" '
+        f'Query set "{candidate.query_set}": {who} "{baseline.system}" and candidate "{candidate.system}" '
         "cannot be compared:"
     )
     if baseline.role != candidate.role:
@@ -43,17 +49,16 @@ def check_comparable(baseline: Result, candidate: Result) -> None:
             verb = "differ" if plural or "," in part else "differs"
             raise NotComparable(
                 f"{what} {part} {verb} ({ours[:8]}… then, {theirs[:8]}… now). A difference in scores would say "
-                "nothing about the systems. Evaluate both on the same suite (bench run), and if the suite was "
-                'changed on purpose, accept a new baseline: bench baseline accept --reason "…"'
+                f"nothing about the systems. Evaluate both on the same suite (bench run), {mend}"
             )
     if baseline.scores.query_ids != candidate.scores.query_ids:
         raise NotComparable(f"{what} they hold different queries.")
     absent_before, absent_now = set(baseline.scores.missing), set(candidate.scores.missing)
     if absent_before != absent_now:
         newly = absent_now - absent_before
-        lacking, who = (newly, "candidate") if newly else (absent_before - absent_now, "baseline")
+        lacking, whose = (newly, "candidate") if newly else (absent_before - absent_now, who)
         raise NotComparable(
-            f'{what} the {who} run lacks {len(lacking)} judged queries that the other has (first: "{min(lacking)}"). '
+            f'{what} the {whose} run lacks {len(lacking)} judged queries that the other has (first: "{min(lacking)}"). '
             "Make both runs whole; a missing query would count as a loss or hide one."
         )
 
@@ -85,7 +90,7 @@ def compare(
         NotComparable: different tasks, or a measure that one of the two lacks.
         TooFewQueries: the slice is empty.
     """
-    check_comparable(baseline, candidate)
+    check_comparable(baseline, candidate, reference=reference)
     rows = rows_of(candidate, slice)
     cells = []
     for measure in measures or baseline.scores.measures:

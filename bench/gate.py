@@ -14,6 +14,7 @@ from typing import Any
 from bench import stats
 from bench.compare import pinned_losses
 from bench.errors import BaselineError, ConfigError, NotComparable, StoreError
+from bench.measure import TOP_IDS
 from bench.policy import Asked, Key, asked, keyed
 from bench.policy import cells as policy_cells
 from bench.policy import checks as policy_checks
@@ -29,6 +30,7 @@ __all__ = [
     "read_baseline",
     "read_results",
     "results_of",
+    "same_file",
     "succession",
     "write_baseline",
 ]
@@ -360,6 +362,13 @@ def _circumstances(
                 )
             )
         for who, results in references.items():
+            before, now = (max(map(len, r.top_ids), default=0) for r in (results[variant, name], result))
+            if before < min(now, TOP_IDS):
+                sentence = (
+                    f"The {who.replace('-', ' ')} ranks at most {before} documents for any query of {name}, the "
+                    f"candidate {now} or more: what looks deeper was cut short there, and gains by that alone."
+                )
+                notes.append(Finding("warning", "shallow-reference", name, sentence, before))
             theirs = results[variant, name].environment
             differing = [
                 f"{key}: {theirs.get(key)} then, {result.environment.get(key)} now"
@@ -488,6 +497,20 @@ def read_results(path: Path) -> list[Result]:
         return results_of(read_json(path), path)
     except StoreError as error:
         raise BaselineError(str(error)) from None
+
+
+def same_file(baseline: Path, candidate: Path) -> list[Finding]:
+    """A warning where two files that are compared are one, or hold the same bytes; nothing else can be found then."""
+    if not (baseline.is_file() and candidate.is_file()):
+        return []
+    if baseline.samefile(candidate):
+        what = "are the same file"
+    elif baseline.stat().st_size == candidate.stat().st_size and baseline.read_bytes() == candidate.read_bytes():
+        what = "hold the same bytes"
+    else:
+        return []
+    sentence = f"{baseline} and {candidate} {what}; this comparison says nothing about a change."
+    return [Finding("warning", "same-file", "candidate", sentence)]
 
 
 def results_of(document: Any, path: Path) -> list[Result]:

@@ -11,7 +11,7 @@ from typing import Any
 from bench import checks, git
 from bench.config import GateConfig, load_gate
 from bench.errors import BaselineError, ConfigError, NotComparable
-from bench.gate import judge, read_baseline, read_results
+from bench.gate import judge, read_baseline, read_results, same_file
 from bench.policy import latency_check, size_check
 from bench.records import Ceiling, Check, Finding, Policy, Result, Suite, Verdict
 from bench.workspace import Workspace
@@ -95,6 +95,7 @@ def judged(
             *_other_suite(header, suite),
             *(finding for finding in checks.check(suite) if finding.severity == "error"),
             *_no_merge_base(started),
+            *(finding for path in merge_base if candidate for finding in same_file(path, candidate)),
         ],
     )
     return Judged(verdict, suite, before, after, started, header)
@@ -131,8 +132,8 @@ def _demanded(
 ) -> _Demanded:
     """Policy and baseline: of the base branch where a ref is given, else as they stand here."""
     head = workspace.config.gate
+    branch = next((os.environ[name] for name in TARGET_BRANCH if os.environ.get(name)), None)
     if base_ref is None:
-        branch = next((os.environ[name] for name in TARGET_BRANCH if os.environ.get(name)), None)
         path = workspace.baseline_path(suite, str(baseline) if baseline else None)
         return _Demanded(head, path, None, tuple(_from_head(branch)))
     commit = git.resolve(base_ref, workspace.base)
@@ -151,6 +152,12 @@ def _demanded(
             "Merge the baseline first, in a change of its own that people review."
         )
     findings = []
+    if branch and commit == git.resolve("HEAD", workspace.base):
+        sentence = (
+            f"{base_ref} is the commit that is checked out, so the change is judged by its own baseline and rules. "
+            f"Name the target branch: --base-ref origin/{branch}"
+        )
+        findings.append(Finding("warning", "baseline-from-head", "baseline", sentence))
     if gate.policy() != head.policy():
         sentence = f"This change edits [gate] in {workspace.path.name}; judged by the rules of {base_ref}."
         findings.append(Finding("warning", "policy-changed", str(workspace.path), sentence))

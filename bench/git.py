@@ -43,8 +43,8 @@ def resolve(ref: str, folder: Path) -> str:
     found = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
     if found is None or found.returncode:
         raise UsageError(
-            f'git knows no commit "{ref}" in {folder}. A shallow clone lacks other branches: fetch it first, such as '
-            "git fetch --depth=1 origin main:refs/remotes/origin/main"
+            f'git knows no commit "{ref}" in {folder.resolve()}. A shallow clone lacks other branches: fetch it first, '
+            "such as git fetch --depth=1 origin main:refs/remotes/origin/main"
         )
     return found.stdout.decode().strip()
 

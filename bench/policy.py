@@ -46,7 +46,9 @@ def keyed(results: Iterable[Result], who: str) -> dict[Key, Result]:
     for result in results:
         key = (result.variant, result.query_set)
         if key in found:
-            raise NotComparable(f'The {who} holds two results on query set "{result.query_set}".')
+            raise NotComparable(
+                f'The {who} holds two results on query set "{result.query_set}"; expected one. Take one out.'
+            )
         found[key] = result
     if not found:
         raise NotComparable(f"The {who} holds no result; nothing can be judged.")

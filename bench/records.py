@@ -559,11 +559,13 @@ class Result:
         queries, protocol = document["queries"], document["protocol"]
         measures = tuple(queries["values"])
         n_queries = len(queries["ids"])
+        lists = [*queries["values"].values(), *(queries[k] for k in ("judged", "top_ids", "clusters", "slices"))]
+        if {len(listed) for listed in lists} != {n_queries}:
+            raise ValueError("per-query lists differ in length")
         values = np.asarray([queries["values"][m] for m in measures], dtype=np.float64).reshape(len(measures), -1).T
         judged = np.asarray(queries["judged"], dtype=np.float64)
-        lengths = {n_queries, len(values), len(judged), *(len(queries[k]) for k in ("top_ids", "clusters", "slices"))}
-        if lengths != {n_queries} or not np.isfinite(values).all() or not np.isfinite(judged).all():
-            raise ValueError("per-query lists differ in length or hold values that are not numbers")
+        if not np.isfinite(values).all() or not np.isfinite(judged).all():
+            raise ValueError("per-query lists hold values that are not numbers")
         if values.size and not (values.min() >= 0 and values.max() <= 1 + 1e-9):
             raise ValueError("per-query values lie outside 0 to 1")
         if len(set(queries["ids"])) != n_queries:

@@ -20,7 +20,7 @@ from bench.errors import BenchError, UsageError, did_you_mean
 if TYPE_CHECKING:
     from bench.evaluate import Evaluator
     from bench.latency import Latency
-    from bench.records import Finding, Policy, Qrels, Result, Suite, Verdict
+    from bench.records import Policy, Qrels, Result, Suite, Verdict
     from bench.workspace import Workspace
 
 __all__ = [
@@ -252,7 +252,7 @@ def compare(options: Namespace) -> int:
 
 def gate(options: Namespace) -> int:
     """The verdict; its exit code."""
-    from bench.gate import judge
+    from bench.gate import judge, same_file
 
     if options.after:
         _raise_again(Path(options.after))
@@ -265,7 +265,7 @@ def gate(options: Namespace) -> int:
                 raise UsageError(f"bench gate: --{flag} belongs to stored results, not to run files; leave it out.")
         policy = _file_policy(options)
         before, after, qrels = _trec_results(options, Path(options.baseline_run), Path(options.candidate_run), policy)
-        notes = _same_file(options.baseline_run, options.candidate_run)
+        notes = same_file(Path(options.baseline_run), Path(options.candidate_run))
         verdict = judge(before, after, policy, findings=notes)
         _say_verdict(verdict, options, [*before, *after], qrels=qrels)
         return verdict.exit_code
@@ -293,21 +293,6 @@ def gate(options: Namespace) -> int:
     return found.verdict.exit_code
 
 
-def _same_file(baseline: str, candidate: str) -> list[Finding]:
-    """A warning where two files that are compared are one, or hold the same bytes."""
-    from bench.records import Finding
-
-    ours, theirs = Path(baseline), Path(candidate)
-    if ours.samefile(theirs):
-        what = "are the same file"
-    elif ours.stat().st_size == theirs.stat().st_size and ours.read_bytes() == theirs.read_bytes():
-        what = "hold the same bytes"
-    else:
-        return []
-    sentence = f"{baseline} and {candidate} {what}: this verdict says nothing about a change."
-    return [Finding("warning", "same-file", "candidate", sentence)]
-
-
 def _raise_again(path: Path) -> None:
     """Raise what a `bench run` before this failed with; nothing where it did not fail.
 
@@ -322,7 +307,7 @@ def _raise_again(path: Path) -> None:
     except BenchError as error:
         raise UsageError(f"{error} Expected what bench run --json-out wrote; was the run killed?") from None
     if not isinstance(document, dict) or not {"error", "results"} & document.keys():
-        raise UsageError(f"{path} is not the JSON of a bench run.")
+        raise UsageError(f"{path} is not the JSON of a bench run; expected what bench run --json-out wrote.")
     failed = document.get("error")
     if failed is None and not document.get("results"):
         raise UsageError(f"{path} holds no result: the run before this measured nothing. Name a system: --system N")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import zlib
@@ -25,9 +26,10 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """
     number = 0
     try:
-        with path.open("rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rb") if packed else path.open("rb") as stream:
+        # Opened once: what a pipe has given to a first reader is lost to a second.
+        with path.open("rb") as raw, contextlib.ExitStack() as stack:
+            packed = raw.peek(2)[:2] == b"\x1f\x8b"
+            stream = stack.enter_context(gzip.open(raw)) if packed else raw
             for number, data in enumerate(stream, 1):
                 line = data.decode("utf-8-sig" if number == 1 else "utf-8")
                 if "\x00" in line:
@@ -144,7 +146,9 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
                 continue
             raise SuiteError(f'{path}:{number}: grade is "{grade_text[:40]}"; expected a whole number.') from None
         if abs(grade) > LARGEST_GRADE:
-            raise SuiteError(f"{path}:{number}: grade is {grade_text[:40]}; expected at most {LARGEST_GRADE}.")
+            raise SuiteError(
+                f"{path}:{number}: grade is {grade_text[:40]}; expected at most {LARGEST_GRADE}. Is it an id?"
+            )
         query_id, doc_id = query_id.strip(), doc_id.strip()
         if not query_id or not doc_id:
             raise SuiteError(f"{path}:{number}: an empty id; expected query, document, grade.")
@@ -154,5 +158,5 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
                 f"{qrels[query_id][doc_id]} above; keep one line."
             )
     if not qrels:
-        raise SuiteError(f"{path} holds no judgement.")
+        raise SuiteError(f"{path} holds no judgement; expected lines of query, document, grade.")
     return qrels
