@@ -17,7 +17,7 @@ from bench.errors import BaselineError, ConfigError, NotComparable, StoreError, 
 from bench.records import Cell, Change, Finding, Policy, Result, Rule, Verdict
 from bench.store import read_json, write_json
 
-__all__ = ["EXIT_CODES", "baseline_document", "judge", "read_baseline", "write_baseline"]
+__all__ = ["EXIT_CODES", "baseline_document", "judge", "overall_outcome", "read_baseline", "write_baseline"]
 
 BASELINE_FORMAT = 1
 
@@ -66,7 +66,7 @@ def judge(
     ]
     lost = [(name, change) for name in after for change in pinned_losses(before[name], after[name])]
     n_pinned = sum(sum(result.pinned) for result in after.values())
-    outcome = _overall(cells, lost, after)
+    outcome = overall_outcome(cells, lost, after)
     notes = [*findings, *_circumstances(before, after, cells), *_pinned_finding(lost, n_pinned)]
     return Verdict(
         outcome=outcome,
@@ -215,7 +215,8 @@ def _identical_reason(cell: Cell) -> str:
 # --- the whole -------------------------------------------------------------------------------------
 
 
-def _overall(cells: Sequence[Cell], lost: Sequence[tuple[str, Change]], results: Mapping[str, Result]) -> str:
+def overall_outcome(cells: Sequence[Cell], lost: Sequence[tuple[str, Change]], results: Mapping[str, Result]) -> str:
+    """What the decided cells and the lost pinned queries say together; `results` are the candidate's, by query set."""
     outcomes = {cell.outcome for cell in cells}
     if "fail" in outcomes or lost:
         return "fail"

@@ -197,7 +197,6 @@ def gate(options: Namespace) -> int:
                 raise UsageError(f"bench gate: --{option} belongs to stored results, not to run files; leave it out.")
         policy = _file_policy(options)
         before, after = _trec_results(options, Path(options.baseline_run), Path(options.candidate_run), policy)
-        judged = judge(before, after, policy)
         suite = None
     else:
         from bench.workspace import Workspace
@@ -207,9 +206,29 @@ def gate(options: Namespace) -> int:
         policy = _with_options(workspace.config.gate.policy(), options)
         _, before = read_baseline(workspace.baseline_path(suite, options.baseline))
         after = workspace.stored(suite, workspace.gated_system(options.system))
-        judged = judge(before, after, policy)
+    if options.calibrate:
+        return _calibrated(before, after, policy, options)
+    judged = judge(before, after, policy)
     _say_verdict(judged, options, [*before, *after], suite)
     return judged.exit_code
+
+
+def _calibrated(before: Sequence[Result], after: Sequence[Result], policy: Policy, options: Namespace) -> int:
+    """Error rates of the gate in place of a verdict; files asked for a verdict are refused."""
+    from bench import terminal
+    from bench.calibration import calibrate
+
+    for option in ("json_out", "junit", "markdown", "html"):
+        if getattr(options, option):
+            named = option.replace("_", "-")
+            raise UsageError(f"bench gate: --{named} writes a verdict and --calibrate draws none; leave one out.")
+    with terminal.progress(quiet=options.json) as told:
+        found = calibrate(before, after, policy, repetitions=options.calibrate, seed=options.seed, progress=told)
+    if options.json:
+        print_json(found.to_json())
+    else:
+        terminal.calibration(found)
+    return 0
 
 
 def _file_policy(options: Namespace) -> Policy:

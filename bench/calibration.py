@@ -1,0 +1,428 @@
+"""How often the gate, as it is configured, would alarm at nothing, and how often it would notice a loss.
+
+The queries of a comparison are drawn anew many times, under a true difference that is known because it was put
+there, and each time the gate's own functions decide. A team sees its gate's error rates before trusting it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import stats
+from bench.errors import BenchError, UsageError
+from bench.gate import judge, overall_outcome
+from bench.records import Cell, Policy, Progress, Result, no_progress
+
+__all__ = ["CellRates", "GateCalibration", "Rates", "Replay", "calibrate"]
+
+Floats = NDArray[np.float64]
+
+TOLD_EVERY = 100
+"""Repetitions between two words of progress."""
+
+USUAL_DROPS = (0.05, 0.10)
+"""True drops that are looked at beside the margin and twice the margin."""
+
+
+# --- records ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rates:
+    """How often the whole gate says what, at one true drop; the four rates, 0 to 1, add up to 1.
+
+    Attributes:
+        drop: true drop of the first gated measure of every query set; 0 is a harmless change.
+        failed: rate of "fail".
+        inconclusive: rate.
+        passed: rate of "pass", without "improved".
+        improved: rate.
+        blocked: rate of an exit code other than 0, by what the policy says of inconclusive.
+    """
+
+    drop: float
+    failed: float
+    inconclusive: float
+    passed: float
+    improved: float
+    blocked: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellRates:
+    """How often one cell, judged alone (no Holm), fails; None where its differences cannot be drawn so.
+
+    Attributes:
+        query_set: name.
+        measure: name.
+        margin: the drop tolerated.
+        n: queries.
+        n_clusters: where the test uses clusters, else None.
+        test: that of the comparison that was given.
+        false_alarm: rate at true difference 0, differences mirrored at random (drawn jointly with all cells).
+        false_alarm_skewed: rate at true difference 0, chances of the queries tilted so that the differences keep
+            their skewness.
+        at_margin: rate at a true drop of the margin, tilted likewise.
+        at_margin_predicted: power of the t test at that drop, from the standard error of the comparison; without
+            the floor, and without the share alpha of such drops that pass because L > -margin.
+        at_twice: rate at twice the margin.
+        at_twice_predicted: power there.
+    """
+
+    query_set: str
+    measure: str
+    margin: float
+    n: int
+    n_clusters: int | None
+    test: str
+    false_alarm: float
+    false_alarm_skewed: float | None
+    at_margin: float | None
+    at_margin_predicted: float | None
+    at_twice: float | None
+    at_twice_predicted: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateCalibration:
+    """Error rates of a whole gate and of each of its cells, as measured by drawing queries anew.
+
+    `drops` leaves out what the differences cannot carry: `beyond_reach` holds those drops.
+    """
+
+    baseline: str
+    candidate: str
+    policy: Policy
+    repetitions: int
+    seed: int
+    harmless: Rates
+    drops: tuple[Rates, ...]
+    beyond_reach: tuple[float, ...]
+    cells: tuple[CellRates, ...] = field(repr=False)
+
+    def standard_error(self, rate: float) -> float:
+        """Monte Carlo standard error of a rate measured here, sqrt(r (1 - r) / repetitions)."""
+        return math.sqrt(rate * (1 - rate) / self.repetitions)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `gate --calibrate --json`; null, never NaN, where undefined."""
+
+        def whole(rates: Rates) -> dict[str, Any]:
+            document = asdict(rates)
+            errors = {name: self.standard_error(rate) for name, rate in document.items() if name != "drop"}
+            return document | {"standard_errors": errors}
+
+        return {
+            "format": 1,
+            "baseline": self.baseline,
+            "candidate": self.candidate,
+            "policy": asdict(self.policy) | {"digest": self.policy.digest},
+            "repetitions": self.repetitions,
+            "seed": self.seed,
+            "harmless": whole(self.harmless),
+            "drops": [whole(rates) for rates in self.drops],
+            "beyond_reach": list(self.beyond_reach),
+            "cells": [asdict(cell) for cell in self.cells],
+        }
+
+
+# --- the gate over differences ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class _QuerySet:
+    """One query set's gated differences.
+
+    `deltas` is float64[n_queries, n_cells], a column per cell; `members` the rows of each cluster; `first` the
+    column of the measure on which a drop is imposed.
+    """
+
+    cells: tuple[Cell, ...]
+    deltas: Floats
+    members: tuple[NDArray[np.intp], ...]
+    first: int
+
+    @property
+    def clustered(self) -> bool:
+        return len(self.members) < len(self.deltas)
+
+    @property
+    def labels(self) -> list[int] | None:
+        """One cluster number per row; None where every query is its own."""
+        if not self.clustered:
+            return None
+        numbers = np.empty(len(self.deltas), dtype=np.intp)
+        for number, rows in enumerate(self.members):
+            numbers[rows] = number
+        found: list[int] = numbers.tolist()
+        return found
+
+    def chances(self, drop: float) -> Floats:
+        """float64[2 n_clusters], clusters as seen and then mirrored, such that the first measure's mean is -drop.
+
+        Equal chances at drop 0, and for a set that nothing can be imposed on because no ranking of it differs.
+        BenchError where no cluster, mirrored or not, drops by as much.
+        """
+        n_clusters = len(self.members)
+        if drop == 0 or not self.deltas.any():
+            return np.full(2 * n_clusters, 0.5 / n_clusters)
+        sums = np.array([self.deltas[rows, self.first].sum() for rows in self.members])
+        sizes = np.array([len(rows) for rows in self.members])
+        return stats.tilted_chances([*sums, *-sums], [*sizes, *sizes], shift=-drop)
+
+
+class Replay:
+    """The gate's own decisions over differences that stand for a candidate's.
+
+    What chance has no part in stays out: pinned queries count as kept and holes in the judgements as absent.
+
+    Args:
+        baseline: accepted results.
+        candidate: results of a system that differs from it.
+        policy: as in `gate.judge`.
+
+    Raises:
+        NotComparable: as `gate.judge`; and ConfigError likewise.
+        UsageError: the two differ in no gated cell.
+    """
+
+    def __init__(self, baseline: Sequence[Result], candidate: Sequence[Result], policy: Policy) -> None:
+        # Rules become cells in one place only; what it decided about them is not used.
+        judged = judge(baseline, candidate, policy)
+        self.baseline, self.candidate, self.policy = judged.baseline, judged.candidate, policy
+        self._before = {result.query_set: result for result in baseline}
+        self._after = {result.query_set: result for result in candidate}
+        names = dict.fromkeys(cell.query_set for cell in judged.cells)
+        self.query_sets = tuple(
+            self._query_set(name, [cell for cell in judged.cells if cell.query_set == name]) for name in names
+        )
+        # In this order everywhere: a query set's cells stand together.
+        self.cells = tuple(cell for query_set in self.query_sets for cell in query_set.cells)
+        self._variants = [
+            {outcome: replace(cell, outcome=outcome) for outcome in ("fail", "inconclusive", "pass", "improved")}
+            for cell in self.cells
+        ]
+        self._known: dict[tuple[str, ...], str] = {}
+        if not any(query_set.deltas.any() for query_set in self.query_sets):
+            raise UsageError(
+                f'"{self.candidate}" and the baseline "{self.baseline}" differ on no query in any of '
+                f"{len(self.cells)} gated cells, so there is no difference to draw from. Name another candidate, one "
+                "that changes rankings as your changes do: --system N, or another --candidate-run."
+            )
+
+    def _query_set(self, name: str, cells: Sequence[Cell]) -> _QuerySet:
+        before, after = self._before[name], self._after[name]
+        deltas = np.stack([after.scores.column(c.measure) - before.scores.column(c.measure) for c in cells], axis=1)
+        deltas[np.abs(deltas) <= stats.ROUNDOFF] = 0
+        members: dict[Any, list[int]] = {}
+        for row, label in enumerate(after.clusters):
+            members.setdefault((row,) if label is None else label, []).append(row)
+        gated = [cell.measure for cell in cells]
+        first = next(measure for measure in (*after.protocol.measures, *gated) if measure in gated)
+        return _QuerySet(
+            cells=tuple(cells),
+            deltas=deltas,
+            members=tuple(np.array(rows) for rows in members.values()),
+            first=gated.index(first),
+        )
+
+    def outcomes(
+        self, deltas: Sequence[Floats], labels: Sequence[Sequence[int] | None]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What each cell says, and what each would say alone, without Holm.
+
+        Args:
+            deltas: for each query set, float64[n_queries, n_cells of it].
+            labels: for each query set, one cluster number per query; None where each is its own.
+        """
+        alpha = self.policy.alpha
+        estimates = [
+            stats.estimate(part[:, i], clusters=clusters, alpha=alpha, identical=cell.test == "identical")
+            for query_set, part, clusters in zip(self.query_sets, deltas, labels, strict=True)
+            for i, cell in enumerate(query_set.cells)
+        ]
+        adjusted = stats.holm([estimate.p for estimate in estimates])
+        together: list[str] = []
+        alone: list[str] = []
+        for cell, estimate, p in zip(self.cells, estimates, adjusted, strict=True):
+            for p_value, said in ((float(p), together), (estimate.p, alone)):
+                said.append(stats.cell_outcome(estimate, p_adjusted=p_value, margin=cell.margin, alpha=alpha))
+        return tuple(together), tuple(alone)
+
+    def overall(self, outcomes: tuple[str, ...]) -> str:
+        """What the whole gate says where its cells, in the order of `cells`, say this."""
+        if outcomes not in self._known:
+            cells = [variants[outcome] for variants, outcome in zip(self._variants, outcomes, strict=True)]
+            self._known[outcomes] = overall_outcome(cells, (), self._after)
+        return self._known[outcomes]
+
+    def draw(self, chances: Sequence[Floats], rng: np.random.Generator) -> tuple[list[Floats], list[list[int] | None]]:
+        """One resample of every query set, in the form that `outcomes` takes: as many clusters as there are."""
+        deltas: list[Floats] = []
+        labels: list[list[int] | None] = []
+        for query_set, weights in zip(self.query_sets, chances, strict=True):
+            n_clusters = len(query_set.members)
+            drawn = rng.choice(2 * n_clusters, n_clusters, p=weights)
+            signs = np.where(drawn < n_clusters, 1.0, -1.0)
+            chosen = [query_set.members[cluster] for cluster in drawn % n_clusters]
+            sizes = [len(rows) for rows in chosen]
+            deltas.append(query_set.deltas[np.concatenate(chosen)] * np.repeat(signs, sizes)[:, None])
+            numbered = np.repeat(np.arange(n_clusters), sizes).tolist() if query_set.clustered else None
+            labels.append(numbered)
+        return deltas, labels
+
+
+# --- rates -----------------------------------------------------------------------------------------
+
+
+def calibrate(
+    baseline: Sequence[Result],
+    candidate: Sequence[Result],
+    policy: Policy,
+    *,
+    drops: Sequence[float] | None = None,
+    repetitions: int = 2_000,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> GateCalibration:
+    """How often this gate fails, passes and so on, for a harmless change and for true drops.
+
+    Each repetition draws as many queries as each set has, with replacement, whole clusters at a time, each as
+    it is or mirrored (all its differences with the other sign), for all measures of the set at once; then the
+    gate decides over all cells. For a harmless change a query and its mirror image are equally likely, so every
+    true difference is 0. For a drop the chances are tilted exponentially until the first gated measure of every
+    query set has exactly that true mean; of all chances that do so they are nearest to equal ones.
+
+    Preserved: which differences go together in one query and one cluster, their sizes (-1, 0 and 1 stay so, and
+    so the test), numbers of queries and clusters. Not preserved: skewness (mirroring makes every difference
+    symmetric before it is tilted; `CellRates.false_alarm_skewed` keeps it) and the share of queries that change,
+    which grows with the drop. Other measures drop as far as they go along with the first. A set whose rankings
+    do not differ at all stays as it is. Query sets are drawn independently of each other.
+
+    Args:
+        baseline: accepted results.
+        candidate: results of a system whose differences are like those of the changes to come.
+        policy: as in `gate.judge`.
+        drops: true drops, positive; the first cell's margin, twice that, .05 and .10 where None.
+        repetitions: simulated gates at each drop; a rate has a standard error of at most 0.5 / sqrt(repetitions).
+        seed: of the draws.
+        progress: told of finished repetitions.
+
+    Raises:
+        NotComparable: as `gate.judge`; and ConfigError likewise.
+        UsageError: the two differ in no gated cell, no repetition, or a drop outside (0, 1).
+    """
+    if repetitions < 1:
+        raise UsageError(f"{repetitions} repetitions were asked for; expected 1 or more, such as 2000.")
+    replay = Replay(baseline, candidate, policy)
+    if drops is None:
+        margin = replay.cells[0].margin
+        drops = sorted({margin, 2 * margin, *USUAL_DROPS})
+    for drop in drops:
+        if not 0 < drop < 1:
+            raise UsageError(f"A drop of {drop:g} was asked for; expected numbers between 0 and 1, such as 0.05.")
+    if seed < 0:
+        raise UsageError(f"The seed is {seed}; expected a whole number of 0 or more.")
+    steps = (1 + len(drops) + len(replay.cells)) * repetitions
+    done = 0
+
+    def told(more: int) -> None:
+        nonlocal done
+        done += more
+        progress("calibrate", done, steps)
+
+    # A stream for every scenario and cell: asking for another drop moves no other number.
+    harmless, alone = _rates(replay, 0.0, repetitions, np.random.default_rng([seed, 0]), told)
+    found, beyond_reach = [], []
+    for drop in drops:
+        try:
+            found.append(_rates(replay, drop, repetitions, np.random.default_rng([seed, 1, int(1e9 * drop)]), told)[0])
+        except BenchError:
+            beyond_reach.append(drop)
+    cells = []
+    for number, (query_set, column) in enumerate((q, i) for q in replay.query_sets for i in range(len(q.cells))):
+        rng = np.random.default_rng([seed, 2, number])
+        cells.append(_cell_rates(query_set, column, alone[number], policy.alpha, repetitions, rng))
+        told(repetitions)
+    return GateCalibration(
+        baseline=replay.baseline,
+        candidate=replay.candidate,
+        policy=policy,
+        repetitions=repetitions,
+        seed=seed,
+        harmless=harmless,
+        drops=tuple(found),
+        beyond_reach=tuple(beyond_reach),
+        cells=tuple(cells),
+    )
+
+
+def _rates(
+    replay: Replay, drop: float, repetitions: int, rng: np.random.Generator, told: Callable[[int], None]
+) -> tuple[Rates, list[float]]:
+    """The whole gate's rates at one true drop, and how often each cell alone fails."""
+    chances = [query_set.chances(drop) for query_set in replay.query_sets]
+    said: list[str] = []
+    failed = np.zeros(len(replay.cells))
+    for repetition in range(repetitions):
+        together, alone = replay.outcomes(*replay.draw(chances, rng))
+        said.append(replay.overall(together))
+        failed += [outcome == "fail" for outcome in alone]
+        if repetition % TOLD_EVERY == TOLD_EVERY - 1:
+            told(TOLD_EVERY)
+    told(repetitions % TOLD_EVERY)
+    shares = {outcome: said.count(outcome) / repetitions for outcome in ("fail", "inconclusive", "pass", "improved")}
+    blocks = replay.policy.on_inconclusive == "block"
+    rates = Rates(
+        drop=drop,
+        failed=shares["fail"],
+        inconclusive=shares["inconclusive"],
+        passed=shares["pass"],
+        improved=shares["improved"],
+        blocked=(said.count("fail") + blocks * said.count("inconclusive")) / repetitions,
+    )
+    return rates, (failed / repetitions).tolist()
+
+
+def _cell_rates(
+    query_set: _QuerySet, column: int, false_alarm: float, alpha: float, repetitions: int, rng: np.random.Generator
+) -> CellRates:
+    cell, deltas, labels = query_set.cells[column], query_set.deltas[:, column], query_set.labels
+    identical = cell.test == "identical"
+    seen = stats.estimate(deltas, clusters=labels, alpha=alpha, identical=identical)
+    units = seen.n_clusters or seen.n
+
+    def failed(drop: float) -> float | None:
+        try:
+            return stats.calibrate(
+                deltas, clusters=labels, margin=cell.margin, alpha=alpha, repetitions=repetitions, shift=-drop, rng=rng
+            ).failed
+        except BenchError:
+            return None
+
+    def predicted(drop: float) -> float | None:
+        if not seen.standard_error:
+            return None
+        # in terms of clusters: degrees of freedom and standard error come out as the cell's own
+        return stats.power_paired_t(drop, seen.standard_error * math.sqrt(units), units, alpha=alpha)
+
+    return CellRates(
+        query_set=cell.query_set,
+        measure=cell.measure,
+        margin=cell.margin,
+        n=cell.n,
+        n_clusters=seen.n_clusters,
+        test=cell.test,
+        false_alarm=false_alarm,
+        false_alarm_skewed=0.0 if identical else failed(0.0),
+        at_margin=failed(cell.margin),
+        at_margin_predicted=predicted(cell.margin),
+        at_twice=failed(2 * cell.margin),
+        at_twice_predicted=predicted(2 * cell.margin),
+    )
