@@ -69,10 +69,10 @@ class CellRates:
         false_alarm_skewed: rate at true difference 0, chances of the queries tilted so that the differences keep
             their skewness.
         at_margin: rate at a true drop of the margin, tilted likewise.
-        at_margin_predicted: power of the t test at that drop, from the standard error of the comparison; without
-            the floor, and without the share alpha of such drops that pass because L > -margin.
+        at_margin_predicted: that rate from the standard error of the comparison: the power of the t test, or where
+            these are less, the chance that the floor is reached, or that L <= -margin.
         at_twice: rate at twice the margin.
-        at_twice_predicted: power there.
+        at_twice_predicted: predicted likewise.
     """
 
     query_set: str
@@ -323,7 +323,7 @@ def calibrate(
     replay = Replay(baseline, candidate, policy)
     if drops is None:
         margin = replay.cells[0].margin
-        drops = sorted({margin, 2 * margin, *USUAL_DROPS})
+        drops = sorted(drop for drop in {margin, 2 * margin, *USUAL_DROPS} if drop < 1)
     for drop in drops:
         if not 0 < drop < 1:
             raise UsageError(f"A drop of {drop:g} was asked for; expected numbers between 0 and 1, such as 0.05.")
@@ -338,13 +338,18 @@ def calibrate(
         progress("calibrate", done, steps)
 
     # A stream for every scenario and cell: asking for another drop moves no other number.
-    harmless, alone = _rates(replay, 0.0, repetitions, np.random.default_rng([seed, 0]), told)
+    equal = [query_set.chances(0.0) for query_set in replay.query_sets]
+    harmless, alone = _rates(replay, 0.0, equal, repetitions, np.random.default_rng([seed, 0]), told)
     found, beyond_reach = [], []
     for drop in drops:
         try:
-            found.append(_rates(replay, drop, repetitions, np.random.default_rng([seed, 1, int(1e9 * drop)]), told)[0])
+            chances = [query_set.chances(drop) for query_set in replay.query_sets]
         except BenchError:
             beyond_reach.append(drop)
+            told(repetitions)
+            continue
+        rng = np.random.default_rng([seed, 1, int(1e9 * drop)])
+        found.append(_rates(replay, drop, chances, repetitions, rng, told)[0])
     cells = []
     for number, (query_set, column) in enumerate((q, i) for q in replay.query_sets for i in range(len(q.cells))):
         rng = np.random.default_rng([seed, 2, number])
@@ -364,10 +369,14 @@ def calibrate(
 
 
 def _rates(
-    replay: Replay, drop: float, repetitions: int, rng: np.random.Generator, told: Callable[[int], None]
+    replay: Replay,
+    drop: float,
+    chances: Sequence[Floats],
+    repetitions: int,
+    rng: np.random.Generator,
+    told: Callable[[int], None],
 ) -> tuple[Rates, list[float]]:
-    """The whole gate's rates at one true drop, and how often each cell alone fails."""
-    chances = [query_set.chances(drop) for query_set in replay.query_sets]
+    """The whole gate's rates at one true drop, which the chances bring about, and how often each cell alone fails."""
     said: list[str] = []
     failed = np.zeros(len(replay.cells))
     for repetition in range(repetitions):
@@ -393,6 +402,8 @@ def _rates(
 def _cell_rates(
     query_set: _QuerySet, column: int, false_alarm: float, alpha: float, repetitions: int, rng: np.random.Generator
 ) -> CellRates:
+    from scipy.special import stdtr, stdtrit
+
     cell, deltas, labels = query_set.cells[column], query_set.deltas[:, column], query_set.labels
     identical = cell.test == "identical"
     seen = stats.estimate(deltas, clusters=labels, alpha=alpha, identical=identical)
@@ -407,10 +418,18 @@ def _cell_rates(
             return None
 
     def predicted(drop: float) -> float | None:
-        if not seen.standard_error:
+        error, df = seen.standard_error, units - 1
+        if not error or not df:
             return None
+
+        def reaches(least: float) -> float:
+            return float(stdtr(df, (drop - least) / error))
+
         # in terms of clusters: degrees of freedom and standard error come out as the cell's own
-        return stats.power_paired_t(drop, seen.standard_error * math.sqrt(units), units, alpha=alpha)
+        power = stats.power_paired_t(drop, error * math.sqrt(units), units, alpha=alpha) or 0.0
+        # L > -margin where the observed drop is below this
+        passing = cell.margin - float(stdtrit(df, 1 - alpha)) * error
+        return min(power, reaches(cell.margin / 2), reaches(passing))
 
     return CellRates(
         query_set=cell.query_set,

@@ -221,7 +221,7 @@ def test_unusable_options_raise_a_sentence(two_sets, options, sentence):
 
 def test_a_candidate_without_a_difference_is_refused(make_result):
     same = make_result({"recall@10": [1.0, 0.0] * 20}, system="old", lists={"recall@10": "same"})
-    with pytest.raises(UsageError, match="no difference to draw from. Name another candidate"):
+    with pytest.raises(UsageError, match=r"no difference to draw from\. Name another candidate"):
         calibrate([same], [same], RECALL, repetitions=10)
 
 
