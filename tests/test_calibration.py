@@ -1,6 +1,7 @@
 """Claims about bench.calibration: it decides as the gate does, and its rates are what was put in."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -228,6 +229,13 @@ def test_a_candidate_without_a_difference_is_refused(make_result):
 # --- what is printed ---
 
 
+def test_the_page_shows_the_result_as_it_was_printed():
+    folder = Path(__file__).parents[1] / "docs" / "calibration"
+    result = (folder / "result.txt").read_text(encoding="utf-8")
+    assert result in (folder / "README.md").read_text(encoding="utf-8")
+    assert "ABOVE" not in result
+
+
 def test_json_holds_no_nan(found):
     document = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert document["harmless"]["standard_errors"].keys() == {"failed", "inconclusive", "passed", "improved", "blocked"}
@@ -274,11 +282,12 @@ def test_gate_calibrate_prints_rates_in_place_of_a_verdict(run_files, capsys):
     assert "Of 100 harmless changes" in capsys.readouterr().err
 
 
-def test_gate_calibrate_refuses_what_it_would_not_write(run_files, capsys):
+def test_gate_calibrate_refuses_what_it_would_not_write(run_files, tmp_path, capsys):
     qrels, first, second = run_files
     arguments = ["gate", "--qrels", qrels, "--baseline-run", first, "--candidate-run", second, "--calibrate"]
-    assert main([*arguments, "--junit", "gate.xml"]) == 2
-    assert "--junit writes a verdict" in capsys.readouterr().err
+    assert main([*arguments, "--json-out", str(tmp_path / "gate.json")]) == 2
+    assert "--json-out writes a verdict" in capsys.readouterr().err
+    assert not (tmp_path / "gate.json").exists()
 
 
 def test_gate_calibrate_refuses_a_run_against_itself(run_files, capsys):
