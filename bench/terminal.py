@@ -13,9 +13,22 @@ from bench.records import Finding, Progress, Result, Verdict
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from bench.calibration import GateCalibration
     from bench.latency import Latency
 
-__all__ = ["console_width", "findings", "inert", "latency", "number", "progress", "results", "say", "table", "verdict"]
+__all__ = [
+    "calibration",
+    "console_width",
+    "findings",
+    "inert",
+    "latency",
+    "number",
+    "progress",
+    "results",
+    "say",
+    "table",
+    "verdict",
+]
 
 LONGEST = 200
 WIDE = 112
@@ -169,6 +182,61 @@ def verdict(judged: Verdict) -> None:
     for check in judged.checks:
         say(f"  {check.outcome}: {check.reason}", _OUTCOME_STYLE[check.outcome or "inconclusive"])
     findings([finding for finding in judged.findings if finding.severity != "info"])
+
+
+def calibration(found: GateCalibration) -> None:
+    """Error rates of a gate: one sentence, then the whole gate's and the cells' rates in per cent."""
+    harmless = found.harmless
+    clearest = next((rates for rates in found.drops if rates.failed >= 0.8), found.drops[-1] if found.drops else None)
+    notices = (
+        f" It would notice a drop of {clearest.drop:g} on every query set in {_percent(clearest.failed)} of 100."
+        if clearest
+        else ""
+    )
+    say()
+    say(
+        f"Of 100 harmless changes this gate would block about {_percent(harmless.blocked)} "
+        f"and call {_percent(harmless.inconclusive)} inconclusive.{notices}",
+        "bold",
+    )
+    rows = [
+        [
+            f"{rates.drop:g}" if rates.drop else "none",
+            *(
+                f"{_percent(rate)} ± {_percent(found.standard_error(rate))}"
+                for rate in (rates.failed, rates.inconclusive, rates.passed, rates.improved, rates.blocked)
+            ),
+        ]
+        for rates in (harmless, *found.drops)
+    ]
+    title = f"The whole gate, % of {found.repetitions} draws (± Monte Carlo standard error)"
+    table(["true drop", "fail", "inconclusive", "pass", "improved", "blocked"], rows, title=title)
+    if found.beyond_reach:
+        drops = ", ".join(f"{drop:g}" for drop in found.beyond_reach)
+        say(f"  No such drop can be drawn from these differences: {drops}.", "yellow")
+    rows = [
+        [
+            cell.name.partition(" on ")[2],
+            cell.measure,
+            str(cell.n) if cell.n_clusters is None else f"{cell.n} ({cell.n_clusters})",
+            _percent(cell.false_alarm),
+            _percent(cell.false_alarm_skewed),
+            f"{cell.margin:g}",
+            f"{_percent(cell.at_margin)} / {_percent(cell.at_margin_predicted)}",
+            f"{_percent(cell.at_twice)} / {_percent(cell.at_twice_predicted)}",
+        ]
+        for cell in found.cells
+    ]
+    columns = ["query set", "measure", "n", "alarm", "skewed", "margin m", "at m", "at 2m"]
+    title = "Each cell alone, % failing: without a drop; at a drop of m, 2m (seen / predicted)"
+    table(columns, rows, title=title, left=2)
+
+
+def _percent(rate: float | None) -> str:
+    """A rate in per cent, without its sign; a dash where there is none."""
+    if rate is None:
+        return "–"
+    return f"{100 * rate:.1f}" if rate < 0.0995 else f"{100 * rate:.0f}"
 
 
 @contextlib.contextmanager
