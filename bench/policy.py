@@ -182,7 +182,7 @@ def cells(
                 slice=one.slice,
                 reference=reference,
                 alpha=alpha,
-            )
+            ).cells
             found.append(replace(cell, margin=max(cell.margin, LEAST_MARGIN), floor=rule.floor))
     return found
 
