@@ -663,7 +663,7 @@ def _without_nan(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A candidate against a reference on one query set (or a slice of it): one cell per measure, outcomes still open."""
+    """A candidate against a reference on one query set, or a slice of it: a cell per measure, outcomes still open."""
 
     baseline: str
     candidate: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -31,18 +32,20 @@ __all__ = [
 ]
 
 LONGEST = 200
+LONGEST_LINE = 2000
 WIDE = 112
 """Columns that a verdict's whole table needs."""
+_COMMAND = re.compile(r"(?<=:)(?=:)|(?<=#)(?=#\[)")
 _OUTCOME_STYLE = {"pass": "green", "improved": "bold green", "inconclusive": "yellow", "fail": "bold red"}
 _SEVERITY_STYLE = {"error": "bold red", "warning": "yellow", "info": "dim"}
 
 
 def inert(text: str, longest: int = LONGEST) -> str:
-    """Text without control characters (escape sequences among them), cut to `longest`."""
-    clean = "".join(c if c.isprintable() else " " for c in text)
-    # A line that begins so would be a command to GitHub's log reader.
-    clean = clean.replace("::", ":\u200b:") if clean.lstrip().startswith("::") else clean
-    return clean if len(clean) <= longest else clean[: longest - 1] + "…"
+    """One line of text without control characters (escape sequences among them), cut to `longest`."""
+    clean = "".join(c if c.isprintable() else " " for c in text[: longest + 1])
+    clean = clean if len(clean) <= longest else clean[: longest - 1] + "…"
+    # GitHub's log reader obeys "::" at the start of a line, where a table may fold a text, and "##[" anywhere.
+    return _COMMAND.sub("\u200b", clean)
 
 
 def number(value: float | None, *, signed: bool = False) -> str:
@@ -66,7 +69,7 @@ def console_width() -> int:
 
 def say(text: str = "", style: str | None = None) -> None:
     """One line (or several) for people."""
-    _console().print("\n".join(inert(line, 2000) for line in text.split("\n")), style=style)
+    _console().print("\n".join(inert(line, LONGEST_LINE) for line in text.split("\n")), style=style)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None, left: int = 1) -> None:
@@ -79,7 +82,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str |
         title=title and inert(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False
     )
     for i, column in enumerate(columns):
-        grid.add_column(column, justify="left" if i < left else "right", overflow="fold")
+        grid.add_column(Text(inert(column)), justify="left" if i < left else "right", overflow="fold")
     for row in rows:
         grid.add_row(*(Text(inert(cell)) for cell in row))
     console = _console()
@@ -91,7 +94,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str |
 def findings(found: Sequence[Finding]) -> None:
     """Findings, one a line, severity first."""
     for finding in found:
-        say(f"{finding.severity:7}  {finding.where}: {finding.message}", _SEVERITY_STYLE.get(finding.severity))
+        # Cut to one line here: `say` takes line breaks for ours.
+        said = inert(f"{finding.severity:7}  {finding.where}: {finding.message}", LONGEST_LINE)
+        say(said, _SEVERITY_STYLE.get(finding.severity))
 
 
 def results(found: Sequence[Result]) -> None:
@@ -150,9 +155,9 @@ def p_value(value: float | None) -> str:
 def verdict(judged: Verdict) -> None:
     """A verdict: its outcome, its cells, its reasons."""
     say()
+    where = f" on {inert(judged.suite)}" if judged.suite else ""
     say(
-        f"{judged.outcome.upper()}  {judged.candidate} against {judged.baseline}"
-        + (f" on {judged.suite}" if judged.suite else ""),
+        f"{judged.outcome.upper()}  {inert(judged.candidate)} against {inert(judged.baseline)}{where}",
         _OUTCOME_STYLE[judged.outcome],
     )
     rows = [
@@ -178,9 +183,9 @@ def verdict(judged: Verdict) -> None:
     table(columns, rows, left=3)
     for cell in judged.cells:
         if cell.outcome in ("fail", "inconclusive"):
-            say(f"  {cell.reason}")
+            say(f"  {inert(cell.reason, LONGEST_LINE)}")
     for check in judged.checks:
-        say(f"  {check.outcome}: {check.reason}", _OUTCOME_STYLE[check.outcome or "inconclusive"])
+        say(f"  {check.outcome}: {inert(check.reason, LONGEST_LINE)}", _OUTCOME_STYLE[check.outcome or "inconclusive"])
     findings([finding for finding in judged.findings if finding.severity != "info"])
 
 

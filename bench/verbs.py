@@ -42,7 +42,9 @@ __all__ = [
 
 def print_json(document: Any) -> None:
     """One document on standard output, and nothing else."""
-    sys.stdout.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
+    from bench.store import json_text
+
+    sys.stdout.write(json_text(document) + "\n")
     sys.stdout.flush()
 
 

@@ -152,7 +152,9 @@ def test_judged_drop_and_condensed_delta_are_of_the_candidate(make_result):
 def test_number_of_queries_that_would_settle_it_is_told(make_result):
     rng = np.random.default_rng(2)
     before = rng.random(50)
-    (cell,) = compare(*pair(make_result, before, before - 0.01 + 0.2 * rng.normal(size=50), measure="map"), margin=0.02).cells
+    (cell,) = compare(
+        *pair(make_result, before, before - 0.01 + 0.2 * rng.normal(size=50), measure="map"), margin=0.02
+    ).cells
     assert cell.mde80 > 0.02
     assert cell.queries_for_margin > 50
 
