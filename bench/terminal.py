@@ -35,17 +35,23 @@ LONGEST = 200
 LONGEST_LINE = 2000
 WIDE = 112
 """Columns that a verdict's whole table needs."""
-_COMMAND = re.compile(r"(?<=:)(?=:)|(?<=#)(?=#\[)")
+_COMMAND = re.compile(r"(?<=^:)(?=:)|(?<=#)(?=#\[)")
+_COMMAND_ANYWHERE = re.compile(r"(?<=:)(?=:)|(?<=#)(?=#\[)")
 _OUTCOME_STYLE = {"pass": "green", "improved": "bold green", "inconclusive": "yellow", "fail": "bold red"}
 _SEVERITY_STYLE = {"error": "bold red", "warning": "yellow", "info": "dim"}
 
 
-def inert(text: str, longest: int = LONGEST) -> str:
-    """One line of text without control characters (escape sequences among them), cut to `longest`."""
+def inert(text: str, longest: int = LONGEST, *, folded: bool = False) -> str:
+    """One line of text without control characters (escape sequences among them), cut to `longest`.
+
+    `folded` where the line may be broken anywhere: GitHub's log reader obeys "::" at the start of a line, and "##["
+    anywhere. Elsewhere "::" stays as it is, since test ids are copied from here.
+    """
     clean = "".join(c if c.isprintable() else " " for c in text[: longest + 1])
     clean = clean if len(clean) <= longest else clean[: longest - 1] + "…"
-    # GitHub's log reader obeys "::" at the start of a line, where a table may fold a text, and "##[" anywhere.
-    return _COMMAND.sub("\u200b", clean)
+    indent = len(clean) - len(clean.lstrip())
+    command = _COMMAND_ANYWHERE if folded else _COMMAND
+    return clean[:indent] + command.sub("\u200b", clean[indent:])
 
 
 def number(value: float | None, *, signed: bool = False) -> str:
@@ -69,7 +75,9 @@ def console_width() -> int:
 
 def say(text: str = "", style: str | None = None) -> None:
     """One line (or several) for people."""
-    _console().print("\n".join(inert(line, LONGEST_LINE) for line in text.split("\n")), style=style)
+    console = _console()
+    lines = [inert(line, LONGEST_LINE, folded=console.is_terminal) for line in text.split("\n")]
+    console.print("\n".join(lines), style=style)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None, left: int = 1) -> None:
@@ -79,12 +87,16 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str |
     from rich.text import Text
 
     grid = Table(
-        title=title and inert(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False
+        title=title and inert(title, folded=True),
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
     )
     for i, column in enumerate(columns):
-        grid.add_column(Text(inert(column)), justify="left" if i < left else "right", overflow="fold")
+        grid.add_column(Text(inert(column, folded=True)), justify="left" if i < left else "right", overflow="fold")
     for row in rows:
-        grid.add_row(*(Text(inert(cell)) for cell in row))
+        grid.add_row(*(Text(inert(cell, folded=True)) for cell in row))
     console = _console()
     # A log file has no width; a table must not be folded to eighty columns there.
     console.width = console_width()
