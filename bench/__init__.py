@@ -23,6 +23,7 @@ _PLACES = {
     "Store": "store",
     "Suite": "records",
     "Verdict": "records",
+    "calibrate": "calibration",
     "compare": "compare",
     "judge": "gate",
     "load_suite": "suite",

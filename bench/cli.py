@@ -206,6 +206,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--baseline-run", metavar="A", help="TREC run of the baseline")
     one.add_argument("--candidate-run", metavar="B", help="TREC run of the candidate")
     one.add_argument("--on-inconclusive", choices=["warn", "block"], help="what an inconclusive cell does")
+    text = "no verdict: how often this gate would err, from N draws of the queries (default: 2000)"
+    one.add_argument("--calibrate", metavar="N", type=_positive, nargs="?", const=2_000, help=text)
+    one.add_argument("--seed", metavar="N", type=int, default=0, help="of the draws of --calibrate (default: 0)")
     _policy_options(one)
     _json_option(one)
     for option, text in (

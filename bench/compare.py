@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench import stats
 from bench.errors import NotComparable, TooFewQueries, did_you_mean
 from bench.measure import TOP_IDS, parse
-from bench.records import Cell, Change, Result
+from bench.records import Cell, Change, Comparison, Result
 
 __all__ = ["check_comparable", "compare", "pinned_losses", "rows_of"]
 
@@ -73,8 +73,8 @@ def compare(
     slice: str | None = None,
     reference: str = "baseline",
     alpha: float = 0.05,
-) -> list[Cell]:
-    """One cell per measure: candidate − baseline, paired by query, by the method that the data call for.
+) -> Comparison:
+    """A cell per measure: candidate − baseline, paired by query, by the method that the data call for.
 
     Args:
         baseline: the accepted result.
@@ -103,7 +103,7 @@ def compare(
         tolerated = margin * float(baseline.scores.column(measure)[rows].mean()) if relative else margin
         cell = _cell(baseline, candidate, measure, rows, tolerated, alpha)
         cells.append(replace(cell, slice=slice, reference=reference, variant=candidate.variant))
-    return cells
+    return Comparison(baseline.system, candidate.system, candidate.query_set, alpha, tuple(cells))
 
 
 def rows_of(result: Result, slice: str | None) -> NDArray[np.intp]:

@@ -169,7 +169,7 @@ def _against(
         by_name[system, query_set],
         measures=[measure or by_name[reference, query_set].protocol.measures[0]],
         margin=0.02,
-    )
+    ).cells
     return cell
 
 

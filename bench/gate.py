@@ -26,7 +26,7 @@ __all__ = [
     "baseline_document",
     "decided",
     "judge",
-    "overall",
+    "overall_outcome",
     "read_baseline",
     "read_results",
     "results_of",
@@ -99,9 +99,7 @@ def judge(
     ]
     lost = list(dict.fromkeys(lost))
     n_pinned = sum(sum(result.pinned) for (variant, _), result in after.items() if not variant)
-    outcome = overall([*(cell.outcome for cell in cells), *(check.outcome for check in checks)], bool(lost))
-    if outcome == "pass" and _improved(cells, after):
-        outcome = "improved"
+    outcome = overall_outcome(cells, after, checks=checks, lost=lost)
     notes = [
         *findings,
         *_unused_rules(policy, after),
@@ -292,11 +290,27 @@ def _check_reason(check: Check, outcome: str) -> str:
 # --- the whole -------------------------------------------------------------------------------------
 
 
-def overall(outcomes: Sequence[str | None], pinned_lost: bool = False) -> str:
-    """What the gate says where its cells and checks say this; "improved" is told apart elsewhere."""
-    if "fail" in outcomes or pinned_lost:
+def overall_outcome(
+    cells: Sequence[Cell],
+    results: Mapping[Key, Result],
+    *,
+    checks: Sequence[Check] = (),
+    lost: Sequence[tuple[str, Change]] = (),
+) -> str:
+    """What decided cells and checks, and the pinned queries that were lost, say together.
+
+    Args:
+        cells: with their outcomes.
+        results: the candidate's.
+        checks: with their outcomes.
+        lost: pinned queries.
+    """
+    outcomes = {cell.outcome for cell in cells} | {check.outcome for check in checks}
+    if "fail" in outcomes or lost:
         return "fail"
-    return "inconclusive" if "inconclusive" in outcomes else "pass"
+    if "inconclusive" in outcomes:
+        return "inconclusive"
+    return "improved" if _improved(cells, results) else "pass"
 
 
 def _improved(cells: Sequence[Cell], results: Mapping[Key, Result]) -> bool:

@@ -193,7 +193,7 @@ def _judgements(
             place = number.setdefault(doc_id, len(number))
             truth[row, column] = place, max(grade, 0)
             known[place] = max(grade, 0)
-        grades[row] = [known.get(int(doc), -1) for doc in docs[row]]
+        grades[row] = [known.get(doc, -1) for doc in docs[row].tolist()]
     return truth, grades
 
 

@@ -56,7 +56,7 @@ def keyed(results: Iterable[Result], who: str) -> dict[Key, Result]:
 
 
 def asked(policy: Policy, results: Mapping[Key, Result]) -> list[Asked]:
-    """Every cell and check that the rules ask of these results, in the results' order.
+    """Every cell and check that the rules ask of these results, in the results' order, then the rules'.
 
     Where two margins meet on one cell, a rule that names the query set outranks one that names its role, then the
     smaller margin holds.
@@ -87,7 +87,9 @@ def asked(policy: Policy, results: Mapping[Key, Result]) -> list[Asked]:
             f"No gate rule applies: rules are for {', '.join(sorted({r.role for r in policy.rules})) or 'nothing'}, "
             f"evaluated sets are {roles}. A gate without a rule would pass everything."
         )
-    return list(found.values())
+    # As people wrote them: the order in which rules were weighed is nobody's business.
+    sets, rules = list(results), list(policy.rules)
+    return sorted(found.values(), key=lambda one: (sets.index(one.key), rules.index(one.rule)))
 
 
 def rank(rule: Rule) -> tuple[bool, bool, float]:
@@ -182,7 +184,7 @@ def cells(
                 slice=one.slice,
                 reference=reference,
                 alpha=alpha,
-            )
+            ).cells
             found.append(replace(cell, margin=max(cell.margin, LEAST_MARGIN), floor=rule.floor))
     return found
 

@@ -698,14 +698,13 @@ def _without_nan(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All cells of a candidate against a baseline."""
+    """A candidate against a reference on one query set, or a slice of it: a cell per measure, outcomes still open."""
 
     baseline: str
     candidate: str
+    query_set: str
     alpha: float
     cells: tuple[Cell, ...]
-    pinned_lost: tuple[tuple[str, Change], ...] = ()
-    n_pinned: int = 0
 
 
 @dataclass(frozen=True)

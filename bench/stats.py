@@ -51,6 +51,7 @@ __all__ = [
     "recipe_interval",
     "recipe_standard_error",
     "tango_interval",
+    "tilted_chances",
 ]
 
 Alternative = Literal["worse", "two-sided"]
@@ -820,10 +821,25 @@ def _units(deltas: Floats, labels: NDArray[np.intp], shift: float) -> tuple[list
     """The clusters' differences, mirrored too if need be, and chances under which the mean is `shift`."""
     members = np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1])
     values = [deltas[member] for member in members]
-    excess = np.array([(value - shift).sum() for value in values])
-    if not excess.min() < 0 < excess.max():
+    means = [value.mean() for value in values]
+    if not min(means) < shift < max(means):
         values += [-value for value in values]
-        excess = np.array([(value - shift).sum() for value in values])
+    return values, tilted_chances([value.sum() for value in values], [len(value) for value in values], shift=shift)
+
+
+def tilted_chances(sums: ArrayLike, sizes: ArrayLike, *, shift: float) -> Floats:
+    """float64[n_clusters], chances of drawing each cluster under which the true mean difference is `shift`.
+
+    Proportional to exp(t (sum - shift * size)): of all chances with that mean, the nearest to equal ones.
+
+    Args:
+        sums: float64[n_clusters], each cluster's differences added up.
+        sizes: int[n_clusters], how many they are.
+        shift: the mean wanted; some clusters' means must lie on each side of it, else BenchError.
+
+    Source: exponential tilting, Efron 1981, Canadian Journal of Statistics 9.
+    """
+    excess = np.asarray(sums, dtype=np.float64) - shift * np.asarray(sizes, dtype=np.float64)
     _require(
         bool(excess.min() < 0 < excess.max()),
         f"Differences cannot be drawn with a true mean of {shift}: none lies beyond it. Expected a smaller shift, "
@@ -837,7 +853,7 @@ def _units(deltas: Floats, labels: NDArray[np.intp], shift: float) -> tuple[list
         return weights
 
     # 1e6: past it float64 sees only the largest excess anyway
-    return values, chances(_edge(lambda tilt: bool(chances(tilt) @ excess < 0), -1e6, 1e6, halvings=80))
+    return chances(_edge(lambda tilt: bool(chances(tilt) @ excess < 0), -1e6, 1e6, halvings=80))
 
 
 # ---- checks and small tools ----------------------------------------------------------------------

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import tempfile
 import time
 import zipfile
@@ -23,9 +24,10 @@ from numpy.typing import NDArray
 
 from bench.errors import StoreError
 
-__all__ = ["RowCache", "Store", "parse_json", "read_json", "write_json", "write_text"]
+__all__ = ["RowCache", "Store", "json_text", "parse_json", "read_json", "write_json", "write_text"]
 
 FORMAT = 1
+_ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 KINDS = ("embeddings", "pairs", "runs", "results", "latency", "models")
 
 
@@ -61,8 +63,17 @@ def write_text(path: Path, text: str) -> Path:
 def write_json(path: Path, document: Any, *, indent: int | None = None) -> Path:
     """Write a JSON document whole or not at all; NaN is refused, because JSON has none."""
     separators = (",", ":") if indent is None else None
+    return write_text(path, json_text(document, indent=indent, separators=separators) + "\n")
+
+
+def json_text(document: Any, *, indent: int | None = None, separators: tuple[str, str] | None = None) -> str:
+    """JSON in which everything reads as itself but what a terminal obeys and what UTF-8 cannot hold; those are escaped.
+
+    Raises:
+        ValueError: NaN or infinity, which JSON has not.
+    """
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators)
-    return write_text(path, text + "\n")
+    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def read_json(path: Path) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -13,23 +14,44 @@ from bench.records import Finding, Progress, Result, Verdict
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from bench.calibration import GateCalibration
     from bench.latency import Latency
 
-__all__ = ["console_width", "findings", "inert", "latency", "number", "progress", "results", "say", "table", "verdict"]
+__all__ = [
+    "calibration",
+    "console_width",
+    "findings",
+    "inert",
+    "latency",
+    "number",
+    "progress",
+    "results",
+    "say",
+    "table",
+    "verdict",
+]
 
 LONGEST = 200
+LONGEST_LINE = 2000
 WIDE = 112
 """Columns that a verdict's whole table needs."""
+_COMMAND = re.compile(r"(?<=^:)(?=:)|(?<=#)(?=#\[)")
+_COMMAND_ANYWHERE = re.compile(r"(?<=:)(?=:)|(?<=#)(?=#\[)")
 _OUTCOME_STYLE = {"pass": "green", "improved": "bold green", "inconclusive": "yellow", "fail": "bold red"}
 _SEVERITY_STYLE = {"error": "bold red", "warning": "yellow", "info": "dim"}
 
 
-def inert(text: str, longest: int = LONGEST) -> str:
-    """Text without control characters (escape sequences among them), cut to `longest`."""
-    clean = "".join(c if c.isprintable() else " " for c in text)
-    # A line that begins so would be a command to GitHub's log reader.
-    clean = clean.replace("::", ":\u200b:") if clean.lstrip().startswith("::") else clean
-    return clean if len(clean) <= longest else clean[: longest - 1] + "…"
+def inert(text: str, longest: int = LONGEST, *, folded: bool = False) -> str:
+    """One line of text without control characters (escape sequences among them), cut to `longest`.
+
+    `folded` where the line may be broken anywhere: GitHub's log reader obeys "::" at the start of a line, and "##["
+    anywhere. Elsewhere "::" stays as it is, since test ids are copied from here.
+    """
+    clean = "".join(c if c.isprintable() else " " for c in text[: longest + 1])
+    clean = clean if len(clean) <= longest else clean[: longest - 1] + "…"
+    indent = len(clean) - len(clean.lstrip())
+    command = _COMMAND_ANYWHERE if folded else _COMMAND
+    return clean[:indent] + command.sub("\u200b", clean[indent:])
 
 
 def number(value: float | None, *, signed: bool = False) -> str:
@@ -53,7 +75,9 @@ def console_width() -> int:
 
 def say(text: str = "", style: str | None = None) -> None:
     """One line (or several) for people."""
-    _console().print("\n".join(inert(line, 2000) for line in text.split("\n")), style=style)
+    console = _console()
+    lines = [inert(line, LONGEST_LINE, folded=console.is_terminal) for line in text.split("\n")]
+    console.print("\n".join(lines), style=style)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None, left: int = 1) -> None:
@@ -63,12 +87,16 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str |
     from rich.text import Text
 
     grid = Table(
-        title=title and inert(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False
+        title=title and inert(title, folded=True),
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
     )
     for i, column in enumerate(columns):
-        grid.add_column(column, justify="left" if i < left else "right", overflow="fold")
+        grid.add_column(Text(inert(column, folded=True)), justify="left" if i < left else "right", overflow="fold")
     for row in rows:
-        grid.add_row(*(Text(inert(cell)) for cell in row))
+        grid.add_row(*(Text(inert(cell, folded=True)) for cell in row))
     console = _console()
     # A log file has no width; a table must not be folded to eighty columns there.
     console.width = console_width()
@@ -78,7 +106,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str |
 def findings(found: Sequence[Finding]) -> None:
     """Findings, one a line, severity first."""
     for finding in found:
-        say(f"{finding.severity:7}  {finding.where}: {finding.message}", _SEVERITY_STYLE.get(finding.severity))
+        # Cut to one line here: `say` takes line breaks for ours.
+        said = inert(f"{finding.severity:7}  {finding.where}: {finding.message}", LONGEST_LINE)
+        say(said, _SEVERITY_STYLE.get(finding.severity))
 
 
 def results(found: Sequence[Result]) -> None:
@@ -137,9 +167,9 @@ def p_value(value: float | None) -> str:
 def verdict(judged: Verdict) -> None:
     """A verdict: its outcome, its cells, its reasons."""
     say()
+    where = f" on {inert(judged.suite)}" if judged.suite else ""
     say(
-        f"{judged.outcome.upper()}  {judged.candidate} against {judged.baseline}"
-        + (f" on {judged.suite}" if judged.suite else ""),
+        f"{judged.outcome.upper()}  {inert(judged.candidate)} against {inert(judged.baseline)}{where}",
         _OUTCOME_STYLE[judged.outcome],
     )
     rows = [
@@ -165,10 +195,65 @@ def verdict(judged: Verdict) -> None:
     table(columns, rows, left=3)
     for cell in judged.cells:
         if cell.outcome in ("fail", "inconclusive"):
-            say(f"  {cell.reason}")
+            say(f"  {inert(cell.reason, LONGEST_LINE)}")
     for check in judged.checks:
-        say(f"  {check.outcome}: {check.reason}", _OUTCOME_STYLE[check.outcome or "inconclusive"])
+        say(f"  {check.outcome}: {inert(check.reason, LONGEST_LINE)}", _OUTCOME_STYLE[check.outcome or "inconclusive"])
     findings([finding for finding in judged.findings if finding.severity != "info"])
+
+
+def calibration(found: GateCalibration) -> None:
+    """Error rates of a gate: one sentence, then the whole gate's and the cells' rates in per cent."""
+    harmless = found.harmless
+    clearest = next((rates for rates in found.drops if rates.failed >= 0.8), found.drops[-1] if found.drops else None)
+    notices = (
+        f" It would notice a drop of {clearest.drop:g} on every query set in {_percent(clearest.failed)} of 100."
+        if clearest
+        else ""
+    )
+    say()
+    say(
+        f"Of 100 harmless changes this gate would block about {_percent(harmless.blocked)} "
+        f"and call {_percent(harmless.inconclusive)} inconclusive.{notices}",
+        "bold",
+    )
+    rows = [
+        [
+            f"{rates.drop:g}" if rates.drop else "none",
+            *(
+                f"{_percent(rate)} ± {_percent(found.standard_error(rate))}"
+                for rate in (rates.failed, rates.inconclusive, rates.passed, rates.improved, rates.blocked)
+            ),
+        ]
+        for rates in (harmless, *found.drops)
+    ]
+    title = f"The whole gate, % of {found.repetitions} draws (± Monte Carlo standard error)"
+    table(["true drop", "fail", "inconclusive", "pass", "improved", "blocked"], rows, title=title)
+    if found.beyond_reach:
+        drops = ", ".join(f"{drop:g}" for drop in found.beyond_reach)
+        say(f"  No such drop can be drawn from these differences: {drops}.", "yellow")
+    rows = [
+        [
+            cell.name.partition(" on ")[2],
+            cell.measure,
+            str(cell.n) if cell.n_clusters is None else f"{cell.n} ({cell.n_clusters})",
+            _percent(cell.false_alarm),
+            _percent(cell.false_alarm_skewed),
+            f"{cell.margin:g}",
+            f"{_percent(cell.at_margin)} / {_percent(cell.at_margin_predicted)}",
+            f"{_percent(cell.at_twice)} / {_percent(cell.at_twice_predicted)}",
+        ]
+        for cell in found.cells
+    ]
+    columns = ["query set", "measure", "n", "alarm", "skewed", "margin m", "at m", "at 2m"]
+    title = "Each cell alone, % failing: without a drop; at a drop of m, 2m (seen / predicted)"
+    table(columns, rows, title=title, left=2)
+
+
+def _percent(rate: float | None) -> str:
+    """A rate in per cent, without its sign; a dash where there is none."""
+    if rate is None:
+        return "–"
+    return f"{100 * rate:.1f}" if rate < 0.0995 else f"{100 * rate:.0f}"
 
 
 @contextlib.contextmanager

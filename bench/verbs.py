@@ -42,7 +42,9 @@ __all__ = [
 
 def print_json(document: Any) -> None:
     """One document on standard output, and nothing else."""
-    sys.stdout.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
+    from bench.store import json_text
+
+    sys.stdout.write(json_text(document) + "\n")
     sys.stdout.flush()
 
 
@@ -252,6 +254,8 @@ def compare(options: Namespace) -> int:
 
 def gate(options: Namespace) -> int:
     """The verdict; its exit code."""
+    from dataclasses import replace
+
     from bench.gate import judge, same_file
 
     if options.after:
@@ -265,6 +269,8 @@ def gate(options: Namespace) -> int:
                 raise UsageError(f"bench gate: --{flag} belongs to stored results, not to run files; leave it out.")
         policy = _file_policy(options)
         before, after, qrels = _trec_results(options, Path(options.baseline_run), Path(options.candidate_run), policy)
+        if options.calibrate:
+            return _calibrated(before, after, policy, options)
         notes = same_file(Path(options.baseline_run), Path(options.candidate_run))
         verdict = judge(before, after, policy, findings=notes)
         _say_verdict(verdict, options, [*before, *after], qrels=qrels)
@@ -281,8 +287,11 @@ def gate(options: Namespace) -> int:
         base_ref=options.base_ref,
         merge_base=[Path(path) for path in options.merge_base_result or ()],
         candidate=Path(options.candidate_result) if options.candidate_result else None,
-        changed=lambda policy: _with_options(policy, options),
+        # What is drawn anew is rankings, not costs.
+        changed=lambda policy: _with_options(replace(policy, ceilings=()) if options.calibrate else policy, options),
     )
+    if options.calibrate:
+        return _calibrated(found.baseline, found.candidate, found.verdict.policy, options)
     everything = [*found.baseline, *found.merge_base, *found.candidate]
     place = None
     if options.github and options.base_ref:
@@ -343,6 +352,24 @@ def comment(options: Namespace) -> int:
         terminal.say(f"No comment was written: {error}. The verdict stands in the job summary.", "yellow")
         return 0
     terminal.say(f"Comment: {where}")
+    return 0
+
+
+def _calibrated(before: Sequence[Result], after: Sequence[Result], policy: Policy, options: Namespace) -> int:
+    """Error rates of the gate in place of a verdict; files asked for a verdict are refused."""
+    from bench import terminal
+    from bench.calibration import calibrate
+
+    for option in ("json_out", "junit", "markdown", "html", "comment", "metrics", "github"):
+        if getattr(options, option):
+            named = option.replace("_", "-")
+            raise UsageError(f"bench gate: --{named} writes a verdict and --calibrate draws none; leave one out.")
+    with terminal.progress(quiet=options.json) as told:
+        found = calibrate(before, after, policy, repetitions=options.calibrate, seed=options.seed, progress=told)
+    if options.json:
+        print_json(found.to_json())
+    else:
+        terminal.calibration(found)
     return 0
 
 

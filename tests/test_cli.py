@@ -402,6 +402,15 @@ def gated(project, capsys):
     return project
 
 
+def test_gate_calibrate_draws_from_stored_results(gated, capsys):
+    code, document = _json(capsys, "gate", "--system", "flat", "--calibrate", "20", "--json")
+    assert code == 0
+    assert (document["baseline"], document["candidate"], document["repetitions"]) == ("bm25", "flat", 20)
+    _, judged = _json(capsys, "gate", "--system", "flat", "--json")
+    places = [[(cell["query_set"], cell["measure"], cell["n"]) for cell in d["cells"]] for d in (document, judged)]
+    assert places[0] == places[1]
+
+
 def test_options_of_the_gate_hold_for_stored_results_too(gated, capsys):
     code, document = _json(capsys, "gate", "--system", "flat", "--json")
     assert (code, document["outcome"]) == (0, "inconclusive")

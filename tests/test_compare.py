@@ -63,7 +63,7 @@ def test_query_missing_from_only_one_run_is_refused(make_result, before, after, 
 
 
 def test_query_missing_from_both_runs_is_comparable(make_result):
-    (cell,) = compare(*pair(make_result, [0.0] * 6, [0.0] * 6, missing=("q001",)), margin=0.02)
+    (cell,) = compare(*pair(make_result, [0.0] * 6, [0.0] * 6, missing=("q001",)), margin=0.02).cells
     assert cell.n == 6
 
 
@@ -80,7 +80,7 @@ def test_measure_that_one_result_lacks_is_refused(make_result, who):
 
 def test_cell_worked_by_hand(make_result):
     baseline, candidate = pair(make_result, [1, 1, 0, 0, 1, 0, 1, 0], [1, 0, 1, 0, 0, 0, 0, 0])
-    (cell,) = compare(baseline, candidate, margin=0.02)
+    (cell,) = compare(baseline, candidate, margin=0.02).cells
     # Lost q001, q004, q006, gained q002.
     assert (cell.wins, cell.ties, cell.losses, cell.n) == (1, 4, 3, 8)
     assert (cell.baseline, cell.candidate, cell.delta) == (0.5, 0.25, -0.25)
@@ -97,13 +97,13 @@ def test_cell_worked_by_hand(make_result):
 
 def test_largest_losses_come_first(make_result):
     baseline, candidate = pair(make_result, [1, 1, 1, 1], [0.9, 0.2, 1.0, 0.5], measure="ndcg@10")
-    (cell,) = compare(baseline, candidate, margin=0.02)
+    (cell,) = compare(baseline, candidate, margin=0.02).cells
     assert [c.query_id for c in cell.lost] == ["q001", "q003", "q000"]
 
 
 def test_difference_below_rounding_is_a_tie(make_result):
     baseline, candidate = pair(make_result, [0.1 + 0.2, 0.5], [0.3, 0.4], measure="ndcg@10")
-    (cell,) = compare(baseline, candidate, margin=0.02)
+    (cell,) = compare(baseline, candidate, margin=0.02).cells
     assert (cell.wins, cell.ties, cell.losses) == (0, 1, 1)
 
 
@@ -113,7 +113,7 @@ def test_method_follows_the_data(make_result):
     clusters = [f"c{i // 2}" for i in range(20)]
 
     def method(after, **more):
-        return compare(*pair(make_result, before, after, measure="ndcg@10", **more), margin=0.02)[0].test
+        return compare(*pair(make_result, before, after, measure="ndcg@10", **more), margin=0.02).cells[0].test
 
     assert method(rng.random(20)) == "paired t"
     assert method(rng.random(20), clusters=clusters) == "cluster-robust t"
@@ -124,7 +124,7 @@ def test_method_follows_the_data(make_result):
 
 def test_rankings_that_differ_without_changing_a_number_are_not_identical(make_result):
     baseline, candidate = pair(make_result, [1.0] * 100, [1.0] * 100)
-    (cell,) = compare(baseline, candidate, margin=0.02)
+    (cell,) = compare(baseline, candidate, margin=0.02).cells
     # gate.md: p = 1 and L = −z²/(n + z²), −.026 at n = 100.
     assert cell.test != "identical"
     assert cell.p == 1
@@ -135,24 +135,26 @@ def test_rankings_that_differ_without_changing_a_number_are_not_identical(make_r
 def test_all_measures_are_compared_unless_some_are_named(make_result):
     values = {"recall@10": [1.0, 0.0], "map": [1.0, 0.5]}
     baseline, candidate = make_result(values, system="a"), make_result(values, system="b")
-    assert [cell.measure for cell in compare(baseline, candidate, margin=0.02)] == ["recall@10", "map"]
-    assert [cell.measure for cell in compare(baseline, candidate, measures=["map"], margin=0.02)] == ["map"]
+    assert [cell.measure for cell in compare(baseline, candidate, margin=0.02).cells] == ["recall@10", "map"]
+    assert [cell.measure for cell in compare(baseline, candidate, measures=["map"], margin=0.02).cells] == ["map"]
 
 
 def test_judged_drop_and_condensed_delta_are_of_the_candidate(make_result):
     baseline = make_result({"recall@10": [1.0] * 5}, judged=0.9, condensed={"recall@10": [1.0] * 5}, system="old")
     candidate = make_result({"recall@10": [0.5] * 5}, judged=0.6, condensed={"recall@10": [0.9] * 5}, system="new")
-    (cell,) = compare(baseline, candidate, margin=0.02)
+    (cell,) = compare(baseline, candidate, margin=0.02).cells
     assert cell.judged_drop == pytest.approx(0.3)
     assert cell.condensed_delta == pytest.approx(-0.1)
     bare = replace(candidate, scores=replace(candidate.scores, condensed=None))
-    assert compare(baseline, bare, margin=0.02)[0].condensed_delta is None
+    assert compare(baseline, bare, margin=0.02).cells[0].condensed_delta is None
 
 
 def test_number_of_queries_that_would_settle_it_is_told(make_result):
     rng = np.random.default_rng(2)
     before = rng.random(50)
-    (cell,) = compare(*pair(make_result, before, before - 0.01 + 0.2 * rng.normal(size=50), measure="map"), margin=0.02)
+    (cell,) = compare(
+        *pair(make_result, before, before - 0.01 + 0.2 * rng.normal(size=50), measure="map"), margin=0.02
+    ).cells
     assert cell.mde80 > 0.02
     assert cell.queries_for_margin > 50
 
@@ -162,7 +164,7 @@ def test_number_of_queries_that_would_settle_it_is_told(make_result):
 def test_run_against_itself_has_delta_zero_and_no_losses(make_result, values):
     lists = {"map": "same"}
     baseline, candidate = pair(make_result, values, values, measure="map", lists=lists)
-    (cell,) = compare(baseline, candidate, margin=0.02)
+    (cell,) = compare(baseline, candidate, margin=0.02).cells
     assert (cell.delta, cell.wins, cell.losses, cell.lower) == (0, 0, 0, 0)
 
 
@@ -180,7 +182,7 @@ def test_order_of_queries_changes_no_number(make_result, values, random):
                 make_result, [values[i][0] for i in order], [values[i][1] for i in order], measure="map", query_ids=ids
             ),
             margin=0.02,
-        )[0]
+        ).cells[0]
 
     plain, other = cell(range(len(values))), cell(mixed)
     assert other.delta == pytest.approx(plain.delta, abs=1e-12)

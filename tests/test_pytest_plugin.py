@@ -425,7 +425,7 @@ def test_function_that_is_worse_fails_with_the_findings_and_no_traceback(tested)
     result = tested("worse")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        ["ndcg@10 on staff: *", "recall@10 on staff: 1.000 → 0.800,*a regression.", "Accepted baseline: *(first, 20*"]
+        ["recall@10 on staff: 1.000 → 0.800,*a regression.", "ndcg@10 on staff: *", "Accepted baseline: *(first, 20*"]
     )
     assert "gate_app" not in text_of(result)
 

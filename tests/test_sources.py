@@ -248,11 +248,27 @@ def test_same_run_however_the_file_was_saved(tmp_path, content):
         ("q1 Q0 d3 3 1e39 tag", "too large for float32"),
         ("q1 Q0 d3 3 high tag", 'score is "high"; expected a number'),
         ("q1 Q0 d1 3 1.0 tag", 'document "d1" stands already under query "q1"'),
+        ("q1 Q0 two words 3 1.0 tag", 'of which the rank is "words" and the tag 1.0'),
     ],
 )
 def test_line_that_is_no_ranked_document_is_named(tmp_path, line, sentence):
     path = write(tmp_path, RUN + line + "\n")
     refused(read_run, path, f"{path}:4: ", sentence, error=RunError)
+
+
+def test_lines_of_a_query_need_not_stand_together(tmp_path):
+    lines = [f"q{i % 7} Q0 d{i} 0 {-i} tag\n" for i in range(1000)]
+    apart, together = write(tmp_path, "".join(lines)), write(tmp_path, "".join(sorted(lines, key=lambda s: s[:2])), "b")
+    assert read_run(apart).digest == read_run(together).digest
+    assert read_run(apart).ranking(6, 3) == ["d6", "d13", "d20"]
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"), [("q1 Q0 d3 3 x t", ":905: score is"), ("q1 Q0 d7 1 1 t", ":905: document")]
+)
+def test_line_far_down_is_named(tmp_path, line, sentence):
+    path = write(tmp_path, "".join(f"q1 Q0 d{i} 0 {-i} tag\n\n" for i in range(452)) + line + "\n")
+    refused(read_run, path, sentence, error=RunError)
 
 
 @pytest.mark.parametrize("content", ["", "\n \n"])

@@ -5,15 +5,18 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 from bench.records import Verdict
+from bench.report.blocks import plain
 
 __all__ = ["document", "error_document"]
 
 
+LONGEST = 4000
+"""Characters of a sentence; the errors of a whole file stand in one."""
+
+
 def _clean(text: str) -> str:
-    """Text that XML 1.0 can hold: control characters become spaces."""
-    return "".join(
-        c if c in "\n\t" or (c >= " " and not 0xD800 <= ord(c) <= 0xDFFF and ord(c) < 0xFFFE) else " " for c in text
-    )
+    """One line that XML can hold and that no viewer or terminal obeys."""
+    return plain(text, LONGEST)
 
 
 def document(verdict: Verdict) -> str:

@@ -170,7 +170,7 @@ def _comparable(reference: Result, result: Result) -> bool:
 def _compared(reference: Result, result: Result, measure: str, alpha: float) -> Cell | str:
     """A cell, or the sentence that says why there is none."""
     try:
-        return compare(reference, result, measures=[measure], margin=_ANY_MARGIN, alpha=alpha)[0]
+        return compare(reference, result, measures=[measure], margin=_ANY_MARGIN, alpha=alpha).cells[0]
     except BenchError as error:
         return str(error)
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.errors import RunError, SuiteError
 from bench.records import Run, digest_texts
 from bench.sources.jsonl import read_lines, read_qrels
 
 __all__ = ["read_qrels", "read_run", "write_run"]
+
+BLOCK_LINES = 256
+"""Lines held as text at a time: so few stay in the processor's cache, and a block of thousands takes twice as long."""
+
+LARGEST_SCORE = 3.4e38
+"""Just under what float32 can hold."""
 
 
 def _bad(path: Path, number: int, problem: str) -> RunError:
@@ -32,54 +41,105 @@ def read_run(path: Path, *, name: str | None = None, depth: int | None = None) -
 
     Raises:
         RunError: with file and line: fewer than six fields, a score that is no finite number, a document twice
-            under one query, an empty or missing file.
+            under one query, an id with white space as far as it shows, an empty or missing file.
     """
-    rows: dict[str, dict[str, float]] = {}
+    # Numbers in order of first appearance; columns are kept as arrays, because a dictionary per query costs seconds.
+    row_of: defaultdict[str, int] = defaultdict(count().__next__)
+    number_of: defaultdict[str, int] = defaultdict(count().__next__)
+    parts: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
     tag = ""
     try:
-        for number, line in read_lines(path):
-            fields = line.split()
-            if len(fields) < 6:
-                raise _bad(path, number, f"{len(fields)} fields; expected query, Q0, document, rank, score, tag.")
-            query_id, _, doc_id, _, score_text = fields[:5]
-            tag = tag or fields[5]
+        lines = read_lines(path)
+        while block := list(islice(lines, BLOCK_LINES)):
+            fields = [line.split() for _, line in block]
+            lengths = set(map(len, fields))
             try:
-                score = float(score_text)
+                query_column, _, doc_column, _, score_column, *_ = zip(*fields, strict=False)
+                part = (
+                    np.fromiter(map(row_of.__getitem__, query_column), np.int64, len(fields)),
+                    np.fromiter(map(number_of.__getitem__, doc_column), np.int64, len(fields)),
+                    np.fromiter(map(float, score_column), np.float64, len(fields)),
+                )
+                doubtful = lengths != {6} or not (np.abs(part[2]) <= LARGEST_SCORE).all()
             except ValueError:
-                raise _bad(path, number, f'score is "{score_text[:40]}"; expected a number.') from None
-            if not math.isfinite(score):
-                raise _bad(path, number, f"score is {score_text}; expected a finite number.")
-            if abs(score) > 3.4e38:
-                raise _bad(path, number, f"score is {score_text}; too large for float32.")
-            ranking = rows.setdefault(query_id, {})
-            if doc_id in ranking:
-                raise _bad(path, number, f'document "{doc_id}" stands already under query "{query_id}".')
-            ranking[doc_id] = score
+                doubtful = True
+            if doubtful:
+                for number, line in block:
+                    _check(path, number, line.split())
+            parts.append(part)
+            tag = tag or fields[0][5]
     except SuiteError as error:
         raise RunError(str(error)) from error
-    if not rows:
+    if not parts:
         raise RunError(f"{path} holds no ranking; expected lines of query, Q0, document, rank, score, tag.")
 
-    doc_ids = sorted({doc_id for ranking in rows.values() for doc_id in ranking})
-    row_of = {doc_id: row for row, doc_id in enumerate(doc_ids)}
-    width = max(map(len, rows.values()))
-    docs = np.full((len(rows), width), -1, dtype=np.int32)
-    scores = np.zeros((len(rows), width), dtype=np.float32)
-    for row, ranking in enumerate(rows.values()):
-        docs[row, : len(ranking)] = [row_of[doc_id] for doc_id in ranking]
-        scores[row, : len(ranking)] = list(ranking.values())
+    rows, numbers, values = (np.concatenate(column) for column in zip(*parts, strict=True))
+    query_ids, doc_ids = list(row_of), list(number_of)
+    # A query's lines need not stand together: sorted by row, each line's column is its place among its query's.
+    order = np.argsort(rows, kind="stable")
+    rows, numbers, values = rows[order], numbers[order], values[order]
+    sizes = np.bincount(rows)
+    columns = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    width = int(sizes.max())
+    docs = np.full((len(query_ids), width), -1, dtype=np.int64)
+    scores = np.zeros((len(query_ids), width), dtype=np.float32)
+    docs[rows, columns] = numbers
+    scores[rows, columns] = values
+    ordered = np.sort(docs, axis=1)
+    if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any():
+        raise _twice(path)
     return Run.build(
         system=name or tag,
         system_digest="",
         query_set=path.stem,
-        query_set_digest=digest_texts([list(rows)]),
+        query_set_digest=digest_texts([query_ids]),
         corpus_digest="",
-        query_ids=list(rows),
+        query_ids=query_ids,
         doc_ids=doc_ids,
         docs=docs,
         scores=scores,
         depth=depth or width,
     )
+
+
+def _check(path: Path, number: int, fields: list[str]) -> None:
+    """Pass if a line's fields are a ranked document; the slow way, which says what is wrong."""
+    if len(fields) < 6:
+        raise _bad(path, number, f"{len(fields)} fields; expected query, Q0, document, rank, score, tag.")
+    # A tag may hold spaces. An id may not: its second word would be taken for the rank, and the rank for the score.
+    if len(fields) > 6 and not _is_number(fields[3]) and _is_number(fields[4]) and _is_number(fields[5]):
+        raise _bad(
+            path,
+            number,
+            f'{len(fields)} fields, of which the rank is "{fields[3][:40]}" and the tag {fields[5][:40]}; expected '
+            "query, Q0, document, rank, score, tag. An id with white space? Write it without, and in the judgements.",
+        )
+    if not _is_number(fields[4]):
+        raise _bad(path, number, f'score is "{fields[4][:40]}"; expected a number.')
+    score = float(fields[4])
+    if not math.isfinite(score):
+        raise _bad(path, number, f"score is {fields[4]}; expected a finite number.")
+    if abs(score) > LARGEST_SCORE:
+        raise _bad(path, number, f"score is {fields[4]}; too large for float32.")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _twice(path: Path) -> RunError:
+    """The error for the first document that stands twice under one query."""
+    seen: set[tuple[str, str]] = set()
+    for number, line in read_lines(path):
+        query_id, _, doc_id = line.split()[:3]
+        if (query_id, doc_id) in seen:
+            return _bad(path, number, f'document "{doc_id}" stands already under query "{query_id}".')
+        seen.add((query_id, doc_id))
+    return RunError(f"{path} changed while it was read; run this again.")
 
 
 def write_run(run: Run) -> Iterable[str]:
