@@ -430,6 +430,47 @@ class Scores:
         return {measure: float(self.values[:, i].mean()) for i, measure in enumerate(self.measures)}
 
 
+def _check_types(document: Mapping[str, Any]) -> None:
+    """Pass if what a verdict reads of a result's document is of the kind that it must be.
+
+    Raises:
+        TypeError: names what is not.
+    """
+    system, suite, query_set, queries = (document[key] for key in ("system", "suite", "query_set", "queries"))
+    protocol = document["protocol"]
+    objects = ("lists", "tie_spread", "seconds", "environment")
+    texts = {
+        "system": [system["name"], system["digest"], system["kind"], system.get("variant", "")],
+        "suite": [suite["name"], suite["digest"]],
+        "query_set": [query_set[key] for key in ("name", "role", "digest", "corpus_digest", "labels_digest")],
+        "protocol.measures": [protocol["measures"][0], *protocol["measures"]],
+        "run_digest": [document["run_digest"]],
+        "queries.ids": queries["ids"],
+        "queries.top_ids": [doc_id for ids in queries["top_ids"] for doc_id in ids],
+        "queries.clusters": [name for name in queries["clusters"] if name is not None],
+        "queries.slices": [name for name in queries["slices"] if name is not None],
+        "missing": document["missing"],
+    }
+    numbers = {
+        "suite.version": [suite["version"]],
+        "protocol": [protocol["depth"], protocol["relevance_level"], int(protocol["drop_self"])],
+        "left_out": [document["left_out"]],
+        "index_bytes": [document["index_bytes"] or 0],
+        "query_set.judged_negative_share": [query_set["judged_negative_share"]],
+        "queries.pinned": queries["pinned"],
+    }
+    for name in objects:
+        if not isinstance(document[name], dict):
+            raise TypeError(f"{name} is no object")
+    for name, found in texts.items():
+        if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+            raise TypeError(f"{name} holds what is no text")
+    numbers["tie_spread"] = list(document["tie_spread"].values())
+    for name, found in numbers.items():
+        if not all(type(number) in (int, float) and number >= 0 for number in found):
+            raise TypeError(f"{name} holds what is no number")
+
+
 def _digest_of_numbers(document: Mapping[str, Any]) -> str:
     """32 hex digits over a result's document but for times and places: evaluated again, it has the same."""
     return digest_of({key: value for key, value in document.items() if key not in ("seconds", "environment")})
@@ -535,7 +576,7 @@ class Result:
             tie_rule, digest = document["protocol"].get("tie_rule", TIE_RULE), document.get("digest")
             # A file without a digest says at least what its values should average to.
             means, stated = found.scores.means(), document.get("means", found.scores.means())
-            changed = means.keys() != stated.keys() or any(abs(means[m] - stated[m]) > 1e-9 for m in means)
+            changed = means.keys() != stated.keys() or not all(abs(means[m] - stated[m]) <= 1e-9 for m in means)
             changed = changed or (digest is not None and digest != _digest_of_numbers(found._document()))
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise BaselineError(
@@ -570,9 +611,7 @@ class Result:
             raise ValueError("per-query values lie outside 0 to 1")
         if len(set(queries["ids"])) != n_queries:
             raise ValueError("a query stands twice")
-        for name in ("lists", "tie_spread", "seconds", "environment"):
-            if not isinstance(document[name], dict):
-                raise TypeError(f"{name} is no object")
+        _check_types(document)
         pinned = set(queries["pinned"])
         condensed = queries.get("condensed")
         if condensed is not None:

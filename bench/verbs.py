@@ -20,7 +20,7 @@ from bench.errors import BenchError, UsageError, did_you_mean
 if TYPE_CHECKING:
     from bench.evaluate import Evaluator
     from bench.latency import Latency
-    from bench.records import Policy, Qrels, Result, Suite, Verdict
+    from bench.records import Finding, Policy, Qrels, Result, Suite, Verdict
     from bench.workspace import Workspace
 
 __all__ = [
@@ -237,7 +237,7 @@ def compare(options: Namespace) -> int:
     """Two results or runs; informs, so never fails."""
     from bench.gate import judge
 
-    policy = _file_policy(options)
+    policy, notes = _file_policy(options)
     qrels = None
     if options.qrels:
         before, after, qrels = _trec_results(options, Path(options.baseline), Path(options.candidate), policy)
@@ -248,7 +248,7 @@ def compare(options: Namespace) -> int:
             raise UsageError(f"{options.baseline} and {options.candidate} share no query set; nothing to compare.")
         before = [result for result in before if result.query_set in names]
         after = [result for result in after if result.query_set in names]
-    _say_verdict(judge(before, after, policy), options, [*before, *after], qrels=qrels)
+    _say_verdict(judge(before, after, policy, findings=notes), options, [*before, *after], qrels=qrels)
     return 0
 
 
@@ -267,11 +267,11 @@ def gate(options: Namespace) -> int:
             if getattr(options, option):
                 flag = option.replace("_", "-")
                 raise UsageError(f"bench gate: --{flag} belongs to stored results, not to run files; leave it out.")
-        policy = _file_policy(options)
+        policy, notes = _file_policy(options)
         before, after, qrels = _trec_results(options, Path(options.baseline_run), Path(options.candidate_run), policy)
         if options.calibrate:
             return _calibrated(before, after, policy, options)
-        notes = same_file(Path(options.baseline_run), Path(options.candidate_run))
+        notes += same_file(Path(options.baseline_run), Path(options.candidate_run))
         verdict = judge(before, after, policy, findings=notes)
         _say_verdict(verdict, options, [*before, *after], qrels=qrels)
         return verdict.exit_code
@@ -373,10 +373,11 @@ def _calibrated(before: Sequence[Result], after: Sequence[Result], policy: Polic
     return 0
 
 
-def _file_policy(options: Namespace) -> Policy:
-    """The policy for run files and stored results: the config's where one is named, else the defaults."""
-    from bench.records import Policy
+def _file_policy(options: Namespace) -> tuple[Policy, list[Finding]]:
+    """The policy for run files and stored results (the config's where one is named), and what it leaves out."""
+    from bench.records import Finding, Policy
 
+    notes: list[Finding] = []
     if options.config:
         from bench.workspace import Workspace
 
@@ -389,10 +390,17 @@ def _file_policy(options: Namespace) -> Policy:
             rule
             for rule in policy.rules
             if rule.role == "held-out" and rule.slice is None and not rule.variant and rule.query_set is None
-        ] or [Policy().rules[0]]
-        rules = tuple(held_out)
+        ]
+        idle = len(policy.rules) - len(held_out) + len(policy.ceilings)
+        if options.config and idle:
+            sentence = (
+                f"{idle} rules and ceilings of {options.config} are about other roles, query sets, slices, sizes or "
+                "costs, which run files do not tell; they are not looked at."
+            )
+            notes.append(Finding("warning", "rule-unused", "policy", sentence, idle))
+        rules = tuple(held_out) or Policy().rules[:1]
         policy = Policy(rules, policy.alpha, policy.on_inconclusive, policy.system)
-    return _with_options(policy, options)
+    return _with_options(policy, options), notes
 
 
 def _with_options(policy: Policy, options: Namespace) -> Policy:
