@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import NoReturn
 
 from bench import __version__
@@ -65,6 +67,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = _forms_only(arguments)
+    for name in ("stdout", "stderr"):
+        # Closed by the caller; the exit code still counts.
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 (open to the end)
     try:
         options = _parser().parse_args(arguments)
         _no_empty_value(options, arguments)
@@ -81,11 +87,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _failed(stopped, options)
     except BrokenPipeError:
         # The reader has gone; nothing can be said to it. A verdict that nobody could read is none.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _hush()
         return UsageError.exit_code if getattr(options, "verb", "") == "gate" else 0
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         return _failed(BenchError(f"{place}{error.strerror or error}."), options)
+    except Exception as error:
+        # A mistake of ours: the traceback is wanted, and no form may be left as an earlier run wrote it.
+        _publish(BenchError(f"bench itself failed ({type(error).__name__}: {error}); please report it."), options)
+        raise
 
 
 def _no_empty_value(options: argparse.Namespace, arguments: Sequence[str]) -> None:
@@ -125,21 +135,43 @@ def _forms_only(arguments: list[str]) -> argparse.Namespace:
 
 
 def _failed(error: BenchError, options: argparse.Namespace) -> int:
-    if getattr(options, "json", False):
-        from bench.verbs import print_json
+    # A screen that cannot be written hides neither the exit code nor the forms.
+    try:
+        if getattr(options, "json", False):
+            from bench.verbs import print_json
 
-        print_json(error.to_json())
-    else:
-        from bench.terminal import say
+            print_json(error.to_json())
+        else:
+            _say(f"error: {error}", "red")
+    except OSError:
+        _hush()
+    _publish(error, options)
+    return error.exit_code
 
-        say(f"error: {error}", "red")
+
+def _publish(error: BenchError, options: argparse.Namespace) -> None:
+    """Write every form of an error; one that cannot be written does not stop the next."""
     if getattr(options, "verb", "") in ("gate", "compare", "run"):
         from bench.publish import Forms, publish_error
 
-        forms = Forms.of(options)
-        if forms != Forms():
-            publish_error(error, forms)
-    return error.exit_code
+        for form in Forms.of(options).each():
+            try:
+                publish_error(error, form)
+            except (BenchError, OSError) as problem:
+                _say(f"error: a form of this was not written: {problem}", "red")
+
+
+def _say(text: str, style: str) -> None:
+    from bench.terminal import say
+
+    with contextlib.suppress(OSError):
+        say(text, style)
+
+
+def _hush() -> None:
+    """Standard output leads nowhere from now on: its reader has gone, and Python would fail on it again at its end."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 # --- the parser ------------------------------------------------------------------------------------

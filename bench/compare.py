@@ -14,7 +14,7 @@ from bench.errors import NotComparable, TooFewQueries, did_you_mean
 from bench.measure import TOP_IDS, parse
 from bench.records import Cell, Change, Comparison, Result
 
-__all__ = ["check_comparable", "compare", "pinned_losses", "rows_of"]
+__all__ = ["check_comparable", "compare", "pinned_losses", "pinned_measure", "rows_of"]
 
 
 def check_comparable(baseline: Result, candidate: Result, *, reference: str = "baseline") -> None:
@@ -202,6 +202,13 @@ def _condensed_delta(baseline: Result, candidate: Result, measure: str, rows: ND
     return float((columns[1] - columns[0]).mean())
 
 
+def pinned_measure(baseline: Result, candidate: Result) -> str:
+    """The measure by which pinned queries are held, see `pinned_losses`."""
+    first = baseline.protocol.measures[0]
+    wanted = f"recall@{first.split('@')[1]}" if "@" in first else first
+    return wanted if wanted in candidate.scores.measures and wanted in baseline.scores.measures else first
+
+
 def pinned_losses(baseline: Result, candidate: Result) -> list[Change]:
     """Pinned queries whose recall at the first measure's cutoff fell: a must-not-lose list, no statistics.
 
@@ -213,9 +220,7 @@ def pinned_losses(baseline: Result, candidate: Result) -> list[Change]:
     """
     if not any(candidate.pinned):
         return []
-    first = baseline.protocol.measures[0]
-    wanted = f"recall@{first.split('@')[1]}" if "@" in first else first
-    measure = wanted if wanted in candidate.scores.measures and wanted in baseline.scores.measures else first
+    measure = pinned_measure(baseline, candidate)
     for who, result in (("baseline", baseline), ("candidate", candidate)):
         if measure not in result.scores.measures:
             raise NotComparable(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import stats
-from bench.compare import pinned_losses
+from bench.compare import pinned_losses, pinned_measure
 from bench.errors import BaselineError, ConfigError, NotComparable, StoreError
 from bench.measure import TOP_IDS
 from bench.policy import Asked, Key, asked, keyed
@@ -104,6 +104,7 @@ def judge(
         *findings,
         *_unused_rules(policy, after),
         *_ungated(cells, wanted, after),
+        *_nothing_pinned(references["baseline"], after),
         *_circumstances(references, after, cells),
         *_pinned_finding(lost, n_pinned),
     ]
@@ -178,6 +179,23 @@ def _ungated(cells: Sequence[Cell], wanted: Sequence[Asked], after: Mapping[Key,
                 "whatever happens. Use a smaller margin, or relative_margin."
             )
             notes.append(Finding("warning", "cannot-fail", f"{cell.place}/{cell.measure}", sentence, cell.baseline))
+    return notes
+
+
+def _nothing_pinned(before: Mapping[Key, Result], after: Mapping[Key, Result]) -> list[Finding]:
+    """Pinned queries for which the baseline found nothing: they cannot be lost."""
+    notes = []
+    for (variant, name), result in after.items():
+        if variant or not any(result.pinned):
+            continue
+        values = before[variant, name].scores.column(pinned_measure(before[variant, name], result))
+        idle = [q for q, p, v in zip(result.scores.query_ids, result.pinned, values, strict=True) if p and v == 0]
+        if idle:
+            sentence = (
+                f"{len(idle)} pinned queries of {name} found nothing in the baseline either (first: {idle[0]}); "
+                "nothing of theirs can be lost."
+            )
+            notes.append(Finding("warning", "pinned-idle", name, sentence, len(idle)))
     return notes
 
 

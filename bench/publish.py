@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from bench import github
@@ -53,6 +54,12 @@ class Forms:
             getattr(options, "comment_key", None) or "",
             getattr(options, "link", None) or "",
         )
+
+    def each(self) -> Iterator[Forms]:
+        """Every form asked for, alone."""
+        for field in fields(self):
+            if field.name not in ("key", "link") and getattr(self, field.name):
+                yield Forms(**{field.name: getattr(self, field.name)}, key=self.key, link=self.link)
 
 
 def publish(material: Material, forms: Forms, *, place: github.Place | None = None) -> None:

@@ -36,6 +36,11 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
     """A binary file that takes `path`'s place when the block ends well, and vanishes when it does not."""
     if path.is_dir():
         raise StoreError(f"{path} is a folder; expected the name of a file to write.")
+    if path.exists() and not path.is_file():
+        # A pipe or a device such as /dev/stdout is written to; root would put a file in its place.
+        with path.open("wb") as stream:
+            yield stream
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:

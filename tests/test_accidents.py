@@ -917,6 +917,12 @@ MEANT = {
         RUNS_CALL,
         "shallow-reference",
     ),
+    "pinned query that finds nothing": (
+        "stored",
+        (run_file("staff.run", lost=[2]), again, removed(BASELINE), accepted),
+        STORED_CALL,
+        "pinned-idle",
+    ),
     "rules that are not about run files": (
         "runs",
         (written("bench.toml", CONFIG),),
@@ -1007,6 +1013,53 @@ def test_judgements_from_a_pipe_are_read_from_their_first_line(place):
     assert [cell["n"] for cell in outcome.document["cells"]] == [N_STAFF, N_STAFF]
 
 
+def shell(command: str) -> subprocess.CompletedProcess[str]:
+    """A gate as a pipeline starts it: another process, with its own files for what it says."""
+    gate = " ".join([sys.executable, "-m", "bench", *RUNS_CALL])
+    environment = os.environ | {"PYTHONPATH": str(PAGE.parent.parent)}
+    return subprocess.run(
+        ["bash", "-c", command.replace("GATE", gate)], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full here")
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("GATE 2>&-", 1),
+        ("GATE --json >&-", 1),
+        ("GATE --json-out /dev/full", 2),
+        ("GATE --json >/dev/full", 2),
+        ("GATE --junit /proc/none/junit.xml", 2),
+        ("set -o pipefail; GATE --json | true", 2),
+        ("set -o pipefail; GATE --json-out /dev/stdout 2>/dev/null | grep -q fail", 1),
+    ],
+)
+def test_regression_is_no_pass_where_nobody_can_read_it(place, command, code):
+    place("runs")
+    write_run("new.run", lost=LOSE)
+    done = shell(command)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+    assert Path("/dev/full").is_char_device(), "a form never takes a device's place"
+
+
+def test_form_that_cannot_be_written_does_not_leave_another_as_it_was(place, capsys):
+    place("runs")
+    Path("junit.xml").write_text("pass")
+    Path("verdict.json").mkdir()
+    assert main([*RUNS_CALL, "--json-out", "verdict.json", "--junit", "junit.xml"]) == 2
+    assert "<error" in Path("junit.xml").read_text()
+
+
+def test_mistake_of_our_own_leaves_no_form_as_it_was(place, capsys, monkeypatch):
+    place("runs")
+    Path("junit.xml").write_text("pass")
+    monkeypatch.setattr("bench.gate.judge", lambda *a, **b: {}["nothing"])
+    with pytest.raises(KeyError):
+        main([*RUNS_CALL, "--junit", "junit.xml"])
+    assert "bench itself failed" in Path("junit.xml").read_text()
+
+
 def test_verdict_that_nobody_can_read_is_no_pass(place, capsys, monkeypatch):
     place("runs")
 
@@ -1033,9 +1086,9 @@ digests and folders are left out.
 What may be meant is no error but a warning, in the log and in every form: two files that are one (`same-file`), a
 query set without a rule (`ungated`), a reference so low that no loss can fail (`cannot-fail`), a reference that
 ranks fewer documents (`shallow-reference`), thresholds from the command line (`policy-options`), results of another
-system (`other-system`), another version of the suite (`suite-version`), a suite with errors (the codes of
-`bench check`), baseline and rules from the change itself (`baseline-from-head`), queries that both runs lack
-(`missing-queries`).
+system (`other-system`), another version of the suite (`suite-version`), pinned queries with nothing to lose
+(`pinned-idle`), a suite with errors (the codes of `bench check`), baseline and rules from the change itself
+(`baseline-from-head`), queries that both runs lack (`missing-queries`), rules that nothing answers (`rule-unused`).
 
 The digest of a result tells a slip from a number that was measured. It is no signature: who wants to deceive can
 compute it. Against that help `--base-ref`, and people who review `baseline.json`.
