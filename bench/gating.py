@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,9 +15,10 @@ from bench.errors import BaselineError, ConfigError, NotComparable
 from bench.gate import judge, read_baseline, read_results, same_file
 from bench.policy import latency_check, size_check
 from bench.records import Ceiling, Check, Finding, Policy, Result, Suite, Verdict
+from bench.store import read_json
 from bench.workspace import Workspace
 
-__all__ = ["Judged", "judged"]
+__all__ = ["Judged", "judged", "measured_beside"]
 
 TARGET_BRANCH = ("GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
 """Where GitHub and GitLab say which branch a change wants to go to."""
@@ -81,12 +83,13 @@ def judged(
     if candidate:
         _of_suite(after, suite, candidate)
     started = [result for path in merge_base for result in read_results(path)]
+    beside = _read_beside(candidate) if candidate else measured_beside(workspace, suite, name, policy)
     verdict = judge(
         before,
         after,
         policy,
         merge_base=started,
-        ceilings=_ceilings(workspace, suite, name, policy, before, after),
+        ceilings=_ceilings(policy, before, after, beside),
         findings=[
             *_accepted(header),
             *demanded.findings,
@@ -230,35 +233,66 @@ def _no_merge_base(results: Sequence[Result]) -> list[Finding]:
     return [Finding("info", "merge-base-absent", "merge base", sentence)]
 
 
-def _ceilings(
-    workspace: Workspace,
-    suite: Suite,
-    name: str,
-    policy: Policy,
-    baseline: Sequence[Result],
-    candidate: Sequence[Result],
-) -> list[Check]:
-    """What the ceilings of a policy are held against."""
-    found = []
+# --- ceilings --------------------------------------------------------------------------------------
+
+Ratio = tuple[float | None, float | None, float | None, int]
+"""What a ceiling is held against: ratio, its one-sided bounds, lower and upper, and how many queries were timed."""
+
+
+def measured_beside(workspace: Workspace, suite: Suite, name: str, policy: Policy) -> dict[str, Ratio]:
+    """Ceiling → what was measured beside the candidate here, for ceilings that name another system.
+
+    Raises:
+        Missing: the two were never timed together as they are now, or the other was not evaluated.
+    """
+    found: dict[str, Ratio] = {}
     for ceiling in policy.ceilings:
-        if ceiling.what == "index_bytes":
-            value = _size(candidate)
-            reference = None
-            if ceiling.of:
-                beside = baseline if ceiling.of == "baseline" else workspace.stored(suite, ceiling.of)
-                reference = _size(beside)
-            found.append(size_check(ceiling, value, reference))
-        else:
-            found.append(_timed(workspace, suite, name, ceiling, policy.alpha))
+        if ceiling.what == "latency_ms_p95":
+            found[ceiling.name] = _timed(workspace, suite, name, ceiling, policy.alpha)
+        elif ceiling.of not in ("", "baseline"):
+            ratio = _size_ratio(workspace.stored(suite, name), workspace.stored(suite, ceiling.of))
+            found[ceiling.name] = (ratio, None, None, 0)
     return found
 
 
-def _timed(workspace: Workspace, suite: Suite, name: str, ceiling: Ceiling, alpha: float) -> Check:
-    """A ceiling on time, held against times of both systems from one process.
+def _ceilings(
+    policy: Policy, baseline: Sequence[Result], candidate: Sequence[Result], beside: Mapping[str, Ratio]
+) -> list[Check]:
+    """The checks of a policy's ceilings."""
+    found = []
+    for ceiling in policy.ceilings:
+        if ceiling.name in beside:
+            ratio, lower, upper, n = beside[ceiling.name]
+            timed = ceiling.what == "latency_ms_p95"
+            found.append(latency_check(ceiling, ratio, lower, upper, n=n) if timed else size_check(ceiling, ratio))
+        elif ceiling.of == "baseline":
+            found.append(size_check(ceiling, _size_ratio(candidate, baseline)))
+        elif not ceiling.of:
+            sizes = list(_sizes(candidate).values())
+            found.append(size_check(ceiling, None if None in sizes else float(sum(size or 0 for size in sizes))))
+    return found
 
-    Raises:
-        Missing: the two were never timed together as they are now.
-    """
+
+def _read_beside(path: Path) -> dict[str, Ratio]:
+    """What a file of results says was measured beside the candidate; the policy's own numbers are not in it."""
+    document = read_json(path)
+    held = document.get("measured", {}) if isinstance(document, dict) else {}
+    found: dict[str, Ratio] = {}
+    for name, row in held.items() if isinstance(held, dict) else ():
+        numbers = [row.get(key) if isinstance(row, dict) else None for key in ("ratio", "lower", "upper")]
+        if any(number is not None and not _is_number(number) for number in numbers):
+            raise BaselineError(f'{path}: measured["{name}"] holds something that is no number; run bench run --gated.')
+        ratio, lower, upper = (None if number is None else float(number) for number in numbers)
+        found[str(name)] = (ratio, lower, upper, int(row.get("n") or 0))
+    return found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _timed(workspace: Workspace, suite: Suite, name: str, ceiling: Ceiling, alpha: float) -> Ratio:
+    """The candidate's p95 over that of the ceiling's system, both timed in one process."""
     import numpy as np
 
     from bench.evaluate import Missing
@@ -273,11 +307,18 @@ def _timed(workspace: Workspace, suite: Suite, name: str, ceiling: Ceiling, alph
             "they are now. Time them: bench run --gated"
         )
     ratio = percentile_ratio(*times, percentile=95, alpha=alpha, rng=np.random.default_rng(0))
-    return latency_check(ceiling, ratio.ratio, ratio.low, ratio.high, n=len(times[0]))
+    return ratio.ratio, ratio.low, ratio.high, len(times[0])
 
 
-def _size(results: Sequence[Result]) -> int | None:
-    """Bytes of a system's indexes over all corpora: each query set tells its corpus's."""
-    sizes = {result.corpus_digest: result.index_bytes for result in results if not result.variant}
-    known = [size for size in sizes.values() if size is not None]
-    return sum(known) if len(known) == len(sizes) else None
+def _sizes(results: Sequence[Result]) -> dict[str, int | None]:
+    """Bytes of a system's index of each corpus."""
+    return {result.corpus_digest: result.index_bytes for result in results if not result.variant}
+
+
+def _size_ratio(candidate: Sequence[Result], reference: Sequence[Result]) -> float | None:
+    """The candidate's bytes over the reference's, on the corpora that both searched; None where a size is unknown."""
+    ours, theirs = _sizes(candidate), _sizes(reference)
+    pairs = [(ours[corpus], theirs[corpus]) for corpus in ours if corpus in theirs]
+    if not pairs or any(not size for pair in pairs for size in pair):
+        return None
+    return sum(size or 0 for size, _ in pairs) / sum(size or 0 for _, size in pairs)

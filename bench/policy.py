@@ -285,21 +285,24 @@ def _keeps(
     )
 
 
-def size_check(ceiling: Ceiling, value: int | None, reference: int | None = None) -> Check:
+def size_check(ceiling: Ceiling, value: float | None) -> Check:
     """The check of a ceiling on the index; sizes are exact, so it passes or fails.
+
+    Args:
+        ceiling: what was asked.
+        value: bytes, or the ratio to what the ceiling names; None where a size is not known.
 
     Raises:
         ConfigError: a size that nobody measured.
     """
-    for who, size in ((("the candidate", value)), *(((f'"{ceiling.of}"', reference),) if ceiling.of else ())):
-        if not size:
-            raise ConfigError(
-                f"The gate has a ceiling for {ceiling.name}, and the index of {who} has no known size. "
-                "Leave the ceiling out, or gate a system that tells its size."
-            )
-    measured = float(value or 0) / (reference or 1) if ceiling.of else float(value or 0)
-    outcome = "pass" if measured <= ceiling.at_most else "fail"
-    return Check("ceiling", ceiling.name, measured, ceiling.at_most, outcome=outcome)
+    if not value:
+        raise ConfigError(
+            f"The gate has a ceiling for {ceiling.name}, and not every index it is about tells its size. "
+            "Leave the ceiling out, or gate a system that does."
+        )
+    return Check(
+        "ceiling", ceiling.name, value, ceiling.at_most, outcome="pass" if value <= ceiling.at_most else "fail"
+    )
 
 
 def latency_check(ceiling: Ceiling, ratio: float | None, lower: float | None, upper: float | None, *, n: int) -> Check:

@@ -110,7 +110,7 @@ def run(options: Namespace) -> int:
                 timed += _timed_ceilings(evaluator, gated, policy)
                 if options.out:
                     folder = Path(options.out) / (loaded.name if len(workspace.config.suites) > 1 else "")
-                    write_json(folder / "gated.json", {"format": 1, "results": [r.to_json() for r in judged]})
+                    write_json(folder / "gated.json", _gated_document(workspace, loaded, gated, policy, judged))
             else:
                 # Only what was asked for: parts come along, but are not results unless named.
                 selected = systems.selected(evaluator.systems, names)
@@ -150,6 +150,19 @@ def _timed(evaluator: Evaluator, names: Sequence[str], *, quiet: bool) -> Latenc
     for name, reason in without.items() if kept and not quiet else ():
         terminal.say(f'System "{name}" has no latency on "{query_set}": {reason}.', "yellow")
     return measure_latency(evaluator, kept or names, query_set=query_set)
+
+
+def _gated_document(
+    workspace: Workspace, suite: Suite, gated: str, policy: Policy, results: Sequence[Result]
+) -> dict[str, Any]:
+    """What a gate elsewhere needs of this run: `--candidate-result` and `--merge-base-result` read it."""
+    from bench.gating import measured_beside
+
+    measured = {
+        name: dict(zip(("ratio", "lower", "upper", "n"), ratio, strict=True))
+        for name, ratio in measured_beside(workspace, suite, gated, policy).items()
+    }
+    return {"format": 1, "results": [result.to_json() for result in results], "measured": measured}
 
 
 def _timed_ceilings(evaluator: Evaluator, gated: str, policy: Policy) -> list[Latency]:

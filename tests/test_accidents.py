@@ -242,6 +242,10 @@ def keep_only(name: str) -> Callable[[Any], None]:
     return lambda content: content.update(results=[r for r in content["results"] if r["query_set"]["name"] == name])
 
 
+def ratio_without_number(content: Any) -> None:
+    content["measured"] = {"latency_ms_p95 of other": {key: float("nan") for key in ("ratio", "lower", "upper")}}
+
+
 def better_result(content: Any) -> None:
     if "queries" in content and content["query_set"]["name"] == "staff":
         set_values(content, 1.0)
@@ -350,6 +354,7 @@ def config(old: str, new: str) -> tuple[Step, ...]:
     return edited("bench.toml", old, new), again
 
 
+CEILING = '[[gate.ceilings]]\nwhat = "latency_ms_p95"\nof = "other"\nat_most = 1.5\n'
 HYBRID = '[systems.both]\nkind = "hybrid"\nof = ["engine", "bm25"]\nfusion = { method = "rrf" }\n'
 STAFF_RULE = 'role = "held-out"\nmeasures = ["recall@10", "ndcg@10"]\nmargin = 0.02'
 
@@ -523,7 +528,7 @@ GROUPS: dict[str, list[Accident]] = {
              *config(STAFF_RULE, STAFF_RULE + '\nslice = "night"')),
         stored("A rule asks for a dimension that nobody evaluated", 2, "dimension",
              *config(STAFF_RULE, STAFF_RULE + "\ndim = 128")),
-        stored("A ceiling on a size that nobody measured", 2, "has no known size",
+        stored("A ceiling on a size that nobody measured", 2, "tells its size",
              appended("bench.toml", '[[gate.ceilings]]\nwhat = "index_bytes"\nat_most = 1000000\n'), again),
         stored("A ceiling on a time that nobody can take", 2, "has no latency",
              appended("bench.toml", '[[gate.ceilings]]\nwhat = "latency_ms_p95"\nof = "other"\nat_most = 1.5\n'),
@@ -688,6 +693,11 @@ GROUPS: dict[str, list[Accident]] = {
         stored("The candidate's file mixes two gates' results", 2, "holds two results on query set",
              document("results/gated.json", lambda d: d["results"].append(d["results"][0])),
              call=("gate", "--candidate-result", "results/gated.json")),
+        stored("A ratio in the candidate's file is not a number", 2, "holds something that is no number",
+             appended("bench.toml", CEILING), document("results/gated.json", ratio_without_number),
+             call=("gate", "--candidate-result", "results/gated.json")),
+        stored("The candidate's file was made before there was a ceiling", 2, "ceiling for latency_ms_p95",
+             appended("bench.toml", CEILING), call=("gate", "--candidate-result", "results/gated.json")),
         stored("The candidate's file is edited by hand", 2, "was changed after it was written", worsen, again,
              document("results/gated.json", lambda d: better_result(result()(d))),
              call=("gate", "--candidate-result", "results/gated.json")),

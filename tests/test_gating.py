@@ -219,6 +219,39 @@ def test_candidate_from_a_file_is_judged_as_if_it_were_stored(repository, capsys
     assert read["cells"] == stored["cells"]
 
 
+def test_ceilings_travel_with_the_file_and_are_held_against_the_rules_here(repository, capsys):
+    ceilings = "".join(
+        f'\n[[gate.ceilings]]\nwhat = "{what}"\nof = "{of}"\nat_most = {most}\n'
+        for what, of, most in (
+            ("index_bytes", "baseline", 1),
+            ("index_bytes", "other", 1),
+            ("latency_ms_p95", "other", 50),
+        )
+    )
+    Path("bench.toml").write_text(Path("bench.toml").read_text() + ceilings)
+    code, document = gate(capsys)
+    assert code == 2, "nothing was timed yet"
+    assert (
+        "were not timed together" in document["error"]["message"] or "No stored result" in document["error"]["message"]
+    )
+    assert main(["run", "--gated", "--out", "here"]) == 0
+    code, stored = gate(capsys)
+    assert (code, [check["outcome"] for check in stored["checks"]]) == (0, ["pass"] * 3)
+    code, read = gate(capsys, "--candidate-result", "here/gated.json")
+    assert read["checks"] == stored["checks"]
+    edit("bench.toml", "at_most = 50", "at_most = 0.01")
+    code, read = gate(capsys, "--candidate-result", "here/gated.json")
+    assert (code, read["checks"][2]["outcome"]) == (1, "fail")
+    # A file that holds no such measurement passes nothing.
+    kept = json.loads(Path("here/gated.json").read_text())
+    Path("bare.json").write_text(json.dumps(kept | {"measured": {}}))
+    code, read = gate(capsys, "--candidate-result", "bare.json")
+    assert code == 2
+    assert "nothing was measured for it" in read["error"]["message"]
+    Path("odd.json").write_text(json.dumps(kept | {"measured": {"latency_ms_p95 of other": {"ratio": "fast"}}}))
+    assert gate(capsys, "--candidate-result", "odd.json")[0] == 2
+
+
 def test_accepting_a_worse_candidate_is_kept_in_the_file_and_told_by_the_gate(repository, capsys):
     worsen()
     assert main(["run", "--gated"]) == 0
