@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -93,9 +94,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         place = f"{error.filename}: " if error.filename else ""
         return _failed(BenchError(f"{place}{error.strerror or error}."), options)
     except Exception as error:
-        # A mistake of ours: the traceback is wanted, and no form may be left as an earlier run wrote it.
+        # A mistake of ours: the traceback is wanted, and no form may be left as an earlier run wrote it. Python's own
+        # exit code would be 1, which says that a regression was found.
+        traceback.print_exc()
         _publish(BenchError(f"bench itself failed ({type(error).__name__}: {error}); please report it."), options)
-        raise
+        return BenchError.exit_code
 
 
 def _no_empty_value(options: argparse.Namespace, arguments: Sequence[str]) -> None:
@@ -205,6 +208,7 @@ def _parser() -> argparse.ArgumentParser:
     one = verb("run", "evaluate systems on suites")
     one.add_argument("--system", metavar="N", nargs="+", action="extend", help="only these systems")
     one.add_argument("--gated", action="store_true", help="only what the gate needs: its system, variants, ceilings")
+    one.add_argument("--base-ref", metavar="REF", help="with --gated: suites, store and gate of this git ref")
     one.add_argument("--out", metavar="DIR", help="also write results: one file per system; gated.json with --gated")
     one.add_argument("--json-out", metavar="F", help="write the JSON document to a file; an error too")
     one.add_argument("--latency", action="store_true", help="also time single queries, systems side by side")

@@ -21,6 +21,7 @@ from bench.records import ROLES, Ceiling, Policy, Rule
 __all__ = [
     "BenchConfig",
     "CorpusConfig",
+    "Demands",
     "FinetuneConfig",
     "GateConfig",
     "NegativesConfig",
@@ -30,7 +31,7 @@ __all__ = [
     "SystemConfig",
     "listing",
     "load_bench",
-    "load_gate",
+    "load_demands",
     "load_suite_config",
     "problems_of",
 ]
@@ -96,7 +97,7 @@ class NegativesConfig(Strict):
     random_per_query: int = Field(default=0, ge=0)
     skip: int = Field(default=0, ge=0)
     depth: int = Field(default=50, ge=1)
-    relative_margin: float = Field(default=0.05, ge=0, lt=1, strict=False)
+    relative_margin: float = Field(default=0.05, ge=0, lt=1)
 
     @model_validator(mode="after")
     def _some(self) -> NegativesConfig:
@@ -117,11 +118,11 @@ class FinetuneConfig(Strict):
     negatives: NegativesConfig | None = None
     epochs: int = Field(default=1, ge=1)
     batch_size: int = Field(default=32, ge=2)
-    learning_rate: float = Field(default=2e-5, gt=0, strict=False)
-    warmup_ratio: float = Field(default=0.1, ge=0, le=1, strict=False)
+    learning_rate: float = Field(default=2e-5, gt=0)
+    warmup_ratio: float = Field(default=0.1, ge=0, le=1)
     max_length: int | None = Field(default=None, ge=8)
     max_pairs: int | None = Field(default=None, ge=1)
-    dropout: float | None = Field(default=None, ge=0, lt=1, strict=False)
+    dropout: float | None = Field(default=None, ge=0, lt=1)
     seeds: list[int] = Field(default=[0], min_length=1)
 
     @field_validator("matryoshka")
@@ -141,11 +142,11 @@ class RuleConfig(Strict):
     slice: str | None = None
     dim: int | None = Field(default=None, ge=1)
     precision: str | None = None
-    margin: float | None = Field(default=None, gt=0, lt=1, strict=False)
-    relative_margin: float | None = Field(default=None, gt=0, lt=1, strict=False)
-    minimum: float | None = Field(default=None, gt=0, lt=1, strict=False)
-    keeps: float | None = Field(default=None, gt=0, le=1, strict=False)
-    floor: float | None = Field(default=None, gt=0, lt=1, strict=False)
+    margin: float | None = Field(default=None, gt=0, lt=1)
+    relative_margin: float | None = Field(default=None, gt=0, lt=1)
+    minimum: float | None = Field(default=None, gt=0, lt=1)
+    keeps: float | None = Field(default=None, gt=0, le=1)
+    floor: float | None = Field(default=None, gt=0, lt=1)
 
     @model_validator(mode="after")
     def _one_threshold(self) -> RuleConfig:
@@ -159,6 +160,8 @@ class RuleConfig(Strict):
             raise ValueError("keeps is about a smaller variant of the gated system: name its dim or precision")
         if self.floor is not None and given[0] not in ("margin", "relative_margin"):
             raise ValueError("floor is the least drop that may fail; it stands beside margin or relative_margin")
+        if self.floor is not None and self.margin is not None and self.floor > self.margin:
+            raise ValueError("floor is larger than margin; a drop beyond the margin could never fail")
         return self
 
 
@@ -166,7 +169,7 @@ class CeilingConfig(Strict):
     """One ceiling on what the candidate may cost."""
 
     what: Literal["index_bytes", "latency_ms_p95"]
-    at_most: float = Field(gt=0, strict=False)
+    at_most: float = Field(gt=0)
     of: str = ""
 
     @model_validator(mode="after")
@@ -183,7 +186,7 @@ class GateConfig(Strict):
     """`[gate]`."""
 
     system: str | None = None
-    alpha: float = Field(default=0.05, gt=0, lt=0.5, strict=False)
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
     on_inconclusive: Literal["warn", "block"] = "warn"
     baseline: str | None = None
     rules: list[RuleConfig] | None = None
@@ -196,6 +199,16 @@ class GateConfig(Strict):
             rules = tuple(Rule(**{**dict(rule), "measures": tuple(rule.measures)}) for rule in self.rules)
         ceilings = tuple(Ceiling(**dict(ceiling)) for ceiling in self.ceilings)
         return Policy(rules, self.alpha, self.on_inconclusive, self.system, ceilings)
+
+
+class Demands(BaseModel):
+    """What of `bench.toml` says by what a change is judged; the rest says what the change is."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+    suites: list[str] = Field(min_length=1)
+    store: str = ".bench"
+    gate: GateConfig = GateConfig()
 
 
 class BenchConfig(Strict):
@@ -218,17 +231,16 @@ def listing(package: str) -> list[str]:
     return sorted(path.stem.replace("_", "-") for path in folder.glob("*.py") if not path.stem.startswith("_"))
 
 
-def load_gate(text: str, where: str) -> GateConfig:
-    """The table `[gate]` of a config's text, whatever else it holds: the base branch's word on what is demanded.
+def load_demands(text: str, where: str) -> Demands:
+    """What a config's text demands, whatever systems it has: the base branch's word on what a change must hold.
 
     Raises:
-        ConfigError: not TOML, or what is wrong with the table, one a line.
+        ConfigError: not TOML, or what is wrong with these tables, one a line.
     """
     try:
-        table = tomllib.loads(text.removeprefix("\ufeff")).get("gate", {})
-        return GateConfig.model_validate(table)
+        return Demands.model_validate(tomllib.loads(text.removeprefix("\ufeff")))
     except ValidationError as problem:
-        raise ConfigError("\n".join(problems_of(problem, GateConfig, f"{where}: gate"))) from None
+        raise ConfigError("\n".join(problems_of(problem, Demands, where))) from None
     except (ValueError, RecursionError) as problem:
         raise ConfigError(f"{where}: not TOML: {problem}.") from None
 

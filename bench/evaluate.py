@@ -79,7 +79,7 @@ def failing_as(system: str, query_set: str) -> Iterator[None]:
         yield
     except BenchError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SystemFailed(
             f'System "{system}" failed on query set "{query_set}": {type(error).__name__}: {error}'
         ) from error
@@ -171,7 +171,7 @@ class Evaluator:
             "query_set": query_set.name,
             "role": query_set.role,
         }
-        if path.exists():
+        if path.exists() and not self._anew(name):
             try:
                 found = Result.from_json(read_json(path), where=str(path))
             except BenchError:
@@ -194,6 +194,11 @@ class Evaluator:
         )
         write_json(path, made.to_json())
         return replace(made, **header)
+
+    def _anew(self, name: str) -> bool:
+        """Whether this system, or a part of it, is asked anew by every evaluator that makes results."""
+        system = self.systems[name]
+        return self.make and (getattr(system, "fresh", False) or any(self._anew(part) for part in system.parts))
 
     def _fits(self, found: Result, name: str, query_set: QuerySet) -> bool:
         """Whether a stored result is of this task, whatever its file is called."""
@@ -247,7 +252,7 @@ class Evaluator:
         """
         key = self.run_key(name, query_set)
         if key not in self._runs:
-            stored = self._stored_run(name, query_set)
+            stored = None if self._anew(name) else self._stored_run(name, query_set)
             if stored is None and not self.make:
                 raise self._missing(name, query_set)
             found = stored or self._make(_Wanted(self.systems[name], query_set, key))
@@ -324,7 +329,7 @@ class Evaluator:
         parts = [self.run(part, query_set) for part in system.parts]
         with self.store.prepare().lock(wanted.key):
             # Another process may have made it while we waited.
-            stored = self._stored_run(system.name, query_set)
+            stored = None if self._anew(system.name) else self._stored_run(system.name, query_set)
             if stored is not None:
                 return stored
             if hasattr(system, "progress"):
@@ -466,10 +471,9 @@ class Evaluator:
             }
         )
         path = self.store.path("results", f"weight-{key}.json")
-        try:
-            return float(read_json(path)["weight"])
-        except (StoreError, KeyError, TypeError, ValueError):
-            pass
+        if not self._anew(name):
+            with contextlib.suppress(StoreError, KeyError, TypeError, ValueError):
+                return float(read_json(path)["weight"])
         try:
             runs = {q.name: [self.run(part, q) for part in system.parts] for q in dev_sets}
         except Missing:

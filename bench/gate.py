@@ -31,7 +31,6 @@ __all__ = [
     "read_results",
     "results_of",
     "same_file",
-    "succession",
     "write_baseline",
 ]
 
@@ -82,13 +81,19 @@ def judge(
     wanted = asked(policy, after)
     cells = policy_cells(wanted, references, after, alpha=policy.alpha)
     checks = policy_checks(wanted, after, alpha=policy.alpha)
-    # One family: whatever can fail by chance shares the same alpha.
-    adjusted = [float(p) for p in stats.holm([*(cell.p for cell in cells), *(check.p for check in checks)])]
-    cells = [
-        decided(replace(cell, p_adjusted=p), after[cell.variant, cell.query_set], policy.alpha)
-        for cell, p in zip(cells, adjusted, strict=False)
-    ]
-    checks = [_checked(check, p, policy.alpha) for check, p in zip(checks, adjusted[len(cells) :], strict=True)]
+    # A family for each reference: one more reference may make a verdict stricter, and never milder.
+    held_against: list[Cell] = []
+    for reference in references:
+        mine = [cell for cell in cells if cell.reference == reference]
+        others = checks if reference == "baseline" else []
+        adjusted = [float(p) for p in stats.holm([*(cell.p for cell in mine), *(check.p for check in others)])]
+        held_against += [
+            decided(replace(cell, p_adjusted=p), after[cell.variant, cell.query_set], policy.alpha)
+            for cell, p in zip(mine, adjusted, strict=False)
+        ]
+        if others:
+            checks = [_checked(check, p, policy.alpha) for check, p in zip(others, adjusted[len(mine) :], strict=True)]
+    cells = held_against
     checks += _every_ceiling(policy, ceilings)
     lost = [
         (query_set, change)
@@ -415,7 +420,8 @@ def _circumstances(
                 notes.append(Finding("info", "environment", name, sentence))
     for cell in cells:
         where = f"{cell.place}/{cell.measure}"
-        if cell.tie_spread > TIE_SPREAD:
+        # The spread is that of the whole set: said once, not for each slice and reference.
+        if cell.tie_spread > TIE_SPREAD and cell.slice is None and cell.reference == "baseline":
             sentence = f"{cell.name} moves by {cell.tie_spread:.3f} with the order of tied documents."
             notes.append(Finding("warning", "ties", where, sentence, cell.tie_spread))
         if cell.n_clusters is not None and cell.n_clusters < FEW_CLUSTERS:
@@ -464,23 +470,6 @@ def baseline_document(
         },
         "results": [result.to_json() for result in results],
     }
-
-
-def succession(path: Path, results: Sequence[Result], policy: Policy) -> str | None:
-    """The outcome of results against the baseline that they would replace; None where nothing can be compared.
-
-    Ceilings are left out: they are about what a system costs, a baseline about what it finds.
-
-    Raises:
-        BaselineError: the file there is damaged.
-    """
-    if not path.exists():
-        return None
-    try:
-        return judge(read_baseline(path)[1], results, replace(policy, ceilings=())).outcome
-    except NotComparable:
-        # A changed suite is the very reason to accept anew.
-        return None
 
 
 def write_baseline(path: Path, document: Mapping[str, Any]) -> Path:

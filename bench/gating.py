@@ -5,20 +5,19 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from bench import checks, git
-from bench.config import GateConfig, load_gate
-from bench.errors import BaselineError, ConfigError, NotComparable
+from bench.errors import BaselineError, NotComparable
 from bench.gate import judge, read_baseline, read_results, same_file
 from bench.policy import latency_check, size_check
 from bench.records import Ceiling, Check, Finding, Policy, Result, Suite, Verdict
 from bench.store import read_json
 from bench.workspace import Workspace
 
-__all__ = ["Judged", "judged", "measured_beside"]
+__all__ = ["Judged", "judged", "measured_beside", "succession"]
 
 TARGET_BRANCH = ("GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
 """Where GitHub and GitLab say which branch a change wants to go to."""
@@ -36,23 +35,12 @@ class Judged:
     accepted: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class _Demanded:
-    """What is demanded of the candidate, and by whom."""
-
-    gate: GateConfig
-    baseline: Path
-    text: bytes | None
-    findings: tuple[Finding, ...]
-
-
 def judged(
     workspace: Workspace,
     suite: Suite,
     *,
     system: str | None = None,
     baseline: Path | None = None,
-    base_ref: str | None = None,
     merge_base: Sequence[Path] = (),
     candidate: Path | None = None,
     changed: Callable[[Policy], Policy] = lambda policy: policy,
@@ -60,11 +48,10 @@ def judged(
     """The verdict on a workspace's gated system, from stored results alone.
 
     Args:
-        workspace: config and store.
+        workspace: config and store; opened with a git ref, it brings that commit's rules and baseline.
         suite: what is measured.
         system: the candidate; the config's where None.
         baseline: the accepted baseline's file; the config's where None.
-        base_ref: a git ref. Policy and baseline are taken from there, whatever the working tree says.
         merge_base: files of results of the commit that the change started from.
         candidate: a file of results, instead of stored ones.
         changed: the policy with what the command line says instead.
@@ -75,10 +62,10 @@ def judged(
         UsageError: git does not know the ref.
     """
     name = workspace.gated_system(system)
-    demanded = _demanded(workspace, suite, baseline, base_ref, asked_for=system)
-    stated = demanded.gate.policy()
+    path, text, notes = _accepted_file(workspace, suite, baseline)
+    stated = workspace.config.gate.policy()
     policy = changed(stated)
-    header, before = read_baseline(demanded.baseline, demanded.text)
+    header, before = read_baseline(path, text)
     after = read_results(candidate) if candidate else workspace.gated(suite, name, policy)
     if candidate:
         _of_suite(after, suite, candidate)
@@ -92,9 +79,11 @@ def judged(
         ceilings=_ceilings(policy, before, after, beside),
         findings=[
             *_accepted(header),
-            *demanded.findings,
+            *notes,
             *_from_options(stated, policy),
-            *_other_system(after, name),
+            *_other_system(after, name, "candidate"),
+            *_other_system(started, name, "merge base"),
+            *(_from_a_file(candidate) if candidate else ()),
             *_other_suite(header, suite),
             *(finding for finding in checks.check(suite) if finding.severity == "error"),
             *_no_merge_base(started),
@@ -130,49 +119,31 @@ def _of_suite(results: Sequence[Result], suite: Suite, path: Path) -> None:
             )
 
 
-def _demanded(
-    workspace: Workspace, suite: Suite, baseline: Path | None, base_ref: str | None, *, asked_for: str | None
-) -> _Demanded:
-    """Policy and baseline: of the base branch where a ref is given, else as they stand here."""
-    head = workspace.config.gate
+def _accepted_file(workspace: Workspace, suite: Suite, given: Path | None) -> tuple[Path, bytes | None, list[Finding]]:
+    """Where the baseline is, its text where that is another commit's, and what is to be said of it."""
+    path = workspace.baseline_path(suite, str(given) if given else None)
     branch = next((os.environ[name] for name in TARGET_BRANCH if os.environ.get(name)), None)
-    if base_ref is None:
-        path = workspace.baseline_path(suite, str(baseline) if baseline else None)
-        return _Demanded(head, path, None, tuple(_from_head(branch)))
-    commit = git.resolve(base_ref, workspace.base)
-    text = git.read(commit, workspace.path)
-    if text is None:
-        raise ConfigError(
-            f"{base_ref} has no {workspace.path}, so nothing there says what is demanded. The first gate of a "
-            "repository is reviewed by people and merged; from then on it judges."
-        )
-    gate = load_gate(text.decode("utf-8", "replace"), f"{base_ref}:{workspace.path}")
-    path = baseline or (workspace.base / gate.baseline if gate.baseline else Path(suite.path) / "baseline.json")
-    accepted = git.read(commit, path)
+    if workspace.commit is None:
+        return path, None, _from_head(branch)
+    accepted = git.read(workspace.commit, path)
     if accepted is None:
         raise BaselineError(
-            f"{base_ref} has no accepted baseline at {path}; one that only this change brings judges nothing. "
-            "Merge the baseline first, in a change of its own that people review."
+            f"{workspace.base_ref} has no accepted baseline at {path}; one that only this change brings judges "
+            "nothing. Merge the baseline first, in a change of its own that people review."
         )
-    findings = []
-    if branch and commit == git.resolve("HEAD", workspace.base):
+    findings = list(workspace.notes)
+    if branch and workspace.commit == git.resolve("HEAD", workspace.base):
         sentence = (
-            f"{base_ref} is the commit that is checked out, so the change is judged by its own baseline and rules. "
-            f"Name the target branch: --base-ref origin/{branch}"
+            f"{workspace.base_ref} is the commit that is checked out, so the change is judged by its own baseline and "
+            f"rules. Name the target branch: --base-ref origin/{branch}"
         )
         findings.append(Finding("warning", "baseline-from-head", "baseline", sentence))
-    if gate.policy() != head.policy():
-        sentence = f"This change edits [gate] in {workspace.path.name}; judged by the rules of {base_ref}."
-        findings.append(Finding("warning", "policy-changed", str(workspace.path), sentence))
-    if asked_for is None and gate.system != head.system:
-        sentence = f'This change gates system "{head.system}"; {base_ref} gates "{gate.system}".'
-        findings.append(Finding("warning", "system-changed", str(workspace.path), sentence))
     here = path.read_bytes() if path.is_file() else None
     if here != accepted:
         what = "edits" if here is not None else "removes"
-        sentence = f"This change {what} the accepted baseline {path}; judged against the one of {base_ref}."
+        sentence = f"This change {what} the accepted baseline {path}; judged against the one of {workspace.base_ref}."
         findings.append(Finding("warning", "baseline-changed", str(path), sentence))
-    return _Demanded(gate, path, accepted, tuple(findings))
+    return path, accepted, findings
 
 
 def _from_head(branch: str | None) -> list[Finding]:
@@ -192,12 +163,17 @@ def _from_options(stated: Policy, policy: Policy) -> list[Finding]:
     return [Finding("warning", "policy-options", "command line", sentence)]
 
 
-def _other_system(results: Sequence[Result], name: str) -> list[Finding]:
+def _from_a_file(path: Path) -> list[Finding]:
+    sentence = f"The candidate's numbers were read from {path}; whoever wrote that file answers for them."
+    return [Finding("info", "candidate-file", "candidate", sentence)]
+
+
+def _other_system(results: Sequence[Result], name: str, who: str) -> list[Finding]:
     others = sorted({result.system for result in results if not result.variant} - {name})
     if not others:
         return []
-    sentence = f'The results given are of system {", ".join(others)}; the config gates "{name}".'
-    return [Finding("warning", "other-system", "candidate", sentence)]
+    sentence = f'The results of the {who} are of system {", ".join(others)}; judged is "{name}".'
+    return [Finding("warning", "other-system", who, sentence)]
 
 
 def _other_suite(header: Mapping[str, Any], suite: Suite) -> list[Finding]:
@@ -217,6 +193,9 @@ def _accepted(header: Mapping[str, Any]) -> list[Finding]:
         f"Baseline {header.get('system')}, accepted {str(header.get('accepted'))[:10]}{at}: {header.get('reason')}"
     )
     found = [Finding("info", "baseline", "baseline", sentence)]
+    if header.get("outcome") == "not compared":
+        sentence = "The baseline was accepted without a comparison with the one before it: the suite had changed."
+        found.append(Finding("info", "accepted-uncompared", "baseline", sentence))
     if header.get("outcome") in ("fail", "inconclusive"):
         sentence = f"The baseline was accepted although its own verdict was {header['outcome']}: {header.get('reason')}"
         found.append(Finding("warning", "accepted-worse", "baseline", sentence))
@@ -231,6 +210,35 @@ def _no_merge_base(results: Sequence[Result]) -> list[Finding]:
         "this one alone (--merge-base-result F)."
     )
     return [Finding("info", "merge-base-absent", "merge base", sentence)]
+
+
+# --- accepting -------------------------------------------------------------------------------------
+
+
+def succession(
+    workspace: Workspace, suite: Suite, name: str, policy: Policy, path: Path, results: Sequence[Result]
+) -> tuple[str | None, str]:
+    """The outcome of results against the baseline that they would replace, and why there is none.
+
+    Rules for a dimension or precision that the old baseline lacks are left out: they have nothing to compare with.
+
+    Raises:
+        BaselineError: the file there is damaged.
+        Missing: a ceiling on time, and nothing was timed.
+    """
+    if not path.exists():
+        return None, ""
+    _, before = read_baseline(path)
+    held = {result.variant for result in before}
+    rules = tuple(rule for rule in policy.rules if rule.variant in held or rule.kind != "margin")
+    kept = [result for result in results if result.variant in held or result.variant in {r.variant for r in rules}]
+    try:
+        beside = measured_beside(workspace, suite, name, policy)
+        ceilings = _ceilings(policy, before, results, beside)
+        return judge(before, kept, replace(policy, rules=rules), ceilings=ceilings).outcome, ""
+    except NotComparable as error:
+        # A changed suite is the very reason to accept anew; that nothing was compared is kept with the baseline.
+        return None, str(error)
 
 
 # --- ceilings --------------------------------------------------------------------------------------

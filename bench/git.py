@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
 
 from bench.errors import UsageError
 
-__all__ = ["changed_lines", "commit", "read", "resolve"]
+__all__ = ["changed_lines", "commit", "read", "resolve", "tracked"]
 
 SECONDS = 30
 _HUNK = re.compile(r"^@@ -\S+ \+(\d+)(?:,(\d+))? @@", re.MULTILINE)
@@ -50,14 +51,31 @@ def resolve(ref: str, folder: Path) -> str:
 
 
 def read(commit: str, path: Path) -> bytes | None:
-    """A file as a commit has it; None where that commit has no such file, or the path lies outside the repository."""
-    folder = path.parent
-    while not folder.is_dir():
-        # A folder that only the other commit has.
-        folder = folder.parent
-    inside = path.resolve().relative_to(folder.resolve())
-    found = _git(folder, "show", f"{commit}:./{inside.as_posix()}")
+    """A file as a commit has it; None where the commit has no such file, or the path lies outside the repository.
+
+    The path is taken as it is written: a symbolic link in the working tree does not choose another file of the commit.
+    """
+    place = _place(path)
+    if place is None:
+        return None
+    found = _git(place[0], "cat-file", "blob", f"{commit}:{place[1]}")
     return found.stdout if found and not found.returncode else None
+
+
+def tracked(folder: Path) -> bool:
+    """Whether version control holds anything in a folder."""
+    place = _place(folder)
+    if place is None:
+        return False
+    found = _git(place[0], "ls-files", "--cached", "--", place[1])
+    return bool(found and not found.returncode and found.stdout.strip())
+
+
+def _place(path: Path) -> tuple[Path, str] | None:
+    """A repository's root and a path's place in it, by names alone; None outside of any."""
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100 (resolve() would follow links)
+    root = next((folder for folder in absolute.parents if (folder / ".git").exists()), None)
+    return None if root is None else (root, absolute.relative_to(root).as_posix())
 
 
 def changed_lines(since: str, path: Path) -> list[int]:

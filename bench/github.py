@@ -75,10 +75,9 @@ def annotated(verdict: Verdict, place: Place | None = None) -> list[str]:
         for outcome, softened, reason in rows
         if outcome in kinds
     ]
-    # Ten of a kind are shown: what blocks comes first.
-    found.sort(key=lambda line: not line.startswith("::error"))
     found += [_of_finding(finding, place) for finding in verdict.findings if finding.severity in ("error", "warning")]
-    return found[:MOST_ANNOTATIONS]
+    # Ten of a kind are shown: what blocks comes first.
+    return sorted(found, key=lambda line: not line.startswith("::error"))[:MOST_ANNOTATIONS]
 
 
 def _of_finding(finding: Finding, place: Place | None) -> str:

@@ -284,8 +284,8 @@ def _judged(path: Path, base_ref: str | None) -> Verdict:
     from bench.gating import judged
     from bench.workspace import Workspace
 
-    workspace = Workspace.open(path)
-    return judged(workspace, workspace.suite(), base_ref=base_ref).verdict
+    workspace = Workspace.open(path, base_ref=base_ref)
+    return judged(workspace, workspace.suite()).verdict
 
 
 def _checks(path: Path) -> list[_Check]:

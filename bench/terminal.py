@@ -176,7 +176,7 @@ def verdict(judged: Verdict) -> None:
         [
             cell.place + (" vs merge base" if cell.reference == "merge-base" else ""),
             cell.measure,
-            cell.outcome or "",
+            (cell.outcome or "") + (", identical" if cell.test == "identical" else ""),
             number(cell.baseline),
             number(cell.candidate),
             number(cell.delta, signed=True),
@@ -187,7 +187,7 @@ def verdict(judged: Verdict) -> None:
         for cell in judged.cells
     ]
     percent = f"{100 * (1 - judged.policy.alpha):g} % interval"
-    columns = ["query set", "measure", "outcome", "baseline", "candidate", "delta", percent, "p (worse)", "+/=/−"]
+    columns = ["query set", "measure", "outcome", "baseline", "candidate", "delta", percent, "p (Holm)", "+/=/−"]
     if console_width() < WIDE:
         # What decides stays: a table folded to fit is read by nobody.
         kept = [0, 1, 2, 4, 5, 6]

@@ -90,7 +90,9 @@ def run(options: Namespace) -> int:
     from bench.store import write_json
     from bench.workspace import Workspace
 
-    workspace = Workspace.open(options.config)
+    if options.base_ref and not options.gated:
+        raise UsageError("bench run: --base-ref says what is gated; it goes with --gated.")
+    workspace = Workspace.open(options.config, base_ref=options.base_ref)
     names = _flat(options.system)
     found, doubts, timed = [], [], []
     policy = workspace.config.gate.policy()
@@ -101,6 +103,7 @@ def run(options: Namespace) -> int:
         gated = workspace.gated_system(names[0] if names else None)
         beside = [of for of in dict.fromkeys(c.of for c in policy.ceilings) if of not in ("", "baseline", gated)]
         names = [gated, *beside]
+    several = options.suite is None and len(workspace.config.suites) > 1
     with terminal.progress(quiet=options.json) as told:
         for loaded in workspace.suites(options.suite):
             evaluator = workspace.evaluator(loaded, names, progress=told)
@@ -109,7 +112,7 @@ def run(options: Namespace) -> int:
                 found += judged + evaluator.results(beside)
                 timed += _timed_ceilings(evaluator, gated, policy)
                 if options.out:
-                    folder = Path(options.out) / (loaded.name if len(workspace.config.suites) > 1 else "")
+                    folder = Path(options.out) / (loaded.name if several else "")
                     write_json(folder / "gated.json", _gated_document(workspace, loaded, gated, policy, judged))
             else:
                 # Only what was asked for: parts come along, but are not results unless named.
@@ -291,13 +294,12 @@ def gate(options: Namespace) -> int:
     from bench.gating import judged
     from bench.workspace import Workspace
 
-    workspace = Workspace.open(options.config)
+    workspace = Workspace.open(options.config, base_ref=options.base_ref)
     found = judged(
         workspace,
         workspace.suite(options.suite),
         system=options.system,
         baseline=Path(options.baseline) if options.baseline else None,
-        base_ref=options.base_ref,
         merge_base=[Path(path) for path in options.merge_base_result or ()],
         candidate=Path(options.candidate_result) if options.candidate_result else None,
         # What is drawn anew is rankings, not costs.
@@ -562,7 +564,8 @@ def _accept(options: Namespace, workspace: Workspace) -> int:
 
     from bench import git, terminal
     from bench.errors import BaselineError
-    from bench.gate import baseline_document, succession, write_baseline
+    from bench.gate import baseline_document, write_baseline
+    from bench.gating import succession
 
     if not options.reason.strip():
         raise BaselineError('A baseline changes only with a reason: bench baseline accept --reason "…"')
@@ -571,19 +574,21 @@ def _accept(options: Namespace, workspace: Workspace) -> int:
     policy = workspace.config.gate.policy()
     found = workspace.gated(suite, system, policy)
     path = workspace.baseline_path(suite, options.baseline)
-    outcome = succession(path, found, policy)
+    outcome, uncompared = succession(workspace, suite, system, policy, path, found)
     if outcome in ("fail", "inconclusive") and not options.allow_worse:
         raise BaselineError(
             f'"{system}" is not shown to be as good as the accepted baseline ({outcome}). See why with: '
             f"bench gate --system {system}. To accept it all the same: --allow-worse"
         )
+    if uncompared:
+        terminal.say(f"Not compared with the baseline that it replaces: {uncompared}", "yellow")
     document = baseline_document(
         found,
         reason=options.reason,
         when=datetime.now(UTC).isoformat(timespec="seconds"),
         commit=git.commit(workspace.base),
         version=__version__,
-        outcome=outcome,
+        outcome=outcome or ("not compared" if uncompared else None),
     )
     write_baseline(path, document)
     if options.json:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench import git
 from bench.errors import ConfigError, MeasureError, UsageError, did_you_mean
-from bench.records import Policy, Progress, Result, Suite, no_progress
+from bench.records import Finding, Policy, Progress, Result, Suite, no_progress
 from bench.store import Store
 
 if TYPE_CHECKING:
@@ -27,13 +28,22 @@ class Workspace:
     path: Path
     config: BenchConfig
     store: Store
+    base_ref: str | None = None
+    commit: str | None = None
+    notes: tuple[Finding, ...] = ()
 
     @classmethod
-    def open(cls, path: Path | str | None = None) -> Workspace:
-        """The workspace of a config file; `bench.toml` here where None.
+    def open(cls, path: Path | str | None = None, *, base_ref: str | None = None) -> Workspace:
+        """The workspace of a config file.
+
+        Args:
+            path: the file; `bench.toml` here where None.
+            base_ref: a git ref that says by what a change is judged: suites, store and gate are those of its config,
+                and `notes` tell what the change edits of them. Systems and recipes are always those of the file.
 
         Raises:
-            ConfigError: no such file, or what is wrong with it.
+            ConfigError: no such file, or what is wrong with it, here or at the ref.
+            UsageError: git does not know the ref.
         """
         from bench import systems
         from bench.config import load_bench
@@ -52,7 +62,46 @@ class Workspace:
                     parse(name)
                 except MeasureError as error:
                     raise ConfigError(f"{found}: gate.rules[{i}].measures: {error}") from None
-        return cls(found, config, Store(found.parent / config.store))
+        opened = cls(found, config, Store(found.parent / config.store))
+        return opened._judged_by(base_ref) if base_ref else opened
+
+    def _judged_by(self, ref: str) -> Workspace:
+        """The same systems under the demands of a git ref."""
+        from bench.config import load_demands
+
+        commit = git.resolve(ref, self.base)
+        text = git.read(commit, self.path)
+        if text is None:
+            raise ConfigError(
+                f"{ref} has no {self.path}, so nothing there says what is demanded. The first gate of a repository is "
+                "reviewed by people and merged; from then on it judges."
+            )
+        demands = load_demands(text.decode("utf-8", "replace"), f"{ref}:{self.path}")
+        config = self.config.model_copy(update=dict(demands))
+        store = Store(self.base / config.store)
+        if git.tracked(store.root):
+            raise ConfigError(
+                f"{store.root} is under version control: results in it may come from anywhere. Take it out "
+                "(git rm -r --cached) and let git ignore it."
+            )
+        head, where = self.config, str(self.path)
+        edits = []
+        if demands.gate.policy() != head.gate.policy():
+            edits.append(
+                ("policy-changed", f"This change edits [gate] in {self.path.name}; judged by the rules of {ref}.")
+            )
+        if demands.gate.system != head.gate.system:
+            sentence = (
+                f'This change gates system "{head.gate.system}"; judged is "{demands.gate.system}", as {ref} has it. '
+                f"To judge the other one as well: --system {head.gate.system}"
+            )
+            edits.append(("system-changed", sentence))
+        for key in ("suites", "store"):
+            if getattr(demands, key) != getattr(head, key):
+                sentence = f"This change edits {key} in {self.path.name}; taken from {ref}: {getattr(demands, key)}."
+                edits.append((f"{key}-changed", sentence))
+        notes = tuple(Finding("warning", code, where, sentence) for code, sentence in edits)
+        return replace(self, config=config, store=store, base_ref=ref, commit=commit, notes=notes)
 
     @property
     def base(self) -> Path:

@@ -351,7 +351,7 @@ def test_action_fails_a_regression_and_annotates_the_line(action, repository):
     assert float(outputs["mde"]) > 0
     assert summary.startswith("### Regression")
     assert "::error file=bench.toml,line=4,title=bench gate%3A fail::" in done.stderr
-    assert (report / "comment.md").read_text().startswith("<!-- retrieval-gate small -->\n### Regression")
+    assert (report / "comment.md").read_text().startswith("<!-- retrieval-gate -->\n### Regression")
 
 
 def test_action_tells_a_broken_run_in_every_form(action, repository):

@@ -563,10 +563,11 @@ def test_code_of_the_documentation_runs_and_shows_what_is_there(gated, inner, py
     blocks = re.findall(r"^```(\w+)\n(.*?)^```", (ROOT / "docs" / "pytest.md").read_text(encoding="utf-8"), re.M | re.S)
     assert {language for language, _ in blocks} == {"python", "sh", "text"}
     assert [text.split() for language, text in blocks if language == "text"] == [ITEMS]
-    (pytester.path / "app.py").write_text("from gate_app import same as search\n")
-    gated("--bench").assert_outcomes(passed=4)
-    (pytester.path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\npythonpath = .\n")
+    # Beside the tests: a new file of the application would ask for a new run.
     (pytester.path / "tests").mkdir()
+    (pytester.path / "tests" / "app.py").write_text("from gate_app import same as search\n")
+    gated("--bench").assert_outcomes(passed=4)
+    (pytester.path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\npythonpath = . tests\n")
     ran = 0
     for language, text in blocks:
         if language == "python":

@@ -48,8 +48,8 @@ def test_documents_come_in_file_order_with_a_title_each(tmp_path):
         GOOD.replace("\n", "\r\n").encode(),
         GOOD.replace("\n", "\n\n  \n").encode(),
         GOOD.rstrip("\n").encode(),
-        gzip.compress(GOOD.encode()),
-        gzip.compress(GOOD.encode()[:30]) + gzip.compress(GOOD.encode()[30:]),
+        gzip.compress(GOOD.encode(), mtime=0),
+        gzip.compress(GOOD.encode()[:30], mtime=0) + gzip.compress(GOOD.encode()[30:], mtime=0),
     ],
     ids=["byte order mark", "CRLF", "blank lines", "no last newline", "gzip", "gzip of two members"],
 )
@@ -82,13 +82,13 @@ def test_nul_byte_is_named_with_its_line(tmp_path):
 
 
 def test_gzip_that_ends_early_is_told_from_a_whole_one(tmp_path):
-    data = gzip.compress(GOOD.encode() * 1)
+    data = gzip.compress(GOOD.encode() * 1, mtime=0)
     refused(read_documents, write(tmp_path, data[:-9]), "the gzip stream ends early", "copy it again")
 
 
 def test_gzip_with_a_damaged_byte_is_an_error_and_no_traceback(tmp_path):
     body = "".join(json.dumps({"_id": str(i), "text": "text " * (i % 7)}) + "\n" for i in range(500))
-    data = gzip.compress(body.encode())
+    data = gzip.compress(body.encode(), mtime=0)
     n_zlib = 0
     for place in range(12, len(data), 97):
         broken = bytearray(data)
@@ -231,7 +231,8 @@ def test_depth_is_cut_after_sorting(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"\xef\xbb\xbf" + RUN.encode(), RUN.replace("\n", "\r\n").encode(), gzip.compress(RUN.encode()),
+    "content",
+    [b"\xef\xbb\xbf" + RUN.encode(), RUN.replace("\n", "\r\n").encode(), gzip.compress(RUN.encode(), mtime=0),
                 RUN.replace(" ", "\t").encode(), RUN.replace("tag", "a tag of words").encode()],
 )  # fmt: skip
 def test_same_run_however_the_file_was_saved(tmp_path, content):
@@ -277,7 +278,7 @@ def test_empty_run_is_refused(tmp_path, content):
 
 
 def test_run_reads_a_truncated_gzip_as_an_error(tmp_path):
-    data = gzip.compress(RUN.encode())
+    data = gzip.compress(RUN.encode(), mtime=0)
     refused(read_run, write(tmp_path, data[:-6]), "the gzip stream ends early", error=RunError)
 
 

@@ -28,7 +28,8 @@ _OUTCOME_ORDER = {"fail": 0, "inconclusive": 1, "improved": 2, "pass": 3}
 
 def marker(key: str) -> str:
     """The invisible line by which a comment is found again; one per key."""
-    return f"<!-- retrieval-gate {re.sub(r'[^A-Za-z0-9._/@]+', '-', key)[:80].strip('-')} -->"
+    kept = re.sub(r"[^A-Za-z0-9._/@]+", "-", key)[:80].strip("-")
+    return f"<!-- retrieval-gate {kept} -->" if kept else "<!-- retrieval-gate -->"
 
 
 def comment(material: Material, *, key: str = "", link: str = "") -> str:
@@ -36,7 +37,7 @@ def comment(material: Material, *, key: str = "", link: str = "") -> str:
 
     Args:
         material: verdict, results of both sides, texts and judgements where they may be shown.
-        key: tells apart the gates of one pull request; the suite's name where empty.
+        key: tells apart the gates of one pull request.
         link: where the whole report is, an https address; left out where empty or anything else.
     """
     (verdict,) = material.verdicts
@@ -52,7 +53,7 @@ def comment(material: Material, *, key: str = "", link: str = "") -> str:
         *_warnings(verdict),
     ]
     explorers = [block for block in queries.build(material) if isinstance(block, QueryList)]
-    first = marker(key or verdict.suite or "")
+    first = marker(key)
     text = ""
     for most in FEWER:
         shown = [_fewer(block, most) for block in explorers]
@@ -87,7 +88,11 @@ def _table(verdict: Verdict) -> Table:
         [
             Datum(plain(cell.place, 60), kind="name", note="vs merge base" if cell.reference == "merge-base" else ""),
             Datum(plain(cell.measure, 40)),
-            Datum(words.OUTCOMES.get(cell.outcome or "", "–"), kind="outcome"),
+            Datum(
+                words.OUTCOMES.get(cell.outcome or "", "–"),
+                kind="outcome",
+                note="identical rankings" if cell.test == "identical" else "",
+            ),
             Datum(f"{words.number(cell.baseline)} → {words.number(cell.candidate)}"),
             Datum(f"{words.signed(cell.delta)} {words.interval(cell.ci)}"),
             Datum(f"{cell.wins:,} / {cell.losses:,} of {cell.n:,}"),
@@ -137,10 +142,8 @@ def _fewer(block: QueryList, most: int) -> QueryList:
 
 def _small_print(verdict: Verdict) -> Block:
     """What it was judged against, and how sharp the gate is."""
-    accepted = next((finding.message for finding in verdict.findings if finding.code == "baseline"), "")
-    parts = [plain(accepted, 300)] if accepted else []
-    if parts and not parts[0].endswith("."):
-        parts[0] += "."
+    told = [plain(f.message, 300) for f in verdict.findings if f.code in ("baseline", "candidate-file")]
+    parts = [sentence if sentence.endswith(".") else f"{sentence}." for sentence in told]
     if verdict.mde80 is not None:
         parts.append(f"This gate notices a drop of {verdict.mde80:.3f} four times in five.")
     parts.append(f"A drop counts as shown at p < {verdict.policy.alpha:g} after Holm over all checks.")

@@ -126,7 +126,8 @@ def listed(items: Iterable[str | Span], *, most: int = 6) -> list[str | Span]:
 def verdict_title(verdict: Verdict) -> list[str | Span]:
     """Who was judged against what."""
     if verdict.candidate == verdict.baseline:
-        return [name(verdict.candidate), " against its accepted baseline"]
+        which = "its accepted baseline" if verdict.suite else "the run it is compared with"
+        return [name(verdict.candidate), f" against {which}"]
     return [name(verdict.candidate), " against ", name(verdict.baseline)]
 
 
@@ -178,7 +179,7 @@ def _would_settle(cells: Sequence[Cell]) -> list[str | Span]:
         " About ",
         strong(needed),
         f" queries would settle {plain(worst.measure, 40)} on ",
-        name(worst.query_set),
+        name(worst.place),
         f" (it has {worst.n}).",
     ]
 
@@ -198,7 +199,7 @@ def _of_checks(some: Sequence[Cell], cells: Sequence[Cell]) -> str:
 def _largest(cells: Sequence[Cell]) -> list[str | Span]:
     worst = min(cells, key=lambda cell: cell.delta)
     return [
-        name(worst.query_set),
+        name(worst.place),
         f": {plain(worst.measure, 40)} ",
         strong(signed(worst.delta)),
         f" {interval(worst.ci)}",

@@ -8,6 +8,7 @@ import hashlib
 import importlib
 import inspect
 import math
+import os
 import re
 import sys
 import time
@@ -31,6 +32,10 @@ DEPTH_NAMES = ("k", "depth", "top_k", "limit")
 """Parameters that are handed the number of documents wanted."""
 
 EXPECTED = "expected document ids, (id, score) pairs, or a mapping of ids to scores"
+
+
+NOT_SEARCHED = ("__pycache__", "node_modules", "site-packages", "venv", "tests", "test")
+"""Folders whose Python code is none that a search function is made of."""
 
 
 class Config(SystemConfig):
@@ -67,6 +72,8 @@ class Python:
 
     kind = "python"
     parts: tuple[str, ...] = ()
+    fresh = True
+    """What it finds may change where no digest looks (an index, a service): `bench run` asks it anew each time."""
 
     def __init__(
         self,
@@ -94,6 +101,10 @@ class Python:
             raise ConfigError(f'System "{self.name}": {self._given} is a {type(found).__name__}; expected a function.')
         return found
 
+    @functools.cached_property
+    def _code(self) -> str | None:
+        return None if self.base is None else _code_digest(self.base)
+
     def _imported(self, place: str) -> Any:
         module_name, _, attribute = place.partition(":")
         where = f'System "{self.name}": function "{place}"'
@@ -108,7 +119,7 @@ class Python:
                 raise SystemFailed(f"{where}: importing it failed: {error}.") from error
             except BenchError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise SystemFailed(f"{where}: importing it failed: {type(error).__name__}: {error}") from error
         for part in attribute.split("."):
             if not hasattr(found, part):
@@ -130,13 +141,16 @@ class Python:
                 sys.path.remove(place)
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """The function's name, `version`, and a digest of the source file that defines it.
+        """The function's name, `version`, and a digest of the Python code beside the config (else of its own file).
 
-        Code that this file imports, models and indexes are not seen: that is what `version` is for.
+        Nothing is imported for it: whoever judges stored results does not run the code that is judged. Models, indexes
+        and installed packages are not seen: that is what `version` is for, and why `bench run` never reuses a ranking.
         """
+        if isinstance(self._given, str):
+            return {"kind": self.kind, "function": self._given, "version": self.version, "source": self._code}
         plain = _plain(self.function)
-        name = self._given if isinstance(self._given, str) else _qualified(plain)
-        return {"kind": self.kind, "function": name, "version": self.version, "source": _source_digest(plain)}
+        source = _source_digest(plain)
+        return {"kind": self.kind, "function": _qualified(plain), "version": self.version, "source": source}
 
     def search(self, corpus: Corpus, queries: QuerySet, *, depth: int, parts: Sequence[Run]) -> Ranked:
         """What the function returns for each query; an order without scores gets falling ranks.
@@ -157,7 +171,7 @@ class Python:
                     returned = _listed(function(text, *extra[0], **extra[1]))
                 except BenchError:
                     raise
-                except Exception as error:
+                except (Exception, SystemExit) as error:
                     raise SystemFailed(f"{where} failed: {type(error).__name__}: {error}") from error
                 rankings.append(_ranking(returned, corpus, where))
         self.progress("search", len(queries.ids), len(queries.ids))
@@ -243,6 +257,24 @@ def _plain(function: Any) -> Any:
 
 def _qualified(plain: Any) -> str:
     return f"{plain.__module__}:{plain.__qualname__}"
+
+
+def _code_digest(base: Path) -> str:
+    """32 hex digits over every Python file of a folder, but for tests and what is hidden or installed there."""
+    state = hashlib.blake2b(digest_size=16)
+    for folder, names, files in os.walk(base):
+        kept = [name for name in names if not name.startswith(".") and name not in NOT_SEARCHED]
+        names[:] = sorted(name for name in kept if not (Path(folder) / name / "pyvenv.cfg").exists())
+        for name in sorted(files):
+            if name.endswith(".py") and not re.match(r"test_|conftest\.py|.*_test\.py", name):
+                path = Path(folder) / name
+                try:
+                    data = path.read_bytes()
+                except OSError:
+                    continue
+                state.update(f"{path.relative_to(base).as_posix()}\0{len(data)}\0".encode("utf-8", "surrogatepass"))
+                state.update(data)
+    return state.hexdigest()
 
 
 def _source_digest(plain: Any) -> str | None:

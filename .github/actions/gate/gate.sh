@@ -20,7 +20,9 @@ if [ -n "${BASE_REF:-}" ]; then
     git fetch --quiet --no-tags --depth=1 origin "+refs/heads/${BASE_REF#origin/}:refs/remotes/$BASE_REF" || true
   options+=(--base-ref "$BASE_REF")
 fi
-if [ -n "${SYSTEM:-}" ]; then options+=(--system "$SYSTEM"); fi
+system=()
+if [ -n "${SYSTEM:-}" ]; then system=(--system "$SYSTEM"); fi
+options+=("${system[@]}")
 if [ -n "${ON_INCONCLUSIVE:-}" ]; then options+=(--on-inconclusive "$ON_INCONCLUSIVE"); fi
 if [ "${PRIVATE:-false}" = true ]; then options+=(--private); fi
 if [ -n "${COMMENT_KEY:-}" ]; then options+=(--comment-key "$COMMENT_KEY"); fi
@@ -28,7 +30,8 @@ if [ -n "${LINK:-}" ]; then options+=(--link "$LINK"); fi
 
 if [ "${RUN:-true}" = true ]; then
   run=(--gated --out "$REPORT" --json-out "$REPORT/run.json")
-  if [ -n "${SYSTEM:-}" ]; then run+=(--system "$SYSTEM"); fi
+  if [ -n "${BASE_REF:-}" ]; then run+=(--base-ref "$BASE_REF"); fi
+  run+=("${system[@]}")
   # Where this fails the gate tells it, in every form and with the same exit code.
   bench run "${config[@]}" "${suite[@]}" "${run[@]}" || true
   options+=(--after "$REPORT/run.json")
@@ -48,7 +51,7 @@ case "${MERGE_BASE:-none}" in
           # One store for both: what the change left alone is not computed again.
           store="$(cd "$(dirname "$CONFIG")" && pwd)/.bench"
           if [ -d "$store" ]; then ln -s "$store" "$(dirname "$there")/.bench"; fi
-          if bench run --config "$there" "${suite[@]}" --gated --out "$tree/results"; then
+          if bench run --config "$there" "${suite[@]}" "${system[@]}" --gated --out "$tree/results"; then
             options+=(--merge-base-result "$tree/results/gated.json")
           fi
         fi

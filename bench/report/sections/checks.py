@@ -37,5 +37,6 @@ def build(material: Material) -> list[Block]:
         ]
         for finding in found
     ]
-    sentence = f"The check of the suite found {', '.join(counts)}." if counts else ""
+    who = "The check of the suite found" if material.results or material.verdicts else "Nothing was judged:"
+    sentence = f"{who} {', '.join(counts)}." if counts else ""
     return [Prose([sentence]), Table("Findings", columns, rows, sortable=True)]

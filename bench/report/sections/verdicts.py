@@ -94,7 +94,7 @@ def _cells_table(verdict: Verdict) -> Table:
         ),
     ]
     rows = [_cell_row(cell, least, most) for cell in verdict.cells]
-    margins = sorted({(plain(cell.query_set, 40), f"{cell.margin:.3g}") for cell in verdict.cells})
+    margins = sorted({(plain(cell.place, 60), f"{cell.margin:.3g}") for cell in verdict.cells})
     note = (
         f"{coverage} intervals, two-sided. A check passes when its one-sided bound, which lies inside that interval, "
         "rules out a drop beyond the margin; it fails when the drop is shown "
