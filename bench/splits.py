@@ -18,7 +18,7 @@ from typing import Literal
 
 from bench.errors import SuiteError, UsageError
 from bench.records import digest_of
-from bench.sources import Document, Query
+from bench.sources import Query
 
 __all__ = ["DEV", "HELD_OUT", "TRAIN", "SplitPlan", "anchor", "fraction", "instant", "place", "separate"]
 
@@ -76,14 +76,14 @@ class SplitPlan:
     def _pattern(self) -> re.Pattern[str] | None:
         return re.compile(self.group_by) if self.group_by else None
 
-    def group(self, query: Query, document: Document | None) -> str | None:
+    def group(self, query: Query, doc_id: str = "", doc_group: str | None = None) -> str | None:
         """A query's group: by the pattern, in its own words (`group`, then `cluster`), or its document's."""
         if self._pattern is not None:
-            for identifier in (query.query_id, document.doc_id if document else ""):
+            for identifier in (query.query_id, doc_id):
                 if found := self._pattern.search(identifier):
                     return found[1] if self._pattern.groups else found[0]
             return None
-        return query.group or query.cluster or (document.group if document else None)
+        return query.group or query.cluster or doc_group
 
     def describe(self) -> str:
         """The plan in a sentence, with all that makes it again."""
@@ -121,9 +121,9 @@ def instant(text: str, where: str) -> str:
     """
     try:
         when = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="microseconds")
+    except (ValueError, OverflowError):
         raise SuiteError(f'{where}: time is "{text[:40]}"; expected ISO 8601, such as 2024-05-31.') from None
-    return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def place(keys: Mapping[str, str], plan: SplitPlan) -> tuple[dict[str, str], SplitPlan]:
@@ -155,8 +155,9 @@ def _bounded(keys: Mapping[str, str], plan: SplitPlan) -> SplitPlan:
     if not times or times[0] == times[-1]:
         raise SuiteError(f"Split by time: all {len(times)} queries have one time; expected several. Split by group.")
     n = len(times)
-    held_out_from = times[min(n - 1, int(n * (1 - plan.held_out)))]
-    dev_from = times[min(n - 1, int(n * (1 - plan.held_out - plan.dev)))] if plan.dev else None
+    second = next(time for time in times if time > times[0])  # the oldest remain for training, whatever the shares
+    held_out_from = max(second, times[int(n * (1 - plan.held_out))])
+    dev_from = max(second, times[int(n * (1 - plan.held_out - plan.dev))]) if plan.dev else None
     return replace(plan, held_out_from=held_out_from, dev_from=dev_from)
 
 

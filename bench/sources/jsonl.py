@@ -140,11 +140,11 @@ def read_queries(path: Place, *, any_id: bool = False) -> Iterator[dict[str, Any
         yield row
 
 
-def read_qrels(path: Place) -> dict[str, dict[str, int]]:
+def read_qrels(path: Place, *, empty: bool = False) -> dict[str, dict[str, int]]:
     """Judgements: query id → document id → grade.
 
     Reads BEIR's three columns (query, document, grade; a header line told by its words, not by its place) and
-    TREC's four (query, iteration, document, grade).
+    TREC's four (query, iteration, document, grade). `empty`: a file without any judgement is accepted.
 
     Raises:
         SuiteError: with file and line, for a line of another shape, a grade that is no whole number, or one
@@ -177,7 +177,7 @@ def read_qrels(path: Place) -> dict[str, dict[str, int]]:
                 f'{path}:{number}: query "{query_id}", document "{doc_id}" is judged {grade} here and '
                 f"{qrels[query_id][doc_id]} above; keep one line."
             )
-    if not qrels:
+    if not qrels and not empty:
         raise SuiteError(f"{path} holds no judgement.")
     return qrels
 
