@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import keyword
 import os
 import sys
 import traceback
@@ -192,7 +193,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def verb(name: str, text: str, *, config: bool = True) -> argparse.ArgumentParser:
         made: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        made.set_defaults(verb=name, json=False)
+        made.set_defaults(verb=f"{name}_" if keyword.iskeyword(name) else name, json=False)
         if config:
             made.add_argument("--config", metavar="F", help="the config file (default: bench.toml)")
             made.add_argument("--suite", metavar="S", help="a suite of the config, or a path")
@@ -203,6 +204,26 @@ def _parser() -> argparse.ArgumentParser:
 
     one = verb("check", "look for what makes a suite lie", config=False)
     one.add_argument("suite", metavar="SUITE", help="a suite's folder, a BEIR folder, or a bundled suite's name")
+    _json_option(one)
+
+    one = verb("import", "make a suite from data in another format", config=False)
+    one.add_argument("kind", metavar="KIND", help="a file of bench/sources, such as beir, jsonl, trec, table")
+    one.add_argument("source", metavar="SOURCE", help="a folder, a file, or a name that the kind knows")
+    one.add_argument("--out", metavar="DIR", required=True, help="the suite's folder; new or empty")
+    one.add_argument("--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[], help="options of the kind")
+    one.add_argument("--name", metavar="N", help="the suite's name (default: the source's)")
+    text = "what a split is for (default: train, dev and test are train, dev and held-out)"
+    one.add_argument("--role", metavar="SPLIT=ROLE", nargs="+", action="extend", default=[], help=text)
+    text = "divide the queries anew, by what must stay together (default: the source's splits)"
+    one.add_argument("--split", choices=["query", "document", "group", "time"], help=text)
+    one.add_argument("--group-by", metavar="REGEX", help="the group in a query's or document's id; implies group")
+    one.add_argument("--held-out", metavar="SHARE", type=float, default=0.15, help="default: 0.15")
+    one.add_argument("--dev", metavar="SHARE", type=float, default=0.1, help="default: 0.1")
+    one.add_argument("--held-out-from", metavar="TIME", help="by time: where held-out begins, instead of a share")
+    one.add_argument("--dev-from", metavar="TIME", help="by time: where dev begins")
+    one.add_argument("--share-documents", action="store_true", help="splits may be judged on the same documents")
+    one.add_argument("--seed", metavar="N", type=int, default=0, help="another seed, another split (default: 0)")
+    one.add_argument("--force", action="store_true", help="replace the suite that is there; keeps its other files")
     _json_option(one)
 
     one = verb("run", "evaluate systems on suites")

@@ -66,7 +66,7 @@ Qrels = Mapping[str, Mapping[str, int]]
 """Judgements: query id → document id → grade. Grades at or above the relevance level are relevant."""
 
 Progress = Callable[[str, int, int], None]
-"""Told (stage, done, total) by work that takes longer than a second."""
+"""Told (stage, done, total) by work that takes longer than a second; a total of 0 is not known yet."""
 
 
 def no_progress(stage: str, done: int, total: int) -> None:

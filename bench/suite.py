@@ -121,8 +121,9 @@ def _read_query_set(folder: Path, config: QuerySetConfig, corpus: CorpusConfig) 
     base = folder / corpus.path if corpus.source == "beir" else folder
     queries_path = folder / config.queries if config.queries else base / "queries.jsonl"
     qrels_path = folder / config.qrels if config.qrels else base / "qrels" / f"{config.split}.tsv"
-    qrels = jsonl.read_qrels(qrels_path)
     rows = list(jsonl.read_queries(queries_path))
+    # Of queries that nothing answers, no document is judged.
+    qrels = jsonl.read_qrels(qrels_path, empty=all(row.get("answerable") is False for row in rows))
     known = {row["_id"] for row in rows}
     dangling = [query_id for query_id in qrels if query_id not in known]
     if dangling:

@@ -278,9 +278,9 @@ def _bars() -> Iterator[Progress]:
         def told(stage: str, done: int, total: int) -> None:
             label = inert(stage, 60)
             if label not in tasks:
-                tasks[label] = bars.add_task(label, total=total)
-            bars.update(tasks[label], completed=done, total=total)
-            if done >= total:
+                tasks[label] = bars.add_task(label, total=total or None)
+            bars.update(tasks[label], completed=done, total=total or None)
+            if done >= total > 0:
                 bars.remove_task(tasks.pop(label))
 
         yield told

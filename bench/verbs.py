@@ -32,6 +32,7 @@ __all__ = [
     "doctor",
     "finetune",
     "gate",
+    "import_",
     "measure",
     "mine",
     "print_json",
@@ -82,6 +83,59 @@ def check(options: Namespace) -> int:
     counts = {s: sum(f.severity == s for f in found) for s in ("error", "warning", "info")}
     terminal.say(", ".join(f"{n} {s}{'s' if n != 1 and s != 'info' else ''}" for s, n in counts.items()) + ".")
     return 2 if failed else 0
+
+
+def import_(options: Namespace) -> int:
+    """A suite from data in another format."""
+    from bench import terminal
+    from bench.importing import import_collection, open_source
+    from bench.splits import SplitPlan
+
+    plan = None
+    by: Any = options.split or ("group" if options.group_by else None)
+    if by is None and (options.share_documents or options.held_out_from or options.dev_from):
+        raise UsageError(
+            "bench import: --share-documents, --held-out-from and --dev-from are about a new division; add --split."
+        )
+    if by is not None:
+        plan = SplitPlan(
+            by,
+            held_out=options.held_out,
+            dev=options.dev,
+            seed=options.seed,
+            group_by=options.group_by,
+            share_documents=options.share_documents,
+            dev_from=options.dev_from,
+            held_out_from=options.held_out_from,
+        )
+    collection = open_source(options.kind, options.source, _pairs("--set", options.set))
+    with terminal.progress(quiet=options.json) as told:
+        made = import_collection(
+            collection,
+            Path(options.out),
+            name=options.name,
+            roles=_pairs("--role", options.role),
+            split=plan,
+            force=options.force,
+            progress=told,
+        )
+    if options.json:
+        print_json(made.to_json())
+        return 0
+    rows = [[q.name, q.role, str(q.n_queries), str(q.n_judgements)] for q in made.query_sets]
+    title = f"{made.name}: {made.n_docs} documents"
+    terminal.table(["query set", "role", "queries", "judgements"], rows, title=title, left=2)
+    for sentence in made.sentences():
+        terminal.say(sentence, "yellow")
+    terminal.say(f"Suite: {made.folder}. Next: bench check {options.out}")
+    return 0
+
+
+def _pairs(option: str, given: Sequence[str]) -> dict[str, str]:
+    for text in given:
+        if "=" not in text:
+            raise UsageError(f'bench import: {option} "{text}"; expected NAME=VALUE.')
+    return dict(text.split("=", 1) for text in given)
 
 
 def run(options: Namespace) -> int:
