@@ -77,6 +77,7 @@ class SuiteConfig(Strict):
     version: int = Field(default=1, ge=1)
     description: str = ""
     license: str = ""
+    origin: dict[str, str] = {}
     measures: list[str] = Field(default=["recall@10", "ndcg@10", "mrr@10", "recall@100"], min_length=1)
     depth: int = Field(default=100, ge=1)
     relevance_level: int = Field(default=1, ge=1)

@@ -121,8 +121,13 @@ def _read_query_set(folder: Path, config: QuerySetConfig, corpus: CorpusConfig) 
     base = folder / corpus.path if corpus.source == "beir" else folder
     queries_path = folder / config.queries if config.queries else base / "queries.jsonl"
     qrels_path = folder / config.qrels if config.qrels else base / "qrels" / f"{config.split}.tsv"
-    qrels = jsonl.read_qrels(qrels_path)
     rows = list(jsonl.read_queries(queries_path))
+    if not rows:
+        raise SuiteError(
+            f'{queries_path} holds no query; write one a line, {{"_id": "q1", "text": "…"}}, and what answers it into '
+            f"{qrels_path}: query, document, grade, with tabs between them."
+        )
+    qrels = jsonl.read_qrels(qrels_path)
     known = {row["_id"] for row in rows}
     dangling = [query_id for query_id in qrels if query_id not in known]
     if dangling:

@@ -219,9 +219,10 @@ def _fetched(repository: str, options: Options) -> Path:
         revision = f" --revision {options.revision}" if options.revision else ""
         name = repository.rsplit("/", 1)[-1]
         raise SuiteError(
-            f'Data set "{repository}" is neither a folder nor to be had from the hub ({type(error).__name__}: {cause}). '
-            f"Where there is a network, fetch it with: hf download {repository} --repo-type dataset{revision} "
-            f"--local-dir {name}, copy that folder here, and import it: bench import hf {name} --out DIR"
+            f'Data set "{repository}" is neither a folder nor to be had from the hub '
+            f"({type(error).__name__}: {cause}). Where there is a network, fetch it with: hf download {repository} "
+            f"--repo-type dataset{revision} --local-dir {name}, copy that folder here, and import it: "
+            f"bench import hf {name} --out DIR"
         ) from error
 
 
