@@ -458,3 +458,19 @@ def test_missing_library_names_the_extra(monkeypatch, kind, library):
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(MissingExtra, match=rf"retrieval-gate\[{kind}\]"):
         source.collection("cranfield", source.Options())
+
+
+# --- real data ---
+
+
+def test_beir_folders_are_read_with_the_counts_that_are_known_of_them(bench_data):
+    known = {
+        "cranfield": (1398, {"test": 225}),
+        "cacm": (3204, {"test": 52}),
+        "stackfaq": (719, {"train": 1011, "dev": 120, "test": 210}),
+        "covidqa": (2061, {"train": 982, "dev": 135, "test": 263}),
+    }
+    for name, (n_docs, n_queries) in known.items():
+        found = hf.collection(str(bench_data / name), hf.Options())
+        assert len(list(found.documents())) == n_docs
+        assert {part.split: len(list(part.queries())) for part in found.parts} == n_queries

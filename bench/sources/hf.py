@@ -62,7 +62,7 @@ def collection(location: str, options: Options) -> Collection:
         "location": folder.resolve().name if local else location,
         # The hub's cache names a folder after the commit.
         "revision": options.revision if local else layout.folder.name,
-        "license": options.license or str(layout.card.get("license") or ""),
+        "license": options.license or _license(layout.card),
     }
     if options.subset:
         origin["subset"] = options.subset
@@ -84,6 +84,11 @@ def grade_of(place: str, value: Any) -> int:
     except (TypeError, ValueError, OverflowError):
         pass
     raise SuiteError(f'{place}: "score" is {str(value)[:40]!r}; expected a whole number.')
+
+
+def _license(card: Mapping[str, Any]) -> str:
+    stated = card.get("license") or ""
+    return ", ".join(map(str, stated)) if isinstance(stated, list) else str(stated)
 
 
 # --- where the rows are ------------------------------------------------------------------------------
