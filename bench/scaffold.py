@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.errors import SuiteError, UsageError
 from bench.sources import Document
-from bench.sources.folder import Options, collection
+from bench.sources.folder import Options, passages
 from bench.store import write_text
 
 __all__ = ["Scaffold", "scaffold"]
@@ -107,17 +107,17 @@ def _write_suite(suite: Path, name: str, source: Path | None, words: int) -> tup
     n_documents, first = 0, None
     staged = suite.with_name(f".{name}.partial")
     shutil.rmtree(staged, ignore_errors=True)
-    passages = collection(str(source), Options(words=words)) if source is not None else None
+    found = passages(str(source), Options(words=words)) if source is not None else None
     try:
         (staged / "queries").mkdir(parents=True)
         (staged / "qrels").mkdir()
         with (staged / "corpus.jsonl").open("w", encoding="utf-8", newline="\n") as stream:
-            for document in passages.documents() if passages else ():
+            for document in found.documents() if found else ():
                 stream.write(_document_line(document))
                 first = first or document.doc_id
                 n_documents += 1
-        if passages:
-            origin = dict(passages.origin)
+        if found:
+            origin = dict(found.origin)
             if not n_documents:
                 raise SuiteError(f"{source} holds {origin['files']} files and no text in any of them.")
         (staged / "queries" / f"{QUERY_SET}.jsonl").write_text("", encoding="utf-8")

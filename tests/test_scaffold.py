@@ -14,7 +14,8 @@ from bench.cli import main
 from bench.config import load_bench, load_suite_config
 from bench.errors import SuiteError, UsageError
 from bench.scaffold import scaffold
-from bench.sources.folder import _WORD, CHUNKER, Options, collection
+from bench.sources import Query
+from bench.sources.folder import _WORD, CHUNKER, Options, collection, passages
 
 MANUAL = """\
 ---
@@ -63,15 +64,15 @@ def files(folder, **texts):
     return folder
 
 
-def passages(folder, **options):
-    return {d.doc_id: (d.title, d.text) for d in collection(str(folder), Options(**options)).documents()}
+def cut(folder, **options):
+    return {d.doc_id: (d.title, d.text) for d in passages(str(folder), Options(**options)).documents()}
 
 
 # --- cutting ---
 
 
 def test_markdown_is_cut_at_its_headings_and_nowhere_else(tmp_path):
-    found = passages(files(tmp_path, manual_md=MANUAL))
+    found = cut(files(tmp_path, manual_md=MANUAL))
     assert found == {
         "manual.md": ("manual", "What this manual is for."),
         "manual.md#brakes": ("Brakes", "Clean the rim.\n\nReplace worn pads."),
@@ -90,7 +91,7 @@ def test_files_are_read_in_the_order_of_their_paths_and_hidden_ones_are_not(tmp_
     folder = files(tmp_path, b_md="# B\nb", a__z_txt="# no heading\n\ntext", a_md="a", other_rst="x")
     files(folder / ".git", config_md="hidden")
     (folder / "a b%.md").write_text("# Über uns\nja", encoding="utf-8")
-    found = collection(str(folder), Options())
+    found = passages(str(folder), Options())
     documents = list(found.documents())
     assert [d.doc_id for d in documents] == ["a%20b%25.md#über-uns", "a.md", "a/z.txt", "b.md#b"]
     assert (documents[2].title, documents[2].text, documents[2].group) == ("z", "# no heading\n\ntext", "a/z.txt")
@@ -101,7 +102,7 @@ def test_files_are_read_in_the_order_of_their_paths_and_hidden_ones_are_not(tmp_
 
 def test_paragraphs_are_kept_whole_up_to_the_words_that_a_passage_holds(tmp_path):
     paragraphs = [" ".join(f"{letter}{i}" for i in range(n)) for letter, n in (("a", 6), ("b", 4), ("c", 1), ("d", 25))]
-    found = passages(files(tmp_path, x_txt="\n\n".join(paragraphs)), words=10)
+    found = cut(files(tmp_path, x_txt="\n\n".join(paragraphs)), words=10)
     assert [text for _, text in found.values()] == [
         "\n\n".join(paragraphs[:2]),
         "c0",
@@ -111,13 +112,13 @@ def test_paragraphs_are_kept_whole_up_to_the_words_that_a_passage_holds(tmp_path
     ]
     assert list(found) == ["x.txt", "x.txt:2", "x.txt:3", "x.txt:4", "x.txt:5"]
     # Scripts without spaces are counted by the character.
-    assert [len(t) for _, t in passages(files(tmp_path / "ja", x_txt="自転車" * 8), words=10).values()] == [10, 10, 4]
+    assert [len(t) for _, t in cut(files(tmp_path / "ja", x_txt="自転車" * 8), words=10).values()] == [10, 10, 4]
 
 
 def test_editing_one_section_leaves_the_ids_and_texts_of_all_others(tmp_path):
     text = "".join(f"# Part {i}\n\n" + f"word {i} " * 40 + "\n\n" + f"more {i} " * 40 + "\n\n" for i in range(8))
-    before = passages(files(tmp_path, a_md=text, b_md=text), words=50)
-    after = passages(files(tmp_path, a_md=text.replace("# Part 3\n", "# Part 3\n\nnew " * 70 + "\n")), words=50)
+    before = cut(files(tmp_path, a_md=text, b_md=text), words=50)
+    after = cut(files(tmp_path, a_md=text.replace("# Part 3\n", "# Part 3\n\nnew " * 70 + "\n")), words=50)
     changed = {doc_id for doc_id in before.keys() | after.keys() if before.get(doc_id) != after.get(doc_id)}
     assert changed
     assert all(doc_id.startswith("a.md#part-3") or doc_id.startswith("a.md#part-2") for doc_id in changed)
@@ -130,7 +131,7 @@ def test_no_word_is_lost_or_told_twice_and_ids_are_unique(tmp_path_factory, text
     folder = tmp_path_factory.mktemp("files")
     (folder / "x.md").write_text("\n" + text, encoding="utf-8")
     (folder / "y.txt").write_text(text + "\nend", encoding="utf-8")
-    documents = list(collection(str(folder), Options(words=words)).documents())
+    documents = list(passages(str(folder), Options(words=words)).documents())
     assert len({d.doc_id for d in documents}) == len(documents)
     assert all(d.text.strip() and not any(c.isspace() for c in d.doc_id) for d in documents)
     assert all(len(_WORD.findall(d.text)) <= words for d in documents)
@@ -138,14 +139,27 @@ def test_no_word_is_lost_or_told_twice_and_ids_are_unique(tmp_path_factory, text
     assert plain == _WORD.findall(text + "\nend")
 
 
+def test_folder_is_imported_with_queries_and_judgements_that_are_named(tmp_path):
+    folder = files(tmp_path / "docs", manual_md=MANUAL)
+    with pytest.raises(SuiteError, match=r"--set queries=… --set qrels=….*bench init DIR --from"):
+        collection(str(folder), Options())
+    (tmp_path / "q.jsonl").write_text('{"_id": "q1", "text": "pads", "pinned": true}\n{"_id": "q2", "text": "rim"}\n')
+    (tmp_path / "q.tsv").write_text("q1\tmanual.md#brakes\t2\nq2\tmanual.md#brakes\t1\n")
+    found = collection(str(folder), Options(queries=str(tmp_path / "q.jsonl"), qrels=str(tmp_path / "q.tsv")))
+    (part,) = found.parts
+    assert list(part.queries()) == [Query("q1", "pads", pinned=True), Query("q2", "rim")]
+    assert list(part.judgements()) == [("q1", "manual.md#brakes", 2), ("q2", "manual.md#brakes", 1)]
+    assert len(list(found.documents())) == 7
+
+
 def test_folder_that_holds_nothing_to_cut_is_one_sentence(tmp_path):
     with pytest.raises(SuiteError, match="is no folder"):
-        collection(str(tmp_path / "nowhere"), Options())
+        passages(str(tmp_path / "nowhere"), Options())
     with pytest.raises(SuiteError, match=r"holds no file whose name ends in \.md"):
-        collection(str(tmp_path), Options())
+        passages(str(tmp_path), Options())
     (tmp_path / "a.md").write_bytes(b"fine\n\xff\n")
     with pytest.raises(SuiteError, match=r"a\.md:2: not UTF-8"):
-        list(collection(str(tmp_path), Options()).documents())
+        list(passages(str(tmp_path), Options()).documents())
 
 
 # --- scaffolding ---

@@ -1,4 +1,4 @@
-"""A folder of text and Markdown files, cut into passages; queries are yet to be written.
+"""A folder of text and Markdown files, cut into passages; queries and judgements stand in files of their own.
 
 The chunker `headings` (version 1): a Markdown file is cut at its headings, and each section into runs of whole
 paragraphs of at most so many words, without overlap; a longer paragraph is cut between words. A text file is one
@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
@@ -19,10 +20,10 @@ from pydantic import Field
 
 from bench.config import Strict
 from bench.errors import SuiteError
-from bench.sources import Collection, Document
-from bench.sources.jsonl import read_lines
+from bench.sources import Collection, Document, Judgement, Part, Query
+from bench.sources.jsonl import read_lines, read_qrels, read_queries
 
-__all__ = ["CHUNKER", "Options", "collection"]
+__all__ = ["CHUNKER", "Options", "collection", "passages"]
 
 CHUNKER = "headings 1"
 """Name and version; the version rises whenever the same file would be cut in another way."""
@@ -38,18 +39,47 @@ _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 
 
 class Options(Strict):
-    """How files are cut."""
+    """How files are cut, and where the queries are."""
 
+    queries: str = Field(default="", description="JSON lines with _id and text")
+    qrels: str = Field(default="", description="their judgements on passages")
+    split: str = Field(default="test", description="the split that the queries become")
     chunker: Literal["headings"] = "headings"
     words: int = Field(default=200, ge=10, strict=False, description="the most that a passage holds")
     license: str = ""
 
 
 def collection(location: str, options: Options) -> Collection:
-    """The folder's passages, in the order of paths; a passage's title is its headings, its group the file's path.
+    """The folder's passages, and the queries that the options name.
 
-    Hidden files and folders are passed over, and links to folders not followed. There are no parts: a folder of
-    documents has no queries.
+    Raises:
+        SuiteError: as `passages`, or no queries and judgements are named.
+    """
+    if not options.queries or not options.qrels:
+        raise SuiteError(
+            f"{location} is a folder of documents; name its queries and judgements with --set queries=… --set qrels=…, "
+            f"or begin a suite whose queries are yet to be written: bench init DIR --from {location}"
+        )
+    found = passages(location, options)
+
+    def queries() -> Iterator[Query]:
+        for row in read_queries(Path(options.queries)):
+            flags = {key: row[key] for key in ("slice", "cluster", "pinned", "answerable") if row.get(key) is not None}
+            yield Query(row["_id"], row["text"], **flags)
+
+    def judgements() -> Iterator[Judgement]:
+        for query_id, grades in read_qrels(Path(options.qrels)).items():
+            for doc_id, grade in grades.items():
+                yield query_id, doc_id, grade
+
+    return replace(found, parts=(Part(options.split, queries, judgements),))
+
+
+def passages(location: str, options: Options) -> Collection:
+    """The folder's passages, in the order of paths, and no queries.
+
+    A passage's title is its headings, its group the file's path. Hidden files and folders are passed over, and links to
+    folders not followed.
 
     Raises:
         SuiteError: no such folder, or no text or Markdown file in it.
@@ -69,7 +99,7 @@ def collection(location: str, options: Options) -> Collection:
 
     def documents() -> Iterator[Document]:
         for file in files:
-            yield from _passages(file, file.relative_to(folder).as_posix(), options.words)
+            yield from _cut(file, file.relative_to(folder).as_posix(), options.words)
 
     origin = {
         "kind": "folder",
@@ -83,7 +113,7 @@ def collection(location: str, options: Options) -> Collection:
     return Collection(folder.resolve().name, documents, (), origin)
 
 
-def _passages(file: Path, path: str, words: int) -> Iterator[Document]:
+def _cut(file: Path, path: str, words: int) -> Iterator[Document]:
     markdown = file.suffix.lower() != ".txt"
     # An id may hold no white space; what stands for it must not stand for anything else.
     name = "".join(quote(c) if c.isspace() or c == "%" or not c.isprintable() else c for c in path)
