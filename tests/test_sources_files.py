@@ -96,6 +96,38 @@ def test_json_document_that_cannot_be_read_is_one_sentence(tmp_path, content, se
     refused(lambda: read_json(path), str(path), sentence)
 
 
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(["jsonl", "csv", "tsv", "parquet"]),
+    st.lists(st.tuples(st.integers(0, 4000), st.binary(min_size=1, max_size=4)), min_size=1, max_size=4),
+    st.booleans(),
+)
+def test_damaged_file_of_rows_is_read_or_refused_in_one_sentence(tmp_path_factory, suffix, damage, packed):
+    rows = [{"id": f"{i}", "text": f'zwei "ü", {i}', "n": i, "list": [str(i)]} for i in range(40)]
+    folder = tmp_path_factory.mktemp("rows")
+    if suffix == "parquet":
+        pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(pyarrow.Table.from_pylist(rows), folder / "whole")
+        data = bytearray((folder / "whole").read_bytes())
+    elif suffix == "jsonl":
+        data = bytearray(lines(rows).encode())
+    else:
+        separator = "," if suffix == "csv" else "\t"
+        data = bytearray("".join(f'{r["id"]}{separator}"{r["n"]}"\n' for r in [{"id": "id", "n": "n"}, *rows]).encode())
+    if packed and suffix != "parquet":
+        data = bytearray(gzip.compress(bytes(data)))
+    for place, value in damage:
+        at = place % len(data)
+        data[at : at + len(value)] = value
+    path = write(folder / f"rows.{suffix}", bytes(data))
+    sentence = str(path)
+    try:
+        assert all(isinstance(row, dict) for _, row in read_rows(path, part="A test"))
+    except SuiteError as error:
+        sentence = str(error)
+    assert str(path) in sentence
+
+
 # --- LlamaIndex ---
 
 QA = {

@@ -155,7 +155,8 @@ def _parquet(path: Path, part: str, extra: str) -> Iterator[tuple[str, dict[str,
                 for row in batch.to_pylist():
                     number += 1
                     yield f"{path}, row {number}", row
-    except (pyarrow.ArrowException, OSError) as error:
+    # A text that is not UTF-8 and a date that no calendar has are found only when they become values.
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
         cause = str(error).splitlines()[0]
         raise SuiteError(f"{path}: after row {number}: not a Parquet file that can be read ({cause}).") from None
 
