@@ -202,6 +202,15 @@ def _parser() -> argparse.ArgumentParser:
     one = verb("demo", "run the whole loop on the bundled suite, offline", config=False)
     one.add_argument("--out", metavar="DIR", default="reports/demo", help="where results go (default: reports/demo)")
 
+    one = verb("init", "scaffold bench.toml, a suite and the workflow", config=False)
+    one.add_argument("folder", metavar="DIR", nargs="?", default=".", help="the project (default: this folder)")
+    one.add_argument("--from", dest="from_", metavar="FOLDER", help="text and Markdown files, cut into documents")
+    one.add_argument("--name", metavar="N", help="the suite's name (default: that of FOLDER, or of the project)")
+    one.add_argument(
+        "--words", metavar="N", type=_positive, default=200, help="the most a document holds (default: 200)"
+    )
+    _json_option(one)
+
     one = verb("check", "look for what makes a suite lie", config=False)
     one.add_argument("suite", metavar="SUITE", help="a suite's folder, a BEIR folder, or a bundled suite's name")
     _json_option(one)

@@ -67,6 +67,7 @@ def open_source(kind: str, location: str, settings: Mapping[str, str] | None = N
         UsageError: no such kind, no such setting, or a value that is none; names the nearest.
     """
     known = kinds()
+    kind = kind.replace("_", "-")
     if kind not in known:
         raise UsageError(f'No kind of source "{kind}"; expected one of {", ".join(known)}.{did_you_mean(kind, known)}')
     module = importlib.import_module(f"{sources.__name__}.{kind.replace('-', '_')}")

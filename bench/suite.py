@@ -122,6 +122,11 @@ def _read_query_set(folder: Path, config: QuerySetConfig, corpus: CorpusConfig) 
     queries_path = folder / config.queries if config.queries else base / "queries.jsonl"
     qrels_path = folder / config.qrels if config.qrels else base / "qrels" / f"{config.split}.tsv"
     rows = list(jsonl.read_queries(queries_path))
+    if not rows:
+        raise SuiteError(
+            f'{queries_path} holds no query; write one a line, {{"_id": "q1", "text": "…"}}, and what answers it into '
+            f"{qrels_path}: query, document, grade, with tabs between them."
+        )
     # Of queries that nothing answers, no document is judged.
     qrels = jsonl.read_qrels(qrels_path, empty=all(row.get("answerable") is False for row in rows))
     known = {row["_id"] for row in rows}

@@ -33,6 +33,7 @@ __all__ = [
     "finetune",
     "gate",
     "import_",
+    "init",
     "measure",
     "mine",
     "print_json",
@@ -54,6 +55,26 @@ def demo(options: Namespace) -> int:
     from bench.demo import demo
 
     return demo(Path(options.out))
+
+
+def init(options: Namespace) -> int:
+    """What a project needs to begin with; says what was written, what was there, and what to do next."""
+    from bench import terminal
+    from bench.scaffold import scaffold
+
+    source = Path(options.from_) if options.from_ is not None else None
+    made = scaffold(Path(options.folder), name=options.name, source=source, words=options.words)
+    if options.json:
+        print_json({"format": 1, **made.to_json()})
+        return 0
+    for path in made.written:
+        terminal.say(f"wrote {path}", "green")
+    for path in made.kept:
+        terminal.say(f"kept  {path}, as it was")
+    terminal.say(f"{made.n_documents} documents from {made.n_files} files." if source else "No documents yet.")
+    for number, step in enumerate(made.next_steps, 1):
+        terminal.say(f"{number}. {step}")
+    return 0
 
 
 def check(options: Namespace) -> int:

@@ -122,6 +122,9 @@ def test_readme_names_only_verbs_that_exist():
         assert ended.value.code == 0
 
 
-def test_wheel_carries_the_bundled_suite():
+def test_wheel_carries_the_bundled_suite_and_the_workflow_that_init_writes():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"] == {"suites": "bench/_suites"}
+    assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"] == {
+        "suites": "bench/_suites",
+        "examples/ci/github.yml": "bench/_ci/github.yml",
+    }

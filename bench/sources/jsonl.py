@@ -10,8 +10,9 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from functools import partial
+from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import field_validator
 
@@ -51,7 +52,7 @@ def read_lines(path: Place, *, encoding: str = "utf-8") -> Iterator[tuple[int, s
     try:
         # Opened once: what a pipe has given to a first reader is lost to a second.
         with path.open("rb") as raw, contextlib.ExitStack() as stack:
-            packed = raw.peek(2)[:2] == b"\x1f\x8b"
+            packed = cast(BufferedReader, raw).peek(2)[:2] == b"\x1f\x8b"
             stream = stack.enter_context(gzip.open(raw)) if packed else raw
             for number, data in enumerate(stream, 1):
                 line = data.decode(first if number == 1 else encoding)

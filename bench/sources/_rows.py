@@ -1,0 +1,207 @@
+"""Rows of JSON lines, CSV, TSV and Parquet files, each with the place where it stands: no kind of its own."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.errors import MissingExtra, SuiteError, did_you_mean
+from bench.sources.jsonl import read_lines
+
+__all__ = ["SUFFIXES", "field_of", "id_of", "read_json", "read_rows", "text_of"]
+
+SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
+"""What a file of rows may be called, `.gz` after any but the last."""
+
+
+def read_rows(path: Path, *, part: str, extra: str = "parquet") -> Iterator[tuple[str, dict[str, Any]]]:
+    """(place, row) of a file of rows, its format told by its name; a place is `path:line`, or `path, row n` of Parquet.
+
+    Args:
+        path: the file.
+        part: who asks, for the sentence that names a missing library.
+        extra: the extra that brings pyarrow.
+
+    Raises:
+        SuiteError: a file that cannot be read or is no such file; names the line where there is one.
+        MissingExtra: a Parquet file without pyarrow.
+    """
+    suffix = (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
+    if suffix == ".parquet":
+        yield from _parquet(path, part, extra)
+    elif suffix in (".csv", ".tsv"):
+        yield from _separated(path, "\t" if suffix == ".tsv" else ",")
+    elif suffix in (".jsonl", ".ndjson", ".json"):
+        yield from _json_lines(path)
+    else:
+        raise SuiteError(f'{path}: a file of rows may be called {", ".join(SUFFIXES)}; found "{path.suffix}".')
+
+
+def read_json(path: Path) -> Any:
+    """The one JSON document of a UTF-8 file, gzip told by content.
+
+    Raises:
+        SuiteError: no file, no JSON, or a key that stands twice in one object.
+    """
+    try:
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8-sig")
+        return json.loads(text, object_pairs_hook=_once)
+    except json.JSONDecodeError as error:
+        raise SuiteError(f"{path}:{error.lineno}: not JSON ({error.msg} at column {error.colno}).") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise SuiteError(f"{path}:{line}: not UTF-8 ({error.reason}); save the file as UTF-8.") from None
+    except _Twice as error:
+        raise SuiteError(f'{path}: key "{error}" stands twice in one object; ids must be unique.') from None
+    except RecursionError:
+        raise SuiteError(f"{path}: nested too deeply.") from None
+    except ValueError as error:
+        raise SuiteError(f"{path}: not JSON ({error}).") from None
+    except FileNotFoundError:
+        raise SuiteError(f"{path} does not exist; expected a file there.") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise SuiteError(f"{path}: the gzip stream ends early ({error}); copy it again.") from None
+    except OSError as error:
+        raise SuiteError(f"{path} cannot be read: {error.strerror or error}.") from None
+
+
+class _Twice(Exception):
+    """A key that an object has twice."""
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise _Twice(next(key for key in keys if keys.count(key) > 1))
+    return found
+
+
+def _json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for number, line in read_lines(path):
+        place = f"{path}:{number}"
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise SuiteError(
+                f"{place}: not JSON ({error.msg} at column {error.colno}); the line may be cut off."
+            ) from None
+        except ValueError as error:
+            raise SuiteError(f"{place}: not JSON ({error}).") from None
+        except RecursionError:
+            raise SuiteError(f"{place}: nested too deeply; expected one flat object.") from None
+        if not isinstance(row, dict):
+            raise SuiteError(f"{place}: a {type(row).__name__}; expected an object, such as {{…}}.")
+        yield place, row
+
+
+def _separated(path: Path, separator: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    line = 0
+    try:
+        with path.open("rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+        with (
+            gzip.open(path, "rb") if packed else path.open("rb") as data,
+            # Line ends are left to csv: a quoted field may hold them.
+            io.TextIOWrapper(data, encoding="utf-8-sig", newline="") as stream,
+        ):
+            reader = csv.reader(stream, delimiter=separator, strict=True)
+            header: list[str] | None = None
+            for fields in reader:
+                line = reader.line_num
+                if not fields or fields == [""]:
+                    continue
+                if header is None:
+                    header = [name.strip() for name in fields]
+                    if len(set(header)) < len(header):
+                        raise SuiteError(f"{path}:{line}: a column name stands twice ({', '.join(header)[:80]}).")
+                    continue
+                if len(fields) != len(header):
+                    raise SuiteError(
+                        f"{path}:{line}: {len(fields)} fields; expected {len(header)} ({', '.join(header)[:80]})."
+                    )
+                yield f"{path}:{line}", dict(zip(header, fields, strict=True))
+    except csv.Error as error:
+        raise SuiteError(f"{path}:{line + 1}: not such a table ({error}).") from None
+    except UnicodeDecodeError as error:
+        raise SuiteError(f"{path}: after line {line}: not UTF-8 ({error.reason}); save the file as UTF-8.") from None
+    except FileNotFoundError:
+        raise SuiteError(f"{path} does not exist; expected a file there.") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise SuiteError(f"{path}: the gzip stream ends early after line {line} ({error}); copy it again.") from None
+    except OSError as error:
+        raise SuiteError(f"{path} cannot be read: {error.strerror or error}.") from None
+
+
+def _parquet(path: Path, part: str, extra: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingExtra(part, "pyarrow", extra) from None
+    if not path.is_file():
+        raise SuiteError(f"{path} does not exist; expected a file there.")
+    number = 0
+    try:
+        with pyarrow.parquet.ParquetFile(path) as table:
+            for batch in table.iter_batches(batch_size=1024):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"{path}, row {number}", row
+    # A text that is not UTF-8 and a date that no calendar has are found only when they become values.
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
+        cause = str(error).splitlines()[0]
+        raise SuiteError(f"{path}: after row {number}: not a Parquet file that can be read ({cause}).") from None
+
+
+# --- one value of a row ------------------------------------------------------------------------------
+
+
+def field_of(place: str, row: Mapping[str, Any], *names: str) -> Any:
+    """The value of the first of `names` that the row has.
+
+    Raises:
+        SuiteError: it has none of them.
+    """
+    for name in names:
+        if name in row:
+            return row[name]
+    found = ", ".join(map(str, row)) or "nothing"
+    raise SuiteError(f'{place}: no "{names[0]}" (found: {found[:120]}).{did_you_mean(names[0], map(str, row))}')
+
+
+def text_of(place: str, row: Mapping[str, Any], *names: str) -> str:
+    """A text among the row's values.
+
+    Raises:
+        SuiteError: absent, or not a text.
+    """
+    value = field_of(place, row, *names)
+    if not isinstance(value, str):
+        raise SuiteError(f'{place}: "{names[0]}" is {_shown(value)}; expected a text.')
+    return value
+
+
+def id_of(place: str, row: Mapping[str, Any], *names: str) -> str:
+    """An id among the row's values; a whole number, as tables have them, is written out.
+
+    Raises:
+        SuiteError: absent, empty, or neither a text nor a whole number.
+    """
+    value = field_of(place, row, *names)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str) or not value.strip():
+        raise SuiteError(f'{place}: "{names[0]}" is {_shown(value)}; expected an id.')
+    return value
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)[:60]
