@@ -19,7 +19,30 @@ from bench.errors import MeasureError, MissingExtra
 from bench.measure import parse
 from bench.records import EVALUATION_ROLES, Finding, Progress, Suite, no_progress
 
-__all__ = ["check", "contamination", "leaked_queries", "normalized"]
+__all__ = ["CODES", "check", "contamination", "leaked_queries", "normalized"]
+
+CODES = (
+    # what cannot be read or measured at all
+    *("unreadable", "unknown-measure", "no-held-out", "no-out-of-distribution", "no-dev"),
+    # texts
+    *("empty-documents", "empty-queries", "duplicate-documents", "duplicate-queries"),
+    *("near-duplicate-documents", "near-duplicate-queries", "near-duplicates-not-checked"),
+    *("truncated", "ellipsis", "long-documents"),
+    *("replacement-characters", "mojibake", "control-characters", "invisible-characters", "html-remains"),
+    # leakage
+    *("query-leak", "near-query-leak", "shared-documents", "near-shared-documents", "cluster-leak"),
+    *("repeated-across-sets", "verbatim-queries", "title-leak"),
+    # judgements
+    *("no-positives", "pinned-without-positives", "answerable-after-all", "contradicting-judgements"),
+    *("dominant-document", "unjudged-copies", "pool", "judgement-holes"),
+    # what the set can show
+    *("too-few-queries", "power", "queries-needed", "ceiling", "small-corpus", "pinned"),
+    *("clusters", "undeclared-clusters", "shared-answers"),
+    *("saturated", "no-shared-words", "saturation-not-checked"),
+    # models
+    *("contaminated", "not-contaminated", "training-data-unknown"),
+)
+"""Every code that a finding may bear."""
 
 REPEATED = 0.05
 """Share of near-duplicates from which they are a warning."""

@@ -12,15 +12,12 @@ from bench.records import Finding, Suite
 
 __all__ = ["contamination"]
 
-SHORTEST = 3
-"""Letters of a name below which it is no evidence: every model has been trained on something called QA."""
-
 
 def contamination(suite: Suite, models: Sequence[str]) -> list[Finding]:
     """One finding per model: its declared training data names the suite's source, does not, or is not declared.
 
     Declarations are mteb's (`ModelMeta.training_datasets`). The suite's source is its name, the names of its
-    corpora, and what `[origin]` in its declaration says.
+    corpora, and the location under `[origin]` in its declaration.
 
     Raises:
         MissingExtra: mteb is not installed.
@@ -61,9 +58,10 @@ def _sources(suite: Suite) -> set[str]:
     if path.is_file():
         origin = tomllib.loads(path.read_text(encoding="utf-8-sig")).get("origin", {})
         if isinstance(origin, dict):
-            # The last part of a location or id: "mteb/nfcorpus" is nfcorpus, "/data/scifact.zip" is scifact.
-            names |= {re.sub(r"\.\w+$", "", str(value).rstrip("/").split("/")[-1]) for value in origin.values()}
-    return {plain for name in names if len(plain := _plain(name)) >= SHORTEST}
+            # The last part of a location: "mteb/nfcorpus" is nfcorpus, "/data/scifact.zip" is scifact.
+            location = str(origin.get("location", "")).rstrip("/").split("/")[-1]
+            names |= {location, location.split(".")[0]}
+    return {plain for name in names if (plain := _plain(name))}
 
 
 def _same(source: str, declared: str) -> bool:

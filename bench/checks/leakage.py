@@ -69,7 +69,9 @@ def check_near_leakage(suite: Suite, queries: Near, documents: Mapping[str, Near
         if query_set.role not in EVALUATION_ROLES:
             continue
         for other in ("train", "dev"):
-            resembling = int(queries.beside(role == other)[here].sum())
+            # What is equal is an error of its own.
+            equal = np.isin(queries.prints[here], queries.prints[role == other])
+            resembling = int((queries.beside(role == other)[here] & ~equal).sum())
             if resembling:
                 share = resembling / len(query_set.ids)
                 message = (

@@ -34,7 +34,7 @@ BANDS, ROWS = 24, 5
 ON_DISK = 200_000
 """Texts from which band keys and words are kept in files instead of memory."""
 
-NEIGHBOURS = 200
+NEIGHBOURS = 50
 """Texts of one bucket that each is compared with: a template's thousand copies need no million comparisons."""
 
 BLOCK = 4096
@@ -100,7 +100,7 @@ def near_duplicates(texts: Sequence[str], *, what: str = "", progress: Progress 
     """Every text's near-duplicates; texts with equal content words among them.
 
     Time grows in proportion to the texts; above 200,000 of them memory holds about 40 bytes a text, and files the
-    rest. Where more than 200 texts share a bucket, each is compared with 200 of them, so that a pair, but hardly a
+    rest. Where more than 50 texts share a bucket, each is compared with 50 of them, so that a pair, but hardly a
     text, may be missed.
 
     Raises:
@@ -228,9 +228,8 @@ def _verified(candidates: Iterator[NDArray[np.int64]], words: _Words, rows: NDAr
         if sum(map(len, waiting)) > 5_000_000:
             codes, waiting = np.unique(np.concatenate([codes, *waiting])), []
     codes = np.unique(np.concatenate([codes, *waiting]))
-    kept = np.fromiter(
-        (_similar(content, int(code // n), int(code % n)) for code in codes), dtype=bool, count=len(codes)
-    )
+    first, second = (codes // n).tolist(), (codes % n).tolist()
+    kept = np.fromiter(map(functools.partial(_similar, content), first, second), dtype=bool, count=len(codes))
     codes = codes[kept]
     return np.stack([codes // n, codes % n], axis=1) if len(codes) else np.empty((0, 2), dtype=np.int64)
 

@@ -170,14 +170,14 @@ def _copies(
 def _cut(
     where: str, kind: str, ids: Sequence[str], lengths: NDArray[np.int64], unfinished: NDArray[np.bool_], unit: str
 ) -> Iterator[Finding]:
-    """Texts that pile up at the greatest length: more of them than at the next hundredth of lengths below."""
+    """Texts that pile up at the greatest length: twice as many as within a tenth below it. Lengths tail off."""
     longest = int(lengths.max(initial=0))
     if longest < 20:
         return
     at_most = lengths == longest
-    below = int(((lengths < longest) & (lengths >= longest - max(2, longest // 100))).sum())
+    below = int(((lengths < longest) & (lengths >= 0.9 * longest)).sum())
     n_cut, n_open = int(at_most.sum()), int((at_most & unfinished).sum())
-    if n_cut >= PILED_UP and n_cut > below and 2 * n_open > n_cut:
+    if n_cut >= PILED_UP and n_cut >= 2 * below and 2 * n_open > n_cut:
         first = ids[int(np.flatnonzero(at_most)[0])]
         message = (
             f"{n_cut} {kind} are exactly {longest} {unit} long, none is longer, and {n_open} of them stop in "
