@@ -14,10 +14,10 @@ from bench.checks import check
 from bench.checks import near as near_module
 from bench.checks.judgements import ceiling
 from bench.checks.near import near_duplicates
-from bench.checks.saturation import bm25_measures
+from bench.checks.saturation import bm25_docs, bm25_measures
 from bench.checks.texts import check_texts, content_words, normalized
 from bench.measure import measure, parse
-from bench.records import Finding, Suite
+from bench.records import Corpus, EvalProtocol, Finding, Labels, Suite
 from bench.systems.bm25 import BM25, Config
 
 LONGEST = 30
@@ -124,6 +124,18 @@ def test_bm25_numbers_are_those_of_measure(tiny_suite, make_run):
     )
     expected = measure(run, suite.qrels("shop"), list(found)).means()
     assert found == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_query_that_is_a_document_does_not_find_itself(make_queries):
+    texts = {"d1": "chain oil for the chain", "d2": "chain oil", "d3": "brake pads"}
+    queries = {"d1": "chain oil for the chain", **{f"q{i}": "brake pads" for i in range(5)}}
+    corpus, query_set = Corpus.build("corpus", texts.items()), make_queries(queries)
+    labels = Labels({q: {"d2" if q == "d1" else "d3": 1} for q in queries})
+    for drop_self, first in ((False, 5 / 6), (True, 1.0)):
+        protocol = EvalProtocol(("recall@10",), drop_self=drop_self)
+        suite = Suite("s", 1, "", protocol, {"corpus": corpus}, {"shop": query_set}, {"shop": labels})
+        docs = bm25_docs(suite, query_set, BM25("bm25", Config(kind="bm25")).warm(corpus))
+        assert bm25_measures(suite, query_set, docs, corpus)["recall@1"] == pytest.approx(first)
 
 
 def test_ceiling_is_what_the_best_ranking_scores(tiny_suite, make_run):

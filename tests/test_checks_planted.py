@@ -585,6 +585,27 @@ def test_a_model_s_declared_training_data_is_held_against_the_origin(location, m
     assert [finding.code for finding in contamination(suite, [model])] == [code]
 
 
+def test_the_command_line_asks_what_a_model_was_trained_on(clean, tmp_path, capsys):
+    pytest.importorskip("mteb")
+    folder = clean.write(tmp_path / "suite")
+    code = main(["check", str(folder), "--json", "--model", "nobody/nothing", "--model", "nobody/else"])
+    found = json.loads(capsys.readouterr().out)["findings"]
+    assert code == 0
+    assert [(f["code"], f["where"]) for f in found][-2:] == [
+        ("training-data-unknown", "nobody/nothing"), ("training-data-unknown", "nobody/else"),
+    ]  # fmt: skip
+
+
+def test_a_quick_check_finds_the_same_errors(clean, tmp_path):
+    parts = deepcopy(clean)
+    for name in ("a_query_without_text", "a_training_query_that_is_an_evaluation_query", "queries_that_bm25_solves"):
+        FAULTS[name](parts)
+    suite = parts.load(tmp_path / "suite")
+    quick, whole = check(suite, thorough=False), check(suite)
+    assert [f for f in quick if f.severity == "error"] == [f for f in whole if f.severity == "error"] != []
+    assert {f.code for f in whole} - {f.code for f in quick} >= {"saturated"}
+
+
 # --- the list of codes ----------------------------------------------------------------------------------------
 
 

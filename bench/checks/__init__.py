@@ -58,7 +58,7 @@ def check(suite: Suite, *, thorough: bool = True, progress: Progress = no_progre
         progress: told what is being done.
     """
     order = {"error": 0, "warning": 1, "info": 2}
-    found = [*_measures(suite), *_roles(suite), *check_leakage(suite)]
+    found = [*_measures(suite), *_roles(suite), *check_leakage(suite), *check_giveaways(suite)]
     for name, corpus in suite.corpora.items():
         found += check_texts(name, "documents", corpus.ids, corpus.texts, progress)
     near = None
@@ -74,7 +74,6 @@ def check(suite: Suite, *, thorough: bool = True, progress: Progress = no_progre
         if query_set.role in EVALUATION_ROLES:
             found += check_power(suite, query_set)
             found += check_clusters(suite, query_set, near.of_set[name] if near else None)
-            found += check_giveaways(suite, query_set)
     if near:
         found += near.findings(suite)
     if thorough:

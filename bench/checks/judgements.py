@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
 
 import numpy as np
@@ -101,16 +101,19 @@ def _pools(suite: Suite, query_set: QuerySet, relevant: dict[str, set[str]]) -> 
 def check_unjudged_copies(suite: Suite, query_set: QuerySet, near: Near) -> Iterator[Finding]:
     """Queries with one relevant document of which the corpus holds a near-duplicate that nobody judged."""
     corpus, level = suite.corpora[query_set.corpus], suite.protocol.relevance_level
-    members: dict[int, list[int]] = defaultdict(list)
-    for row, number in enumerate(near.word_set.tolist()):
-        members[number].append(row)
+    order = np.argsort(near.word_set, kind="stable")
+    ends = np.cumsum(np.bincount(near.word_set + 1, minlength=near.n_sets + 1))
     found = []
     for query_id, grades in suite.qrels(query_set.name).items():
         relevant = [doc_id for doc_id, grade in grades.items() if grade >= level]
         if len(relevant) != 1 or (number := int(near.word_set[corpus.row_of[relevant[0]]])) < 0:
             continue
-        alike = (corpus.ids[row] for same in (number, *near.neighbours.get(number, ())) for row in members[same])
-        if any(doc_id not in grades for doc_id in alike):
+        alike = (
+            row
+            for same in (number, *near.neighbours.get(number, ()))
+            for row in order[ends[same] : ends[same + 1]].tolist()
+        )
+        if any(corpus.ids[row] not in grades for row in alike):
             found.append(query_id)
     if found:
         message = (

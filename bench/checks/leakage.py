@@ -19,6 +19,10 @@ GIVEN_AWAY = 0.05
 """Share of queries from which a giveaway is a warning; below, it is what people sometimes ask like."""
 
 
+SHORTEST = 3
+"""Words from which a query can stand in a document word for word; one or two are found in any."""
+
+
 def leaked_queries(suite: Suite) -> dict[str, list[str]]:
     """Training set → ids of its queries whose text is also an evaluation query's: what `train` must drop."""
     evaluated = {normalized(text) for query_set in suite.of_role(*EVALUATION_ROLES) for text in query_set.texts}
@@ -96,17 +100,25 @@ def check_near_leakage(suite: Suite, queries: Near, documents: Mapping[str, Near
             yield Finding("warning", "near-shared-documents", query_set.name, message, len(copies))
 
 
-def check_giveaways(suite: Suite, query_set: QuerySet) -> Iterator[Finding]:
-    """Queries that stand word for word in their relevant document, or hold its title."""
+def check_giveaways(suite: Suite) -> Iterator[Finding]:
+    """Evaluation queries that stand word for word in their relevant document, or hold its title."""
+    for corpus in suite.corpora.values():
+        mine = [query_set for query_set in suite.of_role(*EVALUATION_ROLES) if query_set.corpus == corpus.name]
+        wanted = {d for query_set in mine for docs in _positives(suite, query_set).values() for d in docs}
+        if wanted:
+            title_words = {doc_id: _words(title) for doc_id, title in titles(suite, corpus.name, wanted).items()}
+            for query_set in mine:
+                yield from _given_away(suite, query_set, title_words)
+
+
+def _given_away(suite: Suite, query_set: QuerySet, title_words: Mapping[str, str]) -> Iterator[Finding]:
     corpus, positives = suite.corpora[query_set.corpus], _positives(suite, query_set)
-    title_of = titles(suite, query_set.corpus, {doc_id for docs in positives.values() for doc_id in docs})
-    title_words = {doc_id: _words(title) for doc_id, title in title_of.items()}
     plain: dict[str, str] = {}
     quoted, titled = [], []
     for query_id, text in zip(query_set.ids, query_set.texts, strict=True):
         query, words = normalized(text), _words(text)
         docs = positives.get(query_id, ())
-        if words.count(" ") >= 2 + 2:  # three words or more, between two blanks
+        if len(words.split()) >= SHORTEST:
             for doc_id in docs:
                 if doc_id not in plain:
                     plain[doc_id] = normalized(corpus.texts[corpus.row_of[doc_id]])

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from bench.checks.judgements import CHANCE, MARGINS, ceiling, noticed
 from bench.errors import MissingExtra
 from bench.measure import parse
-from bench.records import EVALUATION_ROLES, Corpus, Finding, Progress, QuerySet, Suite, no_progress
+from bench.records import EVALUATION_ROLES, Corpus, Finding, Progress, QuerySet, Search, Suite, no_progress
 from bench.stats import MINIMUM_QUERIES
 from bench.systems.bm25 import BM25, Config
 
-__all__ = ["HEADROOM", "LARGEST", "bm25_measures", "check_saturation"]
+__all__ = ["HEADROOM", "LARGEST", "bm25_docs", "bm25_measures", "check_saturation"]
 
 HEADROOM = 2 * MARGINS["out-of-distribution"]
 """Room under the ceiling below which a measure is saturated: halving the misses would gain less than a margin."""
@@ -52,9 +52,20 @@ def check_saturation(suite: Suite, progress: Progress = no_progress) -> Iterator
         for done, query_set in enumerate(mine, 1):
             sample = _sample(suite, query_set)
             if sample is not None:
-                ranked = search(sample, depth=DEPTH, parts=[])
-                yield from _judged(suite, query_set, sample, ranked.docs, corpus)
+                yield from _judged(suite, query_set, sample, bm25_docs(suite, sample, search), corpus)
             progress(f"BM25 {corpus.name}", done, len(mine))
+
+
+def bm25_docs(suite: Suite, query_set: QuerySet, search: Search) -> NDArray[np.int64]:
+    """int[n_queries, up to 10] rows of the corpus, best first, −1 pads; without the queries themselves if so ruled."""
+    docs = search(query_set, depth=DEPTH + suite.protocol.drop_self, parts=[]).docs
+    if suite.protocol.drop_self:
+        corpus = suite.corpora[query_set.corpus]
+        own = np.asarray([corpus.row_of.get(query_id, -1) for query_id in query_set.ids])
+        docs = np.where(docs == own[:, None], -1, docs)
+        # What is dropped goes to the end, and the rest keeps its order.
+        docs = np.take_along_axis(docs, np.argsort(docs < 0, axis=1, kind="stable"), axis=1)
+    return docs[:, :DEPTH]
 
 
 def bm25_measures(suite: Suite, query_set: QuerySet, docs: NDArray[np.int64], corpus: Corpus) -> Mapping[str, float]:
