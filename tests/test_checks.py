@@ -225,3 +225,8 @@ def test_a_check_takes_seconds(name, checked):
 @pytest.mark.parametrize("name", ["covidqa", "medquad", "banking77", "cacm", "cranfield"])
 def test_only_stackfaq_has_clusters_by_id(name, checked):
     assert checked(name).of("undeclared-clusters") == []
+
+
+@pytest.mark.parametrize("name", ["covidqa", "stackfaq", "banking77", "cacm", "cranfield"])
+def test_only_medquad_is_saturated(name, checked):
+    assert checked(name).of("saturated") == []
