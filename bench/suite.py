@@ -6,6 +6,7 @@ train, dev and held-out.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from bench.config import CorpusConfig, QuerySetConfig, SuiteConfig, load_suite_config
@@ -13,7 +14,7 @@ from bench.errors import HeldOutError, SuiteError, did_you_mean
 from bench.records import Corpus, EvalProtocol, Labels, Qrels, QuerySet, Suite, document_text
 from bench.sources import beir, jsonl
 
-__all__ = ["bundled", "find", "load", "training_set"]
+__all__ = ["bundled", "find", "load", "titles", "training_set"]
 
 
 def bundled() -> dict[str, Path]:
@@ -64,14 +65,28 @@ def load(path: Path | str) -> Suite:
             f"{folder} has neither suite.toml nor corpus.jsonl; expected a suite or a BEIR folder "
             "(corpus.jsonl, queries.jsonl, qrels/<split>.tsv)."
         )
-    corpora = {}
+    corpora: dict[str, Corpus] = {}
+    query_sets: dict[str, QuerySet] = {}
+    labels: dict[str, Labels] = {}
+    # A file that cannot be used does not hide what is wrong with the next.
+    problems = []
     for name, corpus in config.corpora.items():
-        corpora[name] = _read_corpus(name, folder, corpus)
-    query_sets, labels = {}, {}
+        try:
+            corpora[name] = _read_corpus(name, folder, corpus)
+        except SuiteError as error:
+            problems.append(str(error))
     for entry in config.query_sets:
-        query_set, label = _read_query_set(folder, entry, config.corpora[entry.corpus])
-        _check_documents(folder, query_set, label.qrels, corpora[entry.corpus])
-        query_sets[entry.name], labels[entry.name] = query_set, label
+        try:
+            query_set, label = _read_query_set(folder, entry, config.corpora[entry.corpus])
+            if entry.corpus in corpora:
+                _check_documents(folder, query_set, label.qrels, corpora[entry.corpus])
+        except SuiteError as error:
+            problems.append(str(error))
+        else:
+            query_sets[entry.name], labels[entry.name] = query_set, label
+    if problems:
+        # A BEIR folder's sets share one queries file.
+        raise SuiteError("\n".join(dict.fromkeys(problems)))
     protocol = EvalProtocol(tuple(config.measures), config.depth, config.relevance_level, config.drop_self)
     return Suite(config.name, config.version, str(folder), protocol, corpora, query_sets, labels)
 
@@ -91,6 +106,23 @@ def training_set(suite: Suite, name: str) -> tuple[QuerySet, Qrels]:
             "A model judged on what it was trained on looks better than it is."
         )
     return query_set, suite.qrels(name)
+
+
+def titles(suite: Suite, corpus: str, doc_ids: Collection[str]) -> dict[str, str]:
+    """Titles of some documents, read from the suite's folder anew: a corpus keeps title and text as one.
+
+    Documents without a title are left out; so is everything where the suite was not read from a folder.
+    """
+    folder = Path(suite.path)
+    if (folder / "suite.toml").exists():
+        source = load_suite_config(folder / "suite.toml").corpora[corpus]
+    elif (folder / "corpus.jsonl").exists():
+        source = CorpusConfig(source="beir", path=".")
+    else:
+        return {}
+    path = folder / source.path
+    documents = jsonl.read_documents(path / "corpus.jsonl" if source.source == "beir" else path)
+    return {row["_id"]: row["title"] for row in documents if row["_id"] in doc_ids and row["title"].strip()}
 
 
 def _beir_config(folder: Path) -> SuiteConfig:

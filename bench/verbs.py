@@ -85,7 +85,9 @@ def check(options: Namespace) -> int:
 
     try:
         loaded = suite.load(suite.find(options.suite))
-        found = checks.check(loaded)
+        with terminal.progress(quiet=options.json) as told:
+            found = checks.check(loaded, progress=told)
+        found += checks.contamination(loaded, options.model or ())
     except SuiteError as error:
         loaded = None
         found = [Finding("error", "unreadable", options.suite, line) for line in str(error).split("\n")]
@@ -195,7 +197,7 @@ def run(options: Namespace) -> int:
                 found += evaluator.results(selected)
                 if options.latency:
                     timed.append(_timed(evaluator, selected, quiet=options.json))
-            doubts += [finding for finding in checks.check(loaded) if finding.severity == "error"]
+            doubts += [finding for finding in checks.check(loaded, thorough=False) if finding.severity == "error"]
     if options.out and not options.gated:
         for system in dict.fromkeys(result.system for result in found):
             mine = {"format": 1, "results": [r.to_json() for r in found if r.system == system]}
