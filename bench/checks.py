@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+from bench.distribution import distribution_findings
 from bench.errors import MeasureError
 from bench.measure import parse
 from bench.records import EVALUATION_ROLES, Finding, QuerySet, Suite
@@ -33,6 +34,7 @@ def check(suite: Suite) -> list[Finding]:
         *_roles(suite),
         *_documents(suite),
         *_leakage(suite),
+        *distribution_findings(suite),
         *(finding for query_set in suite.query_sets.values() for finding in _query_set(suite, query_set)),
     ]
     return sorted(found, key=lambda finding: order[finding.severity])

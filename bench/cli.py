@@ -144,6 +144,8 @@ def _parser() -> argparse.ArgumentParser:
 
     one = verb("check", "look for what makes a suite lie", config=False)
     one.add_argument("suite", metavar="SUITE", help="a suite's folder, a BEIR folder, or a bundled suite's name")
+    text = "where vectors may be stored that tell how far sets are apart; none is made (default: .bench)"
+    one.add_argument("--store", metavar="DIR", default=".bench", help=text)
     _json_option(one)
 
     one = verb("run", "evaluate systems on suites")

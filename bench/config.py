@@ -68,6 +68,7 @@ class QuerySetConfig(Strict):
     qrels: str | None = None
     split: str | None = None
     description: str = ""
+    why: str = ""
 
 
 class SuiteConfig(Strict):

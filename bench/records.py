@@ -221,7 +221,10 @@ class EvalProtocol:
 
 @dataclass(frozen=True)
 class Suite:
-    """Corpora, query sets and what people said about them. `digest` covers every part."""
+    """Corpora, query sets and what people said about them. `digest` covers every part that a number depends on.
+
+    `why` says of an out-of-distribution set, by name, why it is one; words, so no part of the digest.
+    """
 
     name: str
     version: int
@@ -230,6 +233,7 @@ class Suite:
     corpora: Mapping[str, Corpus] = field(repr=False)
     query_sets: Mapping[str, QuerySet] = field(repr=False)
     labels: Mapping[str, Labels] = field(repr=False)
+    why: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def qrels(self, query_set: str) -> Qrels:
         """Graded judgements of one query set."""

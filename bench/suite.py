@@ -73,7 +73,8 @@ def load(path: Path | str) -> Suite:
         _check_documents(folder, query_set, label.qrels, corpora[entry.corpus])
         query_sets[entry.name], labels[entry.name] = query_set, label
     protocol = EvalProtocol(tuple(config.measures), config.depth, config.relevance_level, config.drop_self)
-    return Suite(config.name, config.version, str(folder), protocol, corpora, query_sets, labels)
+    why = {entry.name: entry.why for entry in config.query_sets}
+    return Suite(config.name, config.version, str(folder), protocol, corpora, query_sets, labels, why)
 
 
 def training_set(suite: Suite, name: str) -> tuple[QuerySet, Qrels]:

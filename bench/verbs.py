@@ -58,12 +58,15 @@ def demo(options: Namespace) -> int:
 def check(options: Namespace) -> int:
     """Findings of a suite; 2 where one is an error."""
     from bench import checks, suite, terminal
+    from bench.distribution import embedding_findings
     from bench.errors import SuiteError
     from bench.records import Finding
+    from bench.store import Store
 
     try:
         loaded = suite.load(suite.find(options.suite))
         found = checks.check(loaded)
+        found += embedding_findings(loaded, Store(options.store))
     except SuiteError as error:
         loaded = None
         found = [Finding("error", "unreadable", options.suite, line) for line in str(error).split("\n")]
