@@ -321,5 +321,5 @@ def nearest_similarity(rows: NDArray[np.float32], reference: NDArray[np.float32]
 
 def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    scaled: NDArray[np.float32] = rows / np.where(lengths == 0, np.float32(1), lengths)
+    scaled: NDArray[np.float32] = (rows / np.where(lengths == 0, 1, lengths)).astype(np.float32)
     return scaled

@@ -154,14 +154,15 @@ class Evaluator:
         labels = self.suite.labels[query_set_name]
         protocol = self.suite.protocol
         system = self.systems[name]
-        key = digest_of(
-            {
-                "run": self.run_key(name, query_set),
-                "labels": labels.digest,
-                "measures": protocol.measures,
-                "protocol": protocol.digest,
-            }
-        )
+        made_of: dict[str, Any] = {
+            "run": self.run_key(name, query_set),
+            "labels": labels.digest,
+            "measures": protocol.measures,
+            "protocol": protocol.digest,
+        }
+        if labels.computed_slices:
+            made_of["computed_slices"] = dict(labels.computed_slices)
+        key = digest_of(made_of)
         path = self.store.path("results", f"{key}.json")
         header: dict[str, Any] = {
             "system": name,

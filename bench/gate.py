@@ -14,7 +14,7 @@ from typing import Any
 from bench import stats
 from bench.compare import pinned_losses
 from bench.errors import BaselineError, ConfigError, NotComparable, StoreError
-from bench.policy import Key, asked, keyed
+from bench.policy import Key, asked, bearable, keyed
 from bench.policy import cells as policy_cells
 from bench.policy import checks as policy_checks
 from bench.records import Cell, Change, Check, Finding, Policy, Result, Verdict
@@ -77,7 +77,7 @@ def judge(
         references["merge-base"] = keyed(merge_base, "merge base")
     for who, results in references.items():
         _same_sets(results, after, who)
-    wanted = asked(policy, after)
+    wanted, too_small = bearable(asked(policy, after), references["baseline"], after, alpha=policy.alpha)
     cells = policy_cells(wanted, references, after, alpha=policy.alpha)
     checks = policy_checks(wanted, after, alpha=policy.alpha)
     # One family: whatever can fail by chance shares the same alpha.
@@ -101,6 +101,7 @@ def judge(
     notes = [
         *findings,
         *_unused_rules(policy, after),
+        *too_small,
         *_circumstances(references, after, cells),
         *_pinned_finding(lost, n_pinned),
     ]

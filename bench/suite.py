@@ -6,11 +6,14 @@ train, dev and held-out.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from bench.config import CorpusConfig, QuerySetConfig, SuiteConfig, load_suite_config
 from bench.errors import HeldOutError, SuiteError, did_you_mean
 from bench.records import Corpus, EvalProtocol, Labels, Qrels, QuerySet, Suite, document_text
+from bench.slices import computed_slices
 from bench.sources import beir, jsonl
 
 __all__ = ["bundled", "find", "load", "training_set"]
@@ -69,8 +72,18 @@ def load(path: Path | str) -> Suite:
         corpora[name] = _read_corpus(name, folder, corpus)
     query_sets, labels = {}, {}
     for entry in config.query_sets:
-        query_set, label = _read_query_set(folder, entry, config.corpora[entry.corpus])
+        query_set, label, fields = _read_query_set(folder, entry, config.corpora[entry.corpus])
         _check_documents(folder, query_set, label.qrels, corpora[entry.corpus])
+        if config.slices:
+            derived = computed_slices(
+                config.slices,
+                query_set,
+                label.qrels,
+                corpora[entry.corpus],
+                fields=fields,
+                relevance_level=config.relevance_level,
+            )
+            label = replace(label, computed_slices=derived)
         query_sets[entry.name], labels[entry.name] = query_set, label
     protocol = EvalProtocol(tuple(config.measures), config.depth, config.relevance_level, config.drop_self)
     why = {entry.name: entry.why for entry in config.query_sets}
@@ -118,7 +131,10 @@ def _read_corpus(name: str, folder: Path, config: CorpusConfig) -> Corpus:
     return Corpus.build(name, documents)
 
 
-def _read_query_set(folder: Path, config: QuerySetConfig, corpus: CorpusConfig) -> tuple[QuerySet, Labels]:
+def _read_query_set(
+    folder: Path, config: QuerySetConfig, corpus: CorpusConfig
+) -> tuple[QuerySet, Labels, dict[str, dict[str, Any]]]:
+    """A query set, what people said about it, and each query's line by its id."""
     base = folder / corpus.path if corpus.source == "beir" else folder
     queries_path = folder / config.queries if config.queries else base / "queries.jsonl"
     qrels_path = folder / config.qrels if config.qrels else base / "qrels" / f"{config.split}.tsv"
@@ -143,11 +159,15 @@ def _read_query_set(folder: Path, config: QuerySetConfig, corpus: CorpusConfig) 
     labels = Labels(
         qrels=qrels,
         clusters={r["_id"]: r["cluster"] for r in kept if r.get("cluster")},
-        slices={r["_id"]: r["slice"] for r in kept if r.get("slice")},
+        slices={r["_id"]: _names(r["slice"]) for r in kept if r.get("slice")},
         pinned=frozenset(r["_id"] for r in kept if r.get("pinned")),
         unanswerable=frozenset(r["_id"] for r in kept if r.get("answerable") is False),
     )
-    return query_set, labels
+    return query_set, labels, {row["_id"]: row for row in kept}
+
+
+def _names(value: str | list[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(dict.fromkeys(value))
 
 
 def _check_documents(folder: Path, query_set: QuerySet, qrels: Qrels, corpus: Corpus) -> None:
