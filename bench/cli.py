@@ -148,6 +148,15 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--store", metavar="DIR", default=".bench", help=text)
     _json_option(one)
 
+    one = verb("perturb", "copy a suite and add altered queries to it", config=False)
+    one.add_argument("suite", metavar="SUITE", help="a suite's folder, a BEIR folder, or a bundled suite's name")
+    one.add_argument("--query-set", metavar="Q", required=True, help="the evaluation set whose queries are altered")
+    text = "typos, casing, keywords, abbreviations[=FILE], dictionary=FILE, python=module:function"
+    one.add_argument("--with", dest="with_", metavar="T", action="append", required=True, help=text)
+    one.add_argument("--seed", metavar="N", type=int, default=0, help="of what is left to chance (default: 0)")
+    one.add_argument("--out", metavar="DIR", required=True, help="a new folder")
+    _json_option(one)
+
     one = verb("run", "evaluate systems on suites")
     one.add_argument("--system", metavar="N", nargs="+", action="extend", help="only these systems")
     one.add_argument("--gated", action="store_true", help="only what the gate needs: its system, variants, ceilings")

@@ -34,6 +34,7 @@ __all__ = [
     "gate",
     "measure",
     "mine",
+    "perturb",
     "print_json",
     "report",
     "run",
@@ -85,6 +86,27 @@ def check(options: Namespace) -> int:
     counts = {s: sum(f.severity == s for f in found) for s in ("error", "warning", "info")}
     terminal.say(", ".join(f"{n} {s}{'s' if n != 1 and s != 'info' else ''}" for s, n in counts.items()) + ".")
     return 2 if failed else 0
+
+
+def perturb(options: Namespace) -> int:
+    """A copy of a suite with altered queries beside the others."""
+    from bench import suite, terminal
+    from bench.perturb import parse_transformations, perturb_suite
+
+    made = perturb_suite(
+        suite.find(options.suite),
+        Path(options.out),
+        query_set=options.query_set,
+        transformations=parse_transformations(options.with_),
+        seed=options.seed,
+    )
+    if options.json:
+        print_json({"format": 1, "suite": options.out, "query_sets": [one.to_json() for one in made]})
+        return 0
+    rows = [[one.query_set, one.transformation, str(one.n_queries), str(one.unchanged)] for one in made]
+    terminal.table(["query set", "transformation", "queries", "unchanged"], rows, title=options.out, left=2)
+    terminal.say(f"Look at some of them, then: bench check {options.out}")
+    return 0
 
 
 def run(options: Namespace) -> int:
