@@ -137,19 +137,22 @@ def distance(suite: Suite, query_set: QuerySet, reference: Sequence[QuerySet], *
         p=p,
         unseen=unseen,
         unseen_at_home=at_home,
-        words=statistics.median(len(_words(text)) for text in texts),
-        words_at_home=statistics.median(len(_words(text)) for text in home),
+        words=statistics.median([len(_words(text)) for text in texts] or [0]),
+        words_at_home=statistics.median([len(_words(text)) for text in home] or [0]),
     )
 
 
 def _queries(suite: Suite, query_sets: Sequence[QuerySet]) -> tuple[list[str], list[str]]:
-    """Texts, and what each stands for: its cluster, or itself."""
+    """Texts of answerable queries, and what each stands for: its cluster, or itself."""
     texts: list[str] = []
     units: list[str] = []
     for query_set in query_sets:
-        clusters = suite.labels[query_set.name].clusters
-        texts += query_set.texts
-        units += [clusters.get(query_id, query_id) for query_id in query_set.ids]
+        labels = suite.labels[query_set.name]
+        for query_id, text in zip(query_set.ids, query_set.texts, strict=True):
+            # Queries without an answer are strange on purpose.
+            if query_id not in labels.unanswerable:
+                texts.append(text)
+                units.append(labels.clusters.get(query_id, query_id))
     return texts, units
 
 

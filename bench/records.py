@@ -34,6 +34,7 @@ __all__ = [
     "EvalProtocol",
     "Finding",
     "Labels",
+    "NoAnswer",
     "Policy",
     "Progress",
     "Qrels",
@@ -446,6 +447,27 @@ class Scores:
 
 
 @dataclass(frozen=True)
+class NoAnswer:
+    """What a score threshold does where some queries have no answer.
+
+    `threshold` is the score that the share `keeps` of answerable queries of the sets `chosen_on` reaches. Rates are
+    shares: of unanswerable queries with a top score at or above it (`false_positive_rate`), of answerable ones likewise
+    (`answered`). `value_at_threshold` is the measure's mean when a query below the threshold finds nothing.
+    """
+
+    chosen_on: tuple[str, ...]
+    keeps: float
+    threshold: float
+    n_unanswerable: int
+    false_positive_rate: float
+    n_answerable: int
+    answered: float
+    measure: str
+    value: float
+    value_at_threshold: float
+
+
+@dataclass(frozen=True)
 class Result:
     """One system on one query set: who, what, how, and every query's numbers. A JSON document.
 
@@ -477,6 +499,7 @@ class Result:
     index_bytes: int | None = None
     environment: Mapping[str, Any] = field(default_factory=dict, repr=False)
     variant: str = ""
+    no_answer: NoAnswer | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The document that baselines and history keep; `from_json` reads it back without loss."""
@@ -520,7 +543,7 @@ class Result:
             "seconds": dict(self.seconds),
             "index_bytes": self.index_bytes,
             "environment": dict(self.environment),
-        }
+        } | ({} if self.no_answer is None else {"no_answer": asdict(self.no_answer)})
 
     @classmethod
     def from_json(cls, document: Any, *, where: str = "result") -> Result:
@@ -597,7 +620,12 @@ class Result:
             index_bytes=document["index_bytes"],
             environment=document["environment"],
             variant=system.get("variant", ""),
+            no_answer=_no_answer_of(document.get("no_answer")),
         )
+
+
+def _no_answer_of(found: Any) -> NoAnswer | None:
+    return None if found is None else NoAnswer(**{**found, "chosen_on": tuple(found["chosen_on"])})
 
 
 def _slice_names(names: Any) -> tuple[str, ...]:

@@ -212,6 +212,7 @@ def _latency_row(record: Latency) -> dict[str, Any]:
 
 
 def _result_row(result: Result) -> dict[str, Any]:
+    no_answer = {} if result.no_answer is None else {"no_answer": asdict(result.no_answer)}
     return {
         "system": result.system,
         "suite": result.suite,
@@ -224,7 +225,7 @@ def _result_row(result: Result) -> dict[str, Any]:
         "judged@10": float(result.scores.judged.mean()),
         "system_digest": result.system_digest,
         "suite_digest": result.suite_digest,
-    }
+    } | no_answer
 
 
 def measure(options: Namespace) -> int:
