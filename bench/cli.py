@@ -214,6 +214,8 @@ def _parser() -> argparse.ArgumentParser:
     one = verb("check", "look for what makes a suite lie", config=False)
     one.add_argument("suite", metavar="SUITE", help="a suite's folder, a BEIR folder, or a bundled suite's name")
     one.add_argument("--model", metavar="N", nargs="+", action="extend", help="was it trained on this? (asks mteb)")
+    text = "where vectors may be stored that tell how far sets are apart; none is made (default: .bench)"
+    one.add_argument("--store", metavar="DIR", default=".bench", help=text)
     _json_option(one)
 
     one = verb("import", "make a suite from data in another format", config=False)
@@ -234,6 +236,15 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--share-documents", action="store_true", help="splits may be judged on the same documents")
     one.add_argument("--seed", metavar="N", type=int, default=0, help="another seed, another split (default: 0)")
     one.add_argument("--force", action="store_true", help="replace the suite that is there; keeps its other files")
+    _json_option(one)
+
+    one = verb("perturb", "copy a suite and add altered queries to it", config=False)
+    one.add_argument("suite", metavar="SUITE", help="a suite's folder, a BEIR folder, or a bundled suite's name")
+    one.add_argument("--query-set", metavar="Q", required=True, help="the evaluation set whose queries are altered")
+    text = "typos, casing, keywords, abbreviations[=FILE], dictionary=FILE, python=module:function"
+    one.add_argument("--with", dest="with_", metavar="T", action="append", required=True, help=text)
+    one.add_argument("--seed", metavar="N", type=int, default=0, help="of what is left to chance (default: 0)")
+    one.add_argument("--out", metavar="DIR", required=True, help="a new folder")
     _json_option(one)
 
     one = verb("run", "evaluate systems on suites")

@@ -114,9 +114,9 @@ def rows_of(result: Result, slice: str | None) -> NDArray[np.intp]:
     """
     if slice is None:
         return np.arange(len(result.slices))
-    rows = np.flatnonzero([found == slice for found in result.slices])
+    rows = np.flatnonzero([slice in names for names in result.slices])
     if not len(rows):
-        known = sorted({found for found in result.slices if found is not None})
+        known = sorted({name for names in result.slices for name in names})
         raise TooFewQueries(
             f'No query of "{result.query_set}" has slice "{slice}" (slices: {", ".join(known) or "none"}).'
             f"{did_you_mean(slice, known)}"

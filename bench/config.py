@@ -7,6 +7,7 @@ names, never from the file.
 
 from __future__ import annotations
 
+import re
 import tomllib
 import types
 from collections.abc import Callable, Mapping
@@ -49,6 +50,9 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+SLICES = ("length", "overlap", "judgements")
+"""Slices that the program tells by itself; `field:NAME` goes by a key of the query's line."""
+
 # --- suite.toml ------------------------------------------------------------------------------------
 
 
@@ -69,6 +73,7 @@ class QuerySetConfig(Strict):
     qrels: str | None = None
     split: str | None = None
     description: str = ""
+    why: str = ""
 
 
 class SuiteConfig(Strict):
@@ -83,8 +88,18 @@ class SuiteConfig(Strict):
     depth: int = Field(default=100, ge=1)
     relevance_level: int = Field(default=1, ge=1)
     drop_self: bool = False
+    slices: list[str] = []
     corpora: dict[str, CorpusConfig] = Field(min_length=1)
     query_sets: list[QuerySetConfig] = Field(min_length=1)
+
+    @field_validator("slices")
+    @classmethod
+    def _known_slices(cls, kinds: list[str]) -> list[str]:
+        for kind in kinds:
+            if kind not in SLICES and not re.fullmatch(r"field:\S+", kind):
+                hint = did_you_mean(kind, SLICES)
+                raise ValueError(f'"{kind}" is none of {", ".join(SLICES)}, field:NAME.{hint}')
+        return kinds
 
 
 # --- bench.toml ------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError, ConfigError, StoreError, SystemFailed, UsageError, did_you_mean
 from bench.measure import measure, parse_list, result
+from bench.noanswer import no_answer
 from bench.records import (
     EVALUATION_ROLES,
     TIE_RULE,
@@ -154,14 +155,18 @@ class Evaluator:
         labels = self.suite.labels[query_set_name]
         protocol = self.suite.protocol
         system = self.systems[name]
-        key = digest_of(
-            {
-                "run": self.run_key(name, query_set),
-                "labels": labels.digest,
-                "measures": protocol.measures,
-                "protocol": protocol.digest,
-            }
-        )
+        made_of: dict[str, Any] = {
+            "run": self.run_key(name, query_set),
+            "labels": labels.digest,
+            "measures": protocol.measures,
+            "protocol": protocol.digest,
+        }
+        if labels.computed_slices:
+            made_of["computed_slices"] = dict(labels.computed_slices)
+        dev = self._dev_of(name, query_set)
+        if dev:
+            made_of["no_answer"] = [[self.run_key(name, one), self.suite.labels[one.name].digest] for one in dev]
+        key = digest_of(made_of)
         path = self.store.path("results", f"{key}.json")
         header: dict[str, Any] = {
             "system": name,
@@ -192,6 +197,11 @@ class Evaluator:
             kind=system.kind,
             recipe={"fingerprint": dict(system.fingerprint()), "parts": list(system.parts)},
         )
+        if dev and (self.make or all(self._stored_run(name, one) for one in dev)):
+            runs = [(self.run(name, one), self.suite.labels[one.name]) for one in dev]
+            made = replace(made, no_answer=no_answer(run, labels, made.scores, runs))
+        elif dev:
+            return replace(made, **header)  # not whole, so not kept
         write_json(path, made.to_json())
         return replace(made, **header)
 
@@ -217,6 +227,24 @@ class Evaluator:
             found.protocol,
         )
         return ours == theirs
+
+    def _dev_of(self, name: str, query_set: QuerySet) -> list[QuerySet]:
+        """Dev sets on which a threshold for this set's unanswerable queries is chosen; none where there are none."""
+        if not self.suite.labels[query_set.name].unanswerable:
+            return []
+        files = self._run_files(name)
+        return [
+            one
+            for one in self.suite.of_role("dev")
+            # Another engine's run file for dev may not exist, and nobody is made to write one.
+            if one.corpus == query_set.corpus and all(one.name in known for known in files)
+        ]
+
+    def _run_files(self, name: str) -> list[Mapping[str, Path]]:
+        """The run files of a system and its parts, by query set."""
+        system = self.systems[name]
+        own = [system.files] if system.kind == "trec-run" and hasattr(system, "files") else []
+        return own + [files for part in system.parts for files in self._run_files(part)]
 
     def _query_sets(self, names: Iterable[str] | None) -> list[QuerySet]:
         known = self.suite.of_role(*EVALUATION_ROLES)

@@ -15,7 +15,7 @@ from bench import stats
 from bench.compare import pinned_losses, pinned_measure
 from bench.errors import BaselineError, ConfigError, NotComparable, StoreError
 from bench.measure import TOP_IDS
-from bench.policy import Asked, Key, asked, keyed
+from bench.policy import Asked, Key, asked, bearable, keyed
 from bench.policy import cells as policy_cells
 from bench.policy import checks as policy_checks
 from bench.records import Cell, Change, Check, Finding, Policy, Result, Verdict
@@ -78,7 +78,7 @@ def judge(
         references["merge-base"] = keyed(merge_base, "merge base")
     for who, results in references.items():
         _same_sets(results, after, who)
-    wanted = asked(policy, after)
+    wanted, too_small = bearable(asked(policy, after), references["baseline"], after, alpha=policy.alpha)
     cells = policy_cells(wanted, references, after, alpha=policy.alpha)
     checks = policy_checks(wanted, after, alpha=policy.alpha)
     # A family for each reference: one more reference may make a verdict stricter, and never milder.
@@ -108,6 +108,7 @@ def judge(
     notes = [
         *findings,
         *_unused_rules(policy, after),
+        *too_small,
         *_ungated(cells, wanted, after),
         *_nothing_pinned(references["baseline"], after),
         *_circumstances(references, after, cells),

@@ -354,7 +354,7 @@ def result(
         scores=scores,
         top_ids=tuple(tuple(run.ranking(row_of[q], TOP_IDS)) if q in row_of else () for q in scores.query_ids),
         clusters=tuple(labels.clusters.get(q) for q in scores.query_ids),
-        slices=tuple(labels.slices.get(q) for q in scores.query_ids),
+        slices=tuple(labels.slices_of(q) for q in scores.query_ids),
         pinned=tuple(q in labels.pinned for q in scores.query_ids),
         judged_negative_share=share,
         recipe=dict(recipe or {}),

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from bench import stats
 from bench.compare import compare, rows_of
 from bench.errors import ConfigError, NotComparable, did_you_mean
-from bench.records import Ceiling, Cell, Check, Policy, Result, Rule
+from bench.records import Ceiling, Cell, Check, Finding, Policy, Result, Rule
 
-__all__ = ["Asked", "Key", "asked", "cells", "checks", "keyed", "latency_check", "rank", "size_check"]
+__all__ = ["Asked", "Key", "asked", "bearable", "cells", "checks", "keyed", "latency_check", "rank", "size_check"]
 
 Key = tuple[str, str]
 """(variant, query set): what one system has one result of."""
@@ -101,7 +102,7 @@ def rank(rule: Rule) -> tuple[bool, bool, float]:
 def _slices(rule: Rule, result: Result) -> list[str | None]:
     if rule.slice is None:
         return [None]
-    known: list[str | None] = [*dict.fromkeys(name for name in result.slices if name is not None)]
+    known: list[str | None] = [*dict.fromkeys(name for names in result.slices for name in names)]
     return known if rule.slice == "*" else [rule.slice] if rule.slice in known else []
 
 
@@ -128,12 +129,83 @@ def _explain(rule: Rule, results: Mapping[Key, Result]) -> None:
             )
     if rule.slice is not None:
         mine = [r for r in sets if r.role == rule.role and rule.query_set in (None, r.query_set)]
-        known = sorted({name for result in mine for name in result.slices if name is not None})
+        known = sorted({name for result in mine for names in result.slices for name in names})
         if mine:
             raise ConfigError(
                 f'A gate rule names slice "{rule.slice}", which no {rule.role} query has (slices: '
                 f"{', '.join(known) or 'none'}); it would gate nothing.{did_you_mean(rule.slice, known)}"
             )
+
+
+class _TooSmall(NamedTuple):
+    """A slice's queries, as many as its margin needs, and its means in words."""
+
+    n: int
+    needed: int
+    means: str
+
+
+def bearable(
+    wanted: Sequence[Asked], baseline: Mapping[Key, Result], candidate: Mapping[Key, Result], *, alpha: float
+) -> tuple[list[Asked], list[Finding]]:
+    """What is gated of what the rules ask, and a finding for each slice that is too small to be.
+
+    A rule for every slice ("*") takes in what people or the program happened to name. Where not even a candidate whose
+    every number stays could pass, a slice would make every verdict inconclusive. A slice that a rule names stays.
+
+    Args:
+        wanted: from `asked`.
+        baseline: results; a margin that is a share is a share of their means.
+        candidate: results; their slices count.
+        alpha: one-sided level.
+
+    Raises:
+        ConfigError: nothing is left, so that everything would pass.
+    """
+    kept: list[Asked] = []
+    small: dict[tuple[Key, str], _TooSmall] = {}
+    for one in wanted:
+        n, needed = 0, 0
+        measured = one.measure in candidate[one.key].scores.measures
+        if one.rule.slice == "*" and one.slice is not None and one.compares and measured:
+            rows = rows_of(candidate[one.key], one.slice)
+            n, margin = len(rows), one.rule.margin or 0.0
+            before = baseline.get(one.key)
+            # What cannot be compared is refused where it is compared, in better words than ours.
+            if one.rule.relative_margin is not None and before is not None and one.measure in before.scores.measures:
+                values = before.scores.column(one.measure)
+                margin = one.rule.relative_margin * float(values[rows].mean()) if rows.max() < len(values) else 0.0
+            needed = stats.queries_to_rule_out(margin, alpha=alpha) if margin > LEAST_MARGIN else 0
+        if n < needed and one.slice is not None:
+            after = candidate[one.key]
+            told = ""
+            same = before is not None and before.scores.query_ids == after.scores.query_ids
+            if before is not None and same and one.measure in before.scores.measures:
+                means = [result.scores.column(one.measure)[rows].mean() for result in (before, after)]
+                told = f" {one.measure} {means[0]:.3f} → {means[1]:.3f}."
+            small.setdefault((one.key, one.slice), _TooSmall(n, needed, told))
+        else:
+            kept.append(one)
+    if not kept:
+        most = max(slice.n for slice in small.values())
+        needed = min(slice.needed for slice in small.values())
+        raise ConfigError(
+            f'The gate rules ask for every slice ("*"), and none is large enough: the largest has {most} queries, and '
+            f"under {needed} not even a candidate that changes no number could pass. Gate the whole set too, widen the "
+            "margin, or name the slices that must be looked at."
+        )
+    findings = [
+        Finding(
+            "info",
+            "slice-too-small",
+            key[1],
+            f"Slice {name} of {key[1]}{f' ({key[0]})' if key[0] else ''} is reported, not gated: it has {slice.n} "
+            f"queries, and under {slice.needed} not even a candidate that changes no number could pass.{slice.means}",
+            slice.n,
+        )
+        for (key, name), slice in small.items()
+    ]
+    return kept, findings
 
 
 # --- comparisons -----------------------------------------------------------------------------------

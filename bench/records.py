@@ -34,6 +34,7 @@ __all__ = [
     "EvalProtocol",
     "Finding",
     "Labels",
+    "NoAnswer",
     "Policy",
     "Progress",
     "Qrels",
@@ -174,23 +175,34 @@ class QuerySet:
 class Labels:
     """What people said about a query set: judgements, clusters of paraphrases, slices, pinned queries.
 
-    No system sees any of it. `digest` covers all of it, so that a changed judgement changes the digest.
+    No system sees any of it. `digest` covers all that people said, so that a changed judgement changes the digest.
+    `slices` has each query's names; `computed_slices` those that follow from texts and judgements. These are no part
+    of the digest: two results that differ in them alone hold the same numbers. What they change is what a gate rule
+    for slices looks at, and there the candidate's count.
     """
 
     qrels: Qrels = field(repr=False)
     clusters: Mapping[str, str] = field(default_factory=dict, repr=False)
-    slices: Mapping[str, str] = field(default_factory=dict, repr=False)
+    slices: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     pinned: frozenset[str] = frozenset()
     unanswerable: frozenset[str] = frozenset()
+    computed_slices: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+
+    def slices_of(self, query_id: str) -> tuple[str, ...]:
+        """Every slice that a query is in, people's first."""
+        return tuple(dict.fromkeys((*self.slices.get(query_id, ()), *self.computed_slices.get(query_id, ()))))
 
     @cached_property
     def digest(self) -> str:
-        """32 hex digits over grades, clusters, slices, pinned and unanswerable queries."""
+        """32 hex digits over grades, clusters, people's slices, pinned and unanswerable queries."""
         return digest_of(
             {
                 "qrels": {q: dict(sorted(g.items())) for q, g in sorted(self.qrels.items())},
                 "clusters": dict(sorted(self.clusters.items())),
-                "slices": dict(sorted(self.slices.items())),
+                # A single name as it always was, so that baselines from before several were possible still compare.
+                "slices": {
+                    q: names[0] if len(names) == 1 else sorted(names) for q, names in sorted(self.slices.items())
+                },
                 "pinned": sorted(self.pinned),
                 "unanswerable": sorted(self.unanswerable),
             }
@@ -221,7 +233,10 @@ class EvalProtocol:
 
 @dataclass(frozen=True)
 class Suite:
-    """Corpora, query sets and what people said about them. `digest` covers every part."""
+    """Corpora, query sets and what people said about them. `digest` covers every part that a number depends on.
+
+    `why` says of an out-of-distribution set, by name, why it is one; words, so no part of the digest.
+    """
 
     name: str
     version: int
@@ -230,6 +245,7 @@ class Suite:
     corpora: Mapping[str, Corpus] = field(repr=False)
     query_sets: Mapping[str, QuerySet] = field(repr=False)
     labels: Mapping[str, Labels] = field(repr=False)
+    why: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def qrels(self, query_set: str) -> Qrels:
         """Graded judgements of one query set."""
@@ -477,6 +493,27 @@ def _digest_of_numbers(document: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True)
+class NoAnswer:
+    """What a score threshold does where some queries have no answer.
+
+    `threshold` is the score that the share `keeps` of answerable queries of the sets `chosen_on` reaches. Rates are
+    shares: of unanswerable queries with a top score at or above it (`false_positive_rate`), of answerable ones likewise
+    (`answered`). `value_at_threshold` is the measure's mean when a query below the threshold finds nothing.
+    """
+
+    chosen_on: tuple[str, ...]
+    keeps: float
+    threshold: float
+    n_unanswerable: int
+    false_positive_rate: float
+    n_answerable: int
+    answered: float
+    measure: str
+    value: float
+    value_at_threshold: float
+
+
+@dataclass(frozen=True)
 class Result:
     """One system on one query set: who, what, how, and every query's numbers. A JSON document.
 
@@ -500,7 +537,7 @@ class Result:
     scores: Scores = field(repr=False)
     top_ids: tuple[tuple[str, ...], ...] = field(repr=False)
     clusters: tuple[str | None, ...] = field(repr=False)
-    slices: tuple[str | None, ...] = field(repr=False)
+    slices: tuple[tuple[str, ...], ...] = field(repr=False)
     pinned: tuple[bool, ...] = field(repr=False)
     judged_negative_share: float = 0.0
     recipe: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -508,6 +545,7 @@ class Result:
     index_bytes: int | None = None
     environment: Mapping[str, Any] = field(default_factory=dict, repr=False)
     variant: str = ""
+    no_answer: NoAnswer | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The document that baselines and history keep; `from_json` reads it back without loss."""
@@ -544,7 +582,8 @@ class Result:
                 "condensed": None if scores.condensed is None else scores.condensed.tolist(),
                 "top_ids": [list(ids) for ids in self.top_ids],
                 "clusters": list(self.clusters),
-                "slices": list(self.slices),
+                # null, one name, or a list of several: files from before several were possible read as they did.
+                "slices": [list(names) if len(names) > 1 else (names or (None,))[0] for names in self.slices],
                 "pinned": [i for i, pinned in enumerate(self.pinned) if pinned],
             },
             "lists": dict(scores.lists),
@@ -554,7 +593,7 @@ class Result:
             "seconds": dict(self.seconds),
             "index_bytes": self.index_bytes,
             "environment": dict(self.environment),
-        }
+        } | ({} if self.no_answer is None else {"no_answer": asdict(self.no_answer)})
 
     @classmethod
     def from_json(cls, document: Any, *, where: str = "result") -> Result:
@@ -649,13 +688,25 @@ class Result:
             ),
             top_ids=tuple(tuple(ids) for ids in queries["top_ids"]),
             clusters=tuple(queries["clusters"]),
-            slices=tuple(queries["slices"]),
+            slices=tuple(_slice_names(names) for names in queries["slices"]),
             pinned=tuple(i in pinned for i in range(n_queries)),
             seconds=document["seconds"],
             index_bytes=document["index_bytes"],
             environment=document["environment"],
             variant=system.get("variant", ""),
+            no_answer=_no_answer_of(document.get("no_answer")),
         )
+
+
+def _no_answer_of(found: Any) -> NoAnswer | None:
+    return None if found is None else NoAnswer(**{**found, "chosen_on": tuple(found["chosen_on"])})
+
+
+def _slice_names(names: Any) -> tuple[str, ...]:
+    found = () if names is None else (names,) if isinstance(names, str) else tuple(names)
+    if not all(isinstance(name, str) for name in found):
+        raise ValueError("slices that are no names")
+    return found
 
 
 # --- Comparison and Verdict ------------------------------------------------------------------------

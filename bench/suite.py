@@ -6,15 +6,19 @@ train, dev and held-out.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from bench.config import CorpusConfig, QuerySetConfig, SuiteConfig, load_suite_config
 from bench.errors import HeldOutError, SuiteError, did_you_mean
 from bench.records import Corpus, EvalProtocol, Labels, Qrels, QuerySet, Suite, document_text
+from bench.slices import computed_slices
 from bench.sources import beir, jsonl
 
-__all__ = ["bundled", "find", "load", "titles", "training_set"]
+__all__ = ["bundled", "declaration", "files_of", "find", "load", "titles", "toml_of", "training_set"]
 
 
 def bundled() -> dict[str, Path]:
@@ -56,15 +60,7 @@ def load(path: Path | str) -> Suite:
         SuiteError: a declaration, corpus, query or judgement that cannot be used; names file and line.
     """
     folder = Path(path)
-    if (folder / "suite.toml").exists():
-        config = load_suite_config(folder / "suite.toml")
-    elif (folder / "corpus.jsonl").exists():
-        config = _beir_config(folder)
-    else:
-        raise SuiteError(
-            f"{folder} has neither suite.toml nor corpus.jsonl; expected a suite or a BEIR folder "
-            "(corpus.jsonl, queries.jsonl, qrels/<split>.tsv)."
-        )
+    config = declaration(folder)
     corpora: dict[str, Corpus] = {}
     query_sets: dict[str, QuerySet] = {}
     labels: dict[str, Labels] = {}
@@ -77,9 +73,19 @@ def load(path: Path | str) -> Suite:
             problems.append(str(error))
     for entry in config.query_sets:
         try:
-            query_set, label = _read_query_set(folder, entry, config.corpora[entry.corpus])
+            query_set, label, fields = _read_query_set(folder, config, entry)
             if entry.corpus in corpora:
                 _check_documents(folder, query_set, label.qrels, corpora[entry.corpus])
+                if config.slices:
+                    derived = computed_slices(
+                        config.slices,
+                        query_set,
+                        label.qrels,
+                        corpora[entry.corpus],
+                        fields=fields,
+                        relevance_level=config.relevance_level,
+                    )
+                    label = replace(label, computed_slices=derived)
         except SuiteError as error:
             problems.append(str(error))
         else:
@@ -88,7 +94,53 @@ def load(path: Path | str) -> Suite:
         # A BEIR folder's sets share one queries file.
         raise SuiteError("\n".join(dict.fromkeys(problems)))
     protocol = EvalProtocol(tuple(config.measures), config.depth, config.relevance_level, config.drop_self)
-    return Suite(config.name, config.version, str(folder), protocol, corpora, query_sets, labels)
+    why = {entry.name: entry.why for entry in config.query_sets}
+    return Suite(config.name, config.version, str(folder), protocol, corpora, query_sets, labels, why)
+
+
+def declaration(folder: Path) -> SuiteConfig:
+    """What a suite's folder says of itself: its `suite.toml`, or what a BEIR folder's files amount to.
+
+    Raises:
+        SuiteError: neither, or a declaration that cannot be used.
+    """
+    if (folder / "suite.toml").exists():
+        return load_suite_config(folder / "suite.toml")
+    if (folder / "corpus.jsonl").exists():
+        return _beir_config(folder)
+    raise SuiteError(
+        f"{folder} has neither suite.toml nor corpus.jsonl; expected a suite or a BEIR folder "
+        "(corpus.jsonl, queries.jsonl, qrels/<split>.tsv)."
+    )
+
+
+def files_of(config: SuiteConfig, entry: QuerySetConfig) -> tuple[str, str]:
+    """A query set's queries and judgements, relative to the suite's folder."""
+    corpus = config.corpora[entry.corpus]
+    base = Path(corpus.path) if corpus.source == "beir" else Path()
+    queries = entry.queries or (base / "queries.jsonl").as_posix()
+    return queries, entry.qrels or (base / "qrels" / f"{entry.split}.tsv").as_posix()
+
+
+def toml_of(config: SuiteConfig) -> str:
+    """The text of a `suite.toml`; keys that have their default are left out."""
+    table = config.model_dump(exclude_defaults=True)
+    corpora, query_sets = table.pop("corpora"), table.pop("query_sets")
+    lines = [f"{key} = {_toml(value)}" for key, value in table.items()]
+    for name, corpus in corpora.items():
+        lines += ["", f"[corpora.{_toml(name)}]", *(f"{key} = {_toml(value)}" for key, value in corpus.items())]
+    for entry in query_sets:
+        lines += [
+            "",
+            "[[query_sets]]",
+            *(f"{key} = {_toml(value)}" for key, value in entry.items() if value is not None),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: str | int | bool | list[str]) -> str:
+    # TOML's basic strings, whole numbers, booleans and arrays are written as JSON's are, but for DEL.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def training_set(suite: Suite, name: str) -> tuple[QuerySet, Qrels]:
@@ -149,10 +201,11 @@ def _read_corpus(name: str, folder: Path, config: CorpusConfig) -> Corpus:
     return Corpus.build(name, documents)
 
 
-def _read_query_set(folder: Path, config: QuerySetConfig, corpus: CorpusConfig) -> tuple[QuerySet, Labels]:
-    base = folder / corpus.path if corpus.source == "beir" else folder
-    queries_path = folder / config.queries if config.queries else base / "queries.jsonl"
-    qrels_path = folder / config.qrels if config.qrels else base / "qrels" / f"{config.split}.tsv"
+def _read_query_set(
+    folder: Path, suite: SuiteConfig, config: QuerySetConfig
+) -> tuple[QuerySet, Labels, dict[str, dict[str, Any]]]:
+    """A query set, what people said about it, and each query's line by its id."""
+    queries_path, qrels_path = (folder / part for part in files_of(suite, config))
     rows = list(jsonl.read_queries(queries_path))
     if not rows:
         raise SuiteError(
@@ -169,7 +222,8 @@ def _read_query_set(folder: Path, config: QuerySetConfig, corpus: CorpusConfig) 
             f'"{dangling[0]}").{did_you_mean(dangling[0], known)}'
         )
     # A BEIR folder keeps every split's queries in one file; those of this set are the judged ones.
-    kept = [row for row in rows if row["_id"] in qrels] if corpus.source == "beir" else rows
+    beir_layout = suite.corpora[config.corpus].source == "beir"
+    kept = [row for row in rows if row["_id"] in qrels] if beir_layout else rows
     unjudged = [row["_id"] for row in kept if row["_id"] not in qrels and row.get("answerable") is not False]
     if unjudged:
         raise SuiteError(
@@ -180,11 +234,15 @@ def _read_query_set(folder: Path, config: QuerySetConfig, corpus: CorpusConfig) 
     labels = Labels(
         qrels=qrels,
         clusters={r["_id"]: r["cluster"] for r in kept if r.get("cluster")},
-        slices={r["_id"]: r["slice"] for r in kept if r.get("slice")},
+        slices={r["_id"]: _names(r["slice"]) for r in kept if r.get("slice")},
         pinned=frozenset(r["_id"] for r in kept if r.get("pinned")),
         unanswerable=frozenset(r["_id"] for r in kept if r.get("answerable") is False),
     )
-    return query_set, labels
+    return query_set, labels, {row["_id"]: row for row in kept}
+
+
+def _names(value: str | list[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(dict.fromkeys(value))
 
 
 def _check_documents(folder: Path, query_set: QuerySet, qrels: Qrels, corpus: Corpus) -> None:

@@ -125,6 +125,24 @@ def results(found: Sequence[Result]) -> None:
             f"{suite + ': ' if several else ''}{query_set} ({mine[0].role}, {len(mine[0].scores.query_ids)} queries)"
         )
         table(["system", *measures, "index"], rows, title=title)
+        answers = [(result.system, result.no_answer) for result in mine if result.no_answer is not None]
+        if answers:
+            first = answers[0][1]
+            columns = ["system", "false positives", "answered", f"{first.measure} without", "with threshold"]
+            rows = [
+                [
+                    name,
+                    *(number(share) for share in (found.false_positive_rate, found.answered)),
+                    number(found.value),
+                    number(found.value_at_threshold),
+                ]
+                for name, found in answers
+            ]
+            title = (
+                f"{query_set}: {first.n_unanswerable} queries without an answer, at the score that {first.keeps:.0%} "
+                f"of {', '.join(first.chosen_on)} reach"
+            )
+            table(columns, rows, title=title)
 
 
 def latency(record: Latency) -> None:

@@ -36,6 +36,7 @@ __all__ = [
     "init",
     "measure",
     "mine",
+    "perturb",
     "print_json",
     "report",
     "run",
@@ -80,14 +81,18 @@ def init(options: Namespace) -> int:
 def check(options: Namespace) -> int:
     """Findings of a suite; 2 where one is an error."""
     from bench import checks, suite, terminal
+    from bench.distribution import distribution_findings, embedding_findings
     from bench.errors import SuiteError
     from bench.records import Finding
+    from bench.store import Store
 
     try:
         loaded = suite.load(suite.find(options.suite))
         with terminal.progress(quiet=options.json) as told:
             found = checks.check(loaded, progress=told)
         found += checks.contamination(loaded, options.model or ())
+        found += [*distribution_findings(loaded), *embedding_findings(loaded, Store(options.store))]
+        found.sort(key=lambda finding: ("error", "warning", "info").index(finding.severity))
     except SuiteError as error:
         loaded = None
         found = [Finding("error", "unreadable", options.suite, line) for line in str(error).split("\n")]
@@ -159,6 +164,27 @@ def _pairs(option: str, given: Sequence[str]) -> dict[str, str]:
         if "=" not in text:
             raise UsageError(f'bench import: {option} "{text}"; expected NAME=VALUE.')
     return dict(text.split("=", 1) for text in given)
+
+
+def perturb(options: Namespace) -> int:
+    """A copy of a suite with altered queries beside the others."""
+    from bench import suite, terminal
+    from bench.perturb import parse_transformations, perturb_suite
+
+    made = perturb_suite(
+        suite.find(options.suite),
+        Path(options.out),
+        query_set=options.query_set,
+        transformations=parse_transformations(options.with_),
+        seed=options.seed,
+    )
+    if options.json:
+        print_json({"format": 1, "suite": options.out, "query_sets": [one.to_json() for one in made]})
+        return 0
+    rows = [[one.query_set, one.transformation, str(one.n_queries), str(one.unchanged)] for one in made]
+    terminal.table(["query set", "transformation", "queries", "unchanged"], rows, title=options.out, left=2)
+    terminal.say(f"Look at some of them, then: bench check {options.out}")
+    return 0
 
 
 def run(options: Namespace) -> int:
@@ -267,6 +293,7 @@ def _latency_row(record: Latency) -> dict[str, Any]:
 
 
 def _result_row(result: Result) -> dict[str, Any]:
+    no_answer = {} if result.no_answer is None else {"no_answer": asdict(result.no_answer)}
     return {
         "system": result.system,
         "suite": result.suite,
@@ -279,7 +306,7 @@ def _result_row(result: Result) -> dict[str, Any]:
         "judged@10": float(result.scores.judged.mean()),
         "system_digest": result.system_digest,
         "suite_digest": result.suite_digest,
-    }
+    } | no_answer
 
 
 def measure(options: Namespace) -> int:

@@ -371,7 +371,7 @@ def build_result(
         ),
         top_ids=tuple(("d1", "d2") for _ in range(n)),
         clusters=tuple(clusters) if clusters is not None else (None,) * n,
-        slices=(None,) * n,
+        slices=((),) * n,
         pinned=tuple(i in set(pinned) for i in range(n)),
         judged_negative_share=judged_negative_share,
         environment=dict(environment or {}),

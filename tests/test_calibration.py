@@ -303,7 +303,7 @@ def test_slices_variants_and_other_rules_are_drawn_as_they_are_judged(make_resul
     before = rng.integers(0, 2, 120).astype(float)
     flips = rng.random(120) < 0.2
     after = np.where(flips, 1 - before, before)
-    slices = tuple(["a"] * 30 + ["b"] * 90)
+    slices = (("a",),) * 30 + (("b",),) * 90
     old = replace(make_result({"recall@10": before}, system="old"), slices=slices)
     new = replace(make_result({"recall@10": after}, system="new"), slices=slices, top_ids=(("d9",),) * 120)
     held = ("recall@10",)
@@ -322,6 +322,6 @@ def test_slices_variants_and_other_rules_are_drawn_as_they_are_judged(make_resul
     together, _ = replay.outcomes([q.deltas for q in replay.query_sets], [q.labels for q in replay.query_sets])
     assert list(together) == [cell.outcome for cell in verdict.cells]
     rates = calibrate(*both, policy, drops=[0.1], repetitions=200)
-    assert [cell.n for cell in rates.cells] == [120, 30, 90, 120]
+    assert [cell.n for cell in rates.cells] == [120, 90, 120]  # 30 queries bear no margin of .05
     assert rates.harmless.failed <= 0.05 + 3 * (0.05 * 0.95 / 200) ** 0.5
     assert rates.drops[0].failed > rates.harmless.failed

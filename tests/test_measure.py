@@ -337,14 +337,14 @@ def test_measures_lie_between_zero_and_one_and_ties_move_them_no_further(make_ru
 
 
 def test_result_holds_the_headers_and_the_first_ten_documents(known_runs):
-    labels = Labels(known_runs.qrels, {"q1": "c"}, {"q2": "s"}, frozenset(["q3"]))
+    labels = Labels(known_runs.qrels, {"q1": "c"}, {"q2": ("s",)}, frozenset(["q3"]))
     queries = QuerySet.build("shop", "held-out", "kb", [(f"q{i}", "") for i in (3, 1, 2, 4)])
     found = result(known_runs.run, labels, protocol=EvalProtocol(("mrr", "map")), query_set=queries)
     assert (found.query_set, found.role, found.system) == ("shop", "held-out", "by hand")
     assert found.scores.query_ids == ("q3", "q1", "q2")
     assert found.top_ids == (("b",), ("c", "b", "a"), ("b", "c", "a"))
     assert found.clusters == (None, "c", None)
-    assert found.slices == (None, None, "s")
+    assert found.slices == ((), (), ("s",))
     assert found.pinned == (True, False, False)
     assert found.labels_digest == labels.digest
     assert found.run_digest == known_runs.run.digest

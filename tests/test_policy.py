@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bench.compare import rows_of
 from bench.errors import ConfigError, NotComparable
 from bench.gate import judge
 from bench.policy import asked, keyed, latency_check, size_check
@@ -21,7 +22,7 @@ def results(make_result, n=40, *, system="new", slices=None, values=None, **more
         make_result({"recall@10": np.ones(n) if values is None else values}, system=system, **more),
         make_result({"recall@10": np.ones(n)}, system=system, query_set="phone", role="out-of-distribution", **more),
     ]
-    return [replace(result, slices=tuple(slices)) if slices else result for result in found]
+    return [replace(result, slices=tuple((name,) for name in slices)) if slices else result for result in found]
 
 
 def margins(policy, found):
@@ -54,7 +55,7 @@ def test_slice_is_judged_on_its_own_queries(make_result):
     before = results(make_result, 200, system="old", slices=slices)
     now = results(make_result, slices=slices, values=after, n=200)
     now[0] = replace(now[0], top_ids=tuple(("d3",) for _ in slices))
-    rules = (Rule("held-out", RECALL, 0.02, slice="*"),)
+    rules = (Rule("held-out", RECALL, 0.05, slice="*"),)
     cells = {cell.slice: cell for cell in judge(before, now, Policy(rules)).cells}
     assert (cells["a"].n, cells["a"].outcome) == (60, "fail")
     assert cells["a"].delta == pytest.approx(-1 / 3)
@@ -71,8 +72,52 @@ def test_slice_whose_first_ranks_did_not_move_is_identical(make_result):
     # The fixture gives every query the same first documents; here slice a gets others.
     tops = tuple(("d9",) if name == "a" else ids for name, ids in zip(slices, now[0].top_ids, strict=True))
     now[0] = replace(now[0], top_ids=tops)
-    cells = {c.slice: c for c in judge(before, now, Policy((Rule("held-out", RECALL, 0.02, slice="*"),))).cells}
+    cells = {c.slice: c for c in judge(before, now, Policy((Rule("held-out", RECALL, 0.05, slice="*"),))).cells}
     assert (cells["a"].test, cells["b"].test) == ("tango + mcnemar mid-p", "identical")
+
+
+@pytest.mark.parametrize(("n", "gated"), [(132, False), (133, True)])
+def test_slice_too_small_for_its_margin_is_reported_not_gated(make_result, n, gated):
+    # A drop of .02 is ruled out without any change from z² (1 / .02 − 1) = 132.57 queries on.
+    slices = ["a"] * n + ["b"] * 200
+    after = np.ones(n + 200)
+    after[:3] = 0
+    before = results(make_result, n + 200, system="old", slices=slices)
+    now = results(make_result, n + 200, slices=slices, values=after)
+    now[0] = replace(now[0], top_ids=(("d9",),) * (n + 200))
+    verdict = judge(before, now, Policy((Rule("held-out", RECALL, 0.02, slice="*"),)))
+    assert [cell.slice for cell in verdict.cells] == (["a", "b"] if gated else ["b"])
+    found = [finding for finding in verdict.findings if finding.code == "slice-too-small"]
+    if gated:
+        assert found == []
+    else:
+        assert (found[0].severity, found[0].where, found[0].value) == ("info", "shop", 132)
+        assert "under 133 not even" in found[0].message
+        assert f"recall@10 1.000 → {1 - 3 / 132:.3f}" in found[0].message
+
+
+def test_small_slice_that_a_rule_names_stays_gated(make_result):
+    slices = ["a"] * 20 + ["b"] * 180
+    before = results(make_result, 200, system="old", slices=slices)
+    now = results(make_result, 200, slices=slices, values=[0.0] * 20 + [1.0] * 180)
+    now[0] = replace(now[0], top_ids=(("d9",),) * 200)
+    verdict = judge(before, now, Policy((Rule("held-out", RECALL, 0.02, slice="a"),)))
+    assert [(cell.slice, cell.outcome) for cell in verdict.cells] == [("a", "fail")]
+
+
+def test_rules_that_leave_nothing_to_gate_are_refused(make_result):
+    before = results(make_result, 40, system="old", slices=["a"] * 20 + ["b"] * 20)
+    now = results(make_result, 40, slices=["a"] * 20 + ["b"] * 20)
+    with pytest.raises(ConfigError, match=r"none is large enough: the largest has 20 queries, and under 133"):
+        judge(before, now, Policy((Rule("held-out", RECALL, 0.02, slice="*"),)))
+
+
+def test_query_in_several_slices_counts_in_each(make_result):
+    names = [("a", "b")] * 30 + [("a",)] * 30 + [()] * 10
+    found = [replace(result, slices=tuple(names)) for result in results(make_result, 70)]
+    rows = {name: len(rows_of(found[0], name)) for name in ("a", "b")}
+    assert rows == {"a": 60, "b": 30}
+    assert {key[1] for key in margins(Policy((Rule("held-out", RECALL, 0.05, slice="*"),)), found)} == {"a", "b"}
 
 
 def test_relative_margin_is_a_share_of_the_references_mean(make_result):

@@ -609,3 +609,21 @@ def test_pytest_without_bench_loads_nothing_heavy(pytester, monkeypatch):
         """
     )
     pytester.runpytest_subprocess("-p", PLUGIN).assert_outcomes(passed=1)
+
+
+def test_rule_for_every_slice_is_skipped_where_none_is_large_enough(make_result):
+    from dataclasses import replace
+
+    from bench.gate import judge
+    from bench.pytest_plugin import _Check, _told
+    from bench.records import Policy, Rule
+
+    results = [
+        replace(make_result({"recall@10": [1.0] * 40}, system=name), slices=(("a",),) * 20 + (("b",),) * 20)
+        for name in ("old", "new")
+    ]
+    rules = (Rule("held-out", ("recall@10",), 0.1), Rule("held-out", ("recall@10",), 0.1, slice="*"))
+    verdict = judge(results[:1], results[1:], Policy(rules))
+    told = _told(verdict, [_Check(str(rule.slice), "shop", rule.measures, slice=rule.slice) for rule in rules])
+    assert [outcome for outcome, _ in told[1]] == ["inconclusive"]
+    assert told[1][0][1] == "No slice of shop is large enough to be gated."

@@ -237,13 +237,13 @@ def test_query_set_refuses_a_repeated_id_and_emptiness():
     [
         {"qrels": {"q": {"a": 2}}},
         {"clusters": {"q": "other"}},
-        {"slices": {"q": "other"}},
+        {"slices": {"q": ("other",)}},
         {"pinned": frozenset()},
         {"unanswerable": frozenset(["u"])},
     ],
 )
 def test_labels_digest_covers_every_part(change):
-    labels = Labels({"q": {"a": 1}}, {"q": "c"}, {"q": "s"}, frozenset(["q"]))
+    labels = Labels({"q": {"a": 1}}, {"q": "c"}, {"q": ("s",)}, frozenset(["q"]))
     assert replace(labels, **change).digest != labels.digest
 
 
@@ -407,3 +407,21 @@ def test_cell_json_has_null_where_a_number_is_undefined():
                 "p_adjusted", "test", "margin", "mde80", "wins", "ties", "losses", "outcome", "reason"]  # fmt: skip
     assert set(contract) <= set(document)
     assert document["ci"] is document["lower"] is document["p"] is document["mde80"] is None
+
+
+def test_result_reads_slices_of_older_files_and_writes_a_list_only_for_several(make_result):
+    made = replace(make_result({"recall@10": [1, 0, 1]}), slices=((), ("a",), ("a", "b")))
+    document = made.to_json()
+    assert document["queries"]["slices"] == [None, "a", ["a", "b"]]
+    assert Result.from_json(json.loads(json.dumps(document))).slices == made.slices
+    document["queries"]["slices"] = [None, "a", 3]
+    with pytest.raises(BaselineError, match="not a whole result"):
+        Result.from_json(document)
+
+
+def test_labels_digest_of_single_slices_is_what_it_was_before_several_were_possible():
+    # Made by the version that held one name per query.
+    labels = Labels({"q": {"a": 1}}, {"q": "c"}, {"q": ("s",)}, frozenset(["q"]))
+    assert labels.digest == "f338b7d676abc99f99a8ca3343fef664"
+    assert replace(labels, computed_slices={"q": ("length:short",)}).digest == labels.digest
+    assert replace(labels, slices={"q": ("s", "t")}).digest == replace(labels, slices={"q": ("t", "s")}).digest

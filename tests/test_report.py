@@ -92,7 +92,7 @@ def a_result(
             (f"d{i:03d}", f"{system}-other") if hit else (f"{system}-other",) for i, hit in enumerate(recall)
         ),
         "clusters": (None,) * n,
-        "slices": tuple("even" if i % 2 == 0 else "odd" for i in range(n)),
+        "slices": tuple(("even" if i % 2 == 0 else "odd",) for i in range(n)),
         "pinned": tuple(i < 2 for i in range(n)),
         "recipe": {
             "fingerprint": {"encoder": {"weights": "w"}, "similarity": "cosine", "dim": dim, "precision": precision}
@@ -550,7 +550,7 @@ def a_hostile_material() -> Material:
     others: dict[str, Any] = {
         "query_ids": ids,
         "suite": bad,
-        "slices": tuple(f"{bad}{i % 2}" for i in range(N)),
+        "slices": tuple((f"{bad}{i % 2}",) for i in range(N)),
         "top_ids": ((bad, LONG),) * N,
         "environment": {bad: bad},
     }

@@ -19,7 +19,7 @@ def test_tiny_suite_is_read_whole(tiny_suite):
     assert suite.qrels("shop")["h1"] == {"d01": 2, "d02": 0, "d18": 1}
     labels = suite.labels["shop"]
     assert labels.clusters == {"h4": "gears", "h5": "gears"}
-    assert labels.slices["h2"] == "brakes"
+    assert labels.slices["h2"] == ("brakes",)
     assert labels.pinned == {"h1"}
     assert suite.protocol.measures == ("recall@10", "ndcg@10", "mrr@10", "recall@100")
 

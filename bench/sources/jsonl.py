@@ -130,18 +130,24 @@ def read_documents(path: Place, *, any_id: bool = False) -> Iterator[dict[str, A
 def read_queries(path: Place, *, any_id: bool = False) -> Iterator[dict[str, Any]]:
     """Queries as {"_id", "text"} with optional "slice", "cluster", "pinned", "answerable", in file order.
 
-    `any_id`: ids may hold white space.
+    "slice" is one name or a list of names. `any_id`: ids may hold white space.
 
     Raises:
         SuiteError: with file and line, for anything that is not such a query.
     """
-    kinds: dict[str, type] = {"slice": str, "cluster": str, "pinned": bool, "answerable": bool}
+    kinds: dict[str, type] = {"cluster": str, "pinned": bool, "answerable": bool}
     for row in _unique(path, _objects(path, ("_id", "text"), any_id=any_id)):
         for key, kind in kinds.items():
             if row.get(key) is not None and not isinstance(row[key], kind):
                 raise SuiteError(
                     f'{path}: query "{row["_id"]}" has {key} = {json.dumps(row[key])[:60]}; expected a {kind.__name__}.'
                 )
+        names = row.get("slice")
+        listed = names if isinstance(names, list) else [] if names is None else [names]
+        if not all(isinstance(name, str) and (name or names == "") for name in listed):
+            raise SuiteError(
+                f'{path}: query "{row["_id"]}" has slice = {json.dumps(names)[:60]}; expected one name or a list.'
+            )
         yield row
 
 

@@ -22,7 +22,7 @@ def build(material: Material) -> list[Block]:
     """A table per query set whose queries carry slices."""
     blocks: list[Block] = []
     for task in tasks(material):
-        labels = sorted({label for label in task.first.slices if label is not None})
+        labels = sorted({label for names in task.first.slices for label in names})
         if len(labels) > 1 and task.primary in task.measures:
             blocks += [
                 Heading([name(task.name), f" by slice, {plain(task.primary, 40)}"]),
@@ -31,8 +31,9 @@ def build(material: Material) -> list[Block]:
     if not blocks:
         return []
     sentence = (
-        "Slices are parts of a query set, named by the people who wrote it. These are means of few queries and are "
-        "only described: nothing here is tested, and neighbouring colours need not differ."
+        "Slices are parts of a query set: named by the people who wrote it, or told by the program from texts and "
+        "judgements (length:…, overlap:…, judgements:…). A query may be in several. These are means of few queries and "
+        "are only described: nothing here is tested, and neighbouring colours need not differ."
     )
     return [Prose([sentence]), *blocks]
 
@@ -47,7 +48,7 @@ def _chosen(material: Material, task: Task) -> list[str]:
 
 def _table(material: Material, task: Task, labels: list[str]) -> Table:
     chosen = _chosen(material, task)
-    rows_of = {label: np.asarray([found == label for found in task.first.slices]) for label in labels}
+    rows_of = {label: np.asarray([label in names for names in task.first.slices]) for label in labels}
     means = {
         (label, system): float(task.results[system].scores.column(task.primary)[rows_of[label]].mean())
         for label in labels
