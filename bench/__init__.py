@@ -29,6 +29,8 @@ _PLACES = {
     "load_suite": "suite",
     "measure": "measure",
     "read_run": "sources.trec",
+    "to_mteb_model": "interop.mteb_model",
+    "to_mteb_task": "interop.mteb_task",
 }
 _OTHER_NAMES = {"load_suite": "load"}
 

@@ -340,6 +340,14 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--out", metavar="F", help="default: reports/SUITE.html")
     _json_option(one)
 
+    one = verb("export", "write a suite or stored results in another program's format")
+    one.add_argument("kind", choices=["beir", "mteb-results", "model-card"], help="the format")
+    one.add_argument("--out", metavar="PATH", required=True, help="a folder; a model card's file")
+    one.add_argument("--system", metavar="N", help="whose results (default: [gate] system)")
+    one.add_argument("--model-name", metavar="M", help="what it is called there (default: the system's name)")
+    one.add_argument("--query-set", metavar="N", nargs="+", help="only these, in a BEIR folder (default: all)")
+    _json_option(one)
+
     one = verb("doctor", "say what is installed and what is not", config=False)
     one.add_argument("--config", metavar="F", help="the config file (default: bench.toml)")
     _json_option(one)

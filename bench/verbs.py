@@ -30,6 +30,7 @@ __all__ = [
     "compare",
     "demo",
     "doctor",
+    "export",
     "finetune",
     "gate",
     "import_",
@@ -800,6 +801,46 @@ def report(options: Namespace) -> int:
     else:
         terminal.say(f"Report: {path}")
     return 0
+
+
+def export(options: Namespace) -> int:
+    """A suite, or a system's stored results, in another program's format."""
+    from bench import suite, terminal
+    from bench.workspace import DEFAULT_CONFIG, Workspace
+
+    out = Path(options.out)
+    if options.kind == "beir":
+        from bench.exports.beir import export_beir
+
+        # A suite of its own needs no config.
+        alone = options.suite and not options.config and not Path(DEFAULT_CONFIG).exists()
+        loaded = suite.load(suite.find(options.suite)) if alone else _workspace_suite(options)
+        written = export_beir(loaded, out, query_sets=options.query_set)
+    else:
+        workspace = Workspace.open(options.config)
+        loaded = workspace.suite(options.suite)
+        name = workspace.gated_system(options.system)
+        if options.kind == "mteb-results":
+            from bench.exports.mteb_results import export_mteb_results
+
+            workspace.stored(loaded, name)  # says how to make what is not there
+            evaluator = workspace.evaluator(loaded, [name], make=False)
+            written = [export_mteb_results(evaluator, name, out, model_name=options.model_name)]
+        else:
+            from bench.exports.model_card import export_model_card
+
+            written = [export_model_card(workspace.stored(loaded, name), out, model_name=options.model_name)]
+    if options.json:
+        print_json({"format": 1, "written": [str(path) for path in written]})
+    else:
+        terminal.say("".join(f"Written: {path}\n" for path in written).rstrip())
+    return 0
+
+
+def _workspace_suite(options: Namespace) -> Suite:
+    from bench.workspace import Workspace
+
+    return Workspace.open(options.config).suite(options.suite)
 
 
 def doctor(options: Namespace) -> int:

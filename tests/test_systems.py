@@ -566,7 +566,7 @@ def test_unknown_encoder_kind_names_the_nearest_and_leaves_out_rerankers(tmp_pat
     path = tmp_path / "bench.toml"
     path.write_text('suites = ["x"]\n[systems.m]\nkind = "dense"\nencoder = { kind = "locl" }\n')
     config = load_bench(path, check_system=systems.check)
-    sentence = 'systems.m.encoder.kind is "locl"; expected one of local. Did you mean "local"?'
+    sentence = 'systems.m.encoder.kind is "locl"; expected one of local, mteb. Did you mean "local"?'
     with pytest.raises(ConfigError, match=re.escape(sentence)):
         systems.build(config, Context(tmp_path, Store(tmp_path / "store")))
 

@@ -16,7 +16,7 @@ from bench.config import Strict
 from bench.encoders import find_model, weights_digest
 from bench.errors import ConfigError, MissingExtra
 
-__all__ = ["Config", "LocalEncoder", "build", "library_version", "quiet"]
+__all__ = ["Config", "LocalEncoder", "build", "library_version", "quiet", "read_settings", "vector_size"]
 
 
 class Config(Strict):
@@ -52,6 +52,30 @@ def quiet() -> None:
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
 
 
+def read_settings(folder: Path, name: str) -> Any:
+    """A JSON file of a model's folder; an empty object where there is none."""
+    path = folder / name
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def vector_size(folder: Path) -> int:
+    """Columns of a model's full-size vector, read from its own files.
+
+    Raises:
+        ConfigError: they do not say.
+    """
+    modules = [m for m in (read_settings(folder, "modules.json") or []) if m.get("path")]
+    for module in reversed(modules):
+        settings = read_settings(folder, f"{module['path']}/config.json")
+        for key in ("out_features", "embedding_dimension", "word_embedding_dimension"):
+            if settings.get(key):
+                return int(settings[key])
+    hidden = read_settings(folder, "config.json").get("hidden_size")
+    if not hidden:
+        raise ConfigError(f"{folder} does not say its vectors' size (no pooling or hidden_size in its files).")
+    return int(hidden)
+
+
 def build(config: Config, *, base: Path, models: Path) -> LocalEncoder:
     """The encoder that a config's table describes."""
     return LocalEncoder(config, base=base, models=models)
@@ -84,22 +108,12 @@ class LocalEncoder:
             )
 
     def _json(self, name: str) -> Any:
-        path = self.folder / name
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return read_settings(self.folder, name)
 
     @cached_property
     def dim(self) -> int:
         """Columns of a full-size vector, read from the model's own files."""
-        modules = [m for m in (self._json("modules.json") or []) if m.get("path")]
-        for module in reversed(modules):
-            settings = self._json(f"{module['path']}/config.json")
-            for key in ("out_features", "embedding_dimension", "word_embedding_dimension"):
-                if settings.get(key):
-                    return int(settings[key])
-        hidden = self._json("config.json").get("hidden_size")
-        if not hidden:
-            raise ConfigError(f"{self.folder} does not say its vectors' size (no pooling or hidden_size in its files).")
-        return int(hidden)
+        return vector_size(self.folder)
 
     @cached_property
     def prompts(self) -> dict[str, str]:

@@ -28,7 +28,7 @@ class Config(SystemConfig):
     encoder: dict[str, Any]
     dims: list[Annotated[int, Field(ge=1)]] | None = Field(default=None, min_length=1)
     precision: list[Precision] = Field(default=["float32"], min_length=1)
-    similarity: Literal["cosine", "dot"] = "cosine"
+    similarity: Literal["cosine", "dot"] | None = None
 
 
 def build(name: str, config: Config, context: Context) -> list[Dense]:
@@ -77,7 +77,9 @@ class Dense:
 
     def __init__(self, name: str, encoder: Encoder, dim: int, precision: str, config: Config, context: Context) -> None:
         self.name, self.encoder, self.dim, self.precision = name, encoder, dim, precision
-        self.similarity, self.roles, self.store = config.similarity, config.roles, context.store
+        # Some encoders know what their vectors are to be compared by.
+        self.similarity = config.similarity or getattr(encoder, "similarity", "cosine")
+        self.roles, self.store = config.roles, context.store
         self.progress: Progress = no_progress
 
     def fingerprint(self) -> Mapping[str, Any]:

@@ -1,0 +1,129 @@
+"""Any system as an mteb model: mteb hands over texts, the evaluator ranks them as it ranks a suite's."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bench.errors import MissingExtra, SystemFailed, UsageError, did_you_mean
+from bench.evaluate import Evaluator
+from bench.records import Corpus, EvalProtocol, QuerySet, Suite, System, document_text
+from bench.workspace import Workspace
+
+__all__ = ["MtebModel", "model_meta", "to_mteb_model"]
+
+# mteb's words for our kinds; of the others it is told nothing.
+_MODEL_TYPES = {"dense": ["dense"], "hybrid": ["hybrid"], "bm25": ["sparse"]}
+
+
+def model_meta(name: str, kind: str, digest: str) -> Any:
+    """mteb's ModelMeta of a system. Its revision is the system's digest: no cache answers for other weights."""
+    try:
+        from mteb.models import ModelMeta
+    except ImportError:
+        raise MissingExtra("An mteb model", "mteb", "mteb") from None
+    return ModelMeta.create_empty({"name": name, "revision": digest, "model_type": _MODEL_TYPES.get(kind, [])})
+
+
+def to_mteb_model(source: Workspace | Evaluator, name: str, *, suite: str | None = None) -> MtebModel:
+    """A system as an mteb model, for `mteb.evaluate(model, tasks=[…], cache=None)`.
+
+    Args:
+        source: a workspace, or an evaluator that has the system.
+        name: the system's expanded name, such as "hybrid" or "minilm@128/int8".
+        suite: the workspace's suite whose dev queries tune a fusion's weight; its only one where None.
+
+    Raises:
+        UsageError: no such system, or one that is another engine's run file.
+        MissingExtra: mteb is not installed.
+    """
+    evaluator = source if isinstance(source, Evaluator) else source.evaluator(source.suite(suite), [name])
+    if name not in evaluator.systems:
+        known = list(evaluator.systems)
+        raise UsageError(f'No system "{name}"; expected one of {", ".join(known)}.{did_you_mean(name, known)}')
+    if evaluator.reads_run_files(name):
+        raise UsageError(f'System "{name}" is made of run files, which hold no ranking of mteb\'s queries.')
+    return MtebModel(evaluator, name)
+
+
+class MtebModel:
+    """mteb's SearchProtocol over one system. Rankings and vectors are kept in the evaluator's store, as ever."""
+
+    def __init__(self, evaluator: Evaluator, name: str) -> None:
+        self.name, self._evaluator = name, evaluator
+        # Asking for the digest tunes weights on the evaluator's own suite; they stay as they are from here on.
+        self.mteb_model_meta = model_meta(
+            f"retrieval-gate/{name}", evaluator.systems[name].kind, evaluator.system_digest(name)
+        )
+        self._systems = {n: _tuned(evaluator.systems[n]) for n in _with_parts(evaluator.systems, name)}
+        self._corpus: Corpus | None = None
+
+    def index(self, corpus: Any, *, task_metadata: Any, **_: Any) -> None:
+        """Take the documents; they are indexed when queries are there."""
+        self._corpus = Corpus.build(task_metadata.name, _documents(corpus))
+
+    def search(
+        self, queries: Any, *, task_metadata: Any, hf_subset: str, top_k: int, top_ranked: Any = None, **_: Any
+    ) -> dict[str, dict[str, float]]:
+        """Query id → document id → score, at most `top_k` documents each.
+
+        Raises:
+            UsageError: a task whose candidates are given, or whose queries are conversations.
+            SystemFailed: the system broke.
+        """
+        if self._corpus is None:
+            raise SystemFailed(
+                f'Model "{self.name}" is asked to search before it was given documents; call index first.'
+            )
+        if top_ranked is not None:
+            raise UsageError(
+                f'Task "{task_metadata.name}" hands over the documents to reorder; system "{self.name}" ranks a whole '
+                "corpus. Evaluate it on a retrieval task."
+            )
+        drop_self = self._evaluator.suite.protocol.drop_self
+        query_set = QuerySet.build(hf_subset, "held-out", self._corpus.name, _queries(queries, task_metadata.name))
+        # mteb drops a query's own document afterwards, so it asks for one more than it counts. A fusion must drop it
+        # before: it would take up a rank.
+        protocol = EvalProtocol(self._evaluator.suite.protocol.measures, top_k - drop_self, drop_self=drop_self)
+        suite = Suite(
+            task_metadata.name, 1, "", protocol, {self._corpus.name: self._corpus}, {query_set.name: query_set}, {}
+        )
+        run = Evaluator(suite, self._systems, self._evaluator.store, progress=self._evaluator.progress).run(
+            self.name, query_set
+        )
+        return {
+            query_id: {
+                run.doc_ids[doc]: float(score)
+                for doc, score in zip(run.docs[row], run.scores[row], strict=True)
+                if doc >= 0
+            }
+            for row, query_id in enumerate(run.query_ids)
+        }
+
+
+def _with_parts(systems: Mapping[str, System], name: str) -> list[str]:
+    return [*(n for part in systems[name].parts for n in _with_parts(systems, part)), name]
+
+
+def _tuned(system: System) -> System:
+    """The system with the weight that it has now."""
+    fixed = copy.copy(system)
+    if getattr(fixed, "tunable", False):
+        fixed.tunable = False  # type: ignore[attr-defined]
+    return fixed
+
+
+def _documents(rows: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    return [(row["id"], document_text(row.get("title") or "", row["text"])) for row in rows]
+
+
+def _queries(rows: Iterable[Mapping[str, Any]], task: str) -> list[tuple[str, str]]:
+    """What mteb's own loaders make of a query: its text, then its instruction."""
+    found = []
+    for row in rows:
+        if not isinstance(row["text"], str):
+            raise UsageError(f'Task "{task}": query "{row["id"]}" is a conversation; systems take one text.')
+        instruction = row.get("instruction")
+        found.append((row["id"], row["text"] if instruction is None else f"{row['text']} {instruction}"))
+    return found
