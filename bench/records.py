@@ -464,7 +464,12 @@ def _check_types(document: Mapping[str, Any]) -> None:
         "queries.ids": queries["ids"],
         "queries.top_ids": [doc_id for ids in queries["top_ids"] for doc_id in ids],
         "queries.clusters": [name for name in queries["clusters"] if name is not None],
-        "queries.slices": [name for name in queries["slices"] if name is not None],
+        "queries.slices": [
+            name
+            for names in queries["slices"]
+            if names is not None
+            for name in (names if isinstance(names, list) else [names])
+        ],
         "missing": document["missing"],
     }
     numbers = {
