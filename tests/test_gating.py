@@ -365,6 +365,16 @@ def test_failed_run_before_the_gate_is_the_gates_own_failure(repository, capsys)
     assert gate(capsys, "--after", "nothing.json")[0] == 2
 
 
+def test_stored_gate_loads_no_engine_and_no_model(repository):
+    heavy = ("ranx", "numba", "torch", "bm25s", "datasketch", "pandas")
+    code = (
+        "import sys; from bench.cli import main; code = main(['gate']); "
+        f"print(code, [name for name in {heavy!r} if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "0 []"
+
+
 # --- lines that a change touched -------------------------------------------------------------------
 
 
