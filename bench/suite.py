@@ -138,7 +138,9 @@ def toml_of(config: SuiteConfig) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _toml(value: str | int | bool | list[str]) -> str:
+def _toml(value: str | int | bool | list[str] | dict[str, str]) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_toml(key)} = {_toml(text)}" for key, text in value.items()) + "}"
     # TOML's basic strings, whole numbers, booleans and arrays are written as JSON's are, but for DEL.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 

@@ -741,3 +741,19 @@ def test_usage_error_of_a_plan_reaches_the_command_line(beir_folder, tmp_path, c
     refused(capsys, *arguments, "--held-out", "2", sentence="held-out is 2")
     with pytest.raises(UsageError, match="it belongs to a split by group"):
         SplitPlan("query", group_by="x")
+
+
+def test_columns_with_their_own_names_are_taken_without_being_named(tmp_path):
+    (tmp_path / "judged.csv").write_text(
+        "query,document,query_id,document_id,grade,split\nhow,so,q1,d1,0,train\nhow,thus,q1,d2,2,train\nwhy,so,q2,d1,1,test\n"
+    )
+    suite = load(write_suite(open_source("table", str(tmp_path / "judged.csv")), tmp_path / "out"))
+    assert suite.qrels("train") == {"q1": {"d1": 0, "d2": 2}}
+    assert suite.qrels("test") == {"q2": {"d1": 1}}
+
+
+def test_imported_suite_can_be_perturbed(beir_folder, tmp_path):
+    folder = write_suite(open_source("beir", str(beir_folder)), tmp_path / "out")
+    arguments = ["--query-set", "test", "--with", "casing", "--out", str(tmp_path / "altered")]
+    assert main(["perturb", str(folder), *arguments]) == 0
+    assert "test-casing" in load(tmp_path / "altered").query_sets

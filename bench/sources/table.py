@@ -24,7 +24,10 @@ BATCH_ROWS = 4_096
 
 
 class Options(Strict):
-    """Names of columns. Without id columns, ids are digests of the texts, so that equal texts are one."""
+    """Names of columns; one that bears an option's own name is taken without being named.
+
+    Without id columns, ids are digests of the texts, so that equal texts are one.
+    """
 
     query: str = "query"
     query_id: str = ""
@@ -120,6 +123,7 @@ def collection(location: str, options: Options) -> Collection:
         SuiteError: no such column; names the nearest.
     """
     path = Path(location)
+    options = _found(path, options)
     rows = partial(_rows, path, options)
     apart = path.parent / options.corpus if options.corpus else None
     if apart is not None and not options.document_id:
@@ -163,6 +167,15 @@ def _columns(path: Path, row: Row, needed: Mapping[str, str]) -> None:
 
 def _digest(*texts: str) -> str:
     return hashlib.blake2b("\x1f".join(texts).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def _found(path: Path, options: Options) -> Options:
+    """The options with every column that bears an option's own name and was given no other."""
+    _, first = next(read_rows(path, delimiter=options.delimiter), ("", {}))
+    keys = ["query_id", "document_id", "grade", "split", "slice", "cluster"]
+    # With documents apart, what they hold is for their own file to say.
+    keys += [] if options.corpus else ["title", "group", "time"]
+    return options.model_copy(update={key: key for key in keys if not getattr(options, key) and key in first})
 
 
 def _query_id(row: Row, options: Options) -> str:
