@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 import unicodedata
@@ -9,12 +10,15 @@ from collections.abc import Iterator
 
 from bench.errors import MeasureError
 from bench.measure import parse
-from bench.records import EVALUATION_ROLES, Finding, QuerySet, Suite
+from bench.records import EVALUATION_ROLES, Finding, Progress, QuerySet, Suite, no_progress
 
 __all__ = ["check", "leaked_queries", "normalized"]
 
 POWER_CHURN = 0.10
 """Share of queries assumed to change by a whole unit, for the drop that a set can notice."""
+
+BLOCK_DOCUMENTS = 20_000
+"""Documents between two words to a progress callback."""
 
 Z_POWER = 2.486
 """z(.95) + z(.80): one-sided α = .05 at 80 % power (gate's MDE80)."""
@@ -25,13 +29,18 @@ def normalized(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def check(suite: Suite) -> list[Finding]:
+def _key(text: str) -> bytes:
+    """16 bytes that equal texts share."""
+    return hashlib.blake2b(normalized(text).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def check(suite: Suite, *, progress: Progress = no_progress) -> list[Finding]:
     """Everything found, errors first; an error means that results on this suite should not be believed."""
     order = {"error": 0, "warning": 1, "info": 2}
     found = [
         *_measures(suite),
         *_roles(suite),
-        *_documents(suite),
+        *_documents(suite, progress),
         *_leakage(suite),
         *(finding for query_set in suite.query_sets.values() for finding in _query_set(suite, query_set)),
     ]
@@ -77,7 +86,7 @@ def _roles(suite: Suite) -> Iterator[Finding]:
         )
 
 
-def _documents(suite: Suite) -> Iterator[Finding]:
+def _documents(suite: Suite, progress: Progress) -> Iterator[Finding]:
     for name, corpus in suite.corpora.items():
         empty = [doc_id for doc_id, text in zip(corpus.ids, corpus.texts, strict=True) if not text.strip()]
         if empty:
@@ -85,11 +94,16 @@ def _documents(suite: Suite) -> Iterator[Finding]:
                 f"{len(empty)} documents of {len(corpus.ids)} have no text (first: {empty[0]}); nothing finds them."
             )
             yield Finding("warning", "empty-documents", name, message, len(empty))
-        first: dict[str, str] = {}
+        first: dict[bytes, str] = {}
         copies = []
-        for doc_id, text in zip(corpus.ids, corpus.texts, strict=True):
-            if text.strip() and first.setdefault(normalized(text), doc_id) != doc_id:
-                copies.append((doc_id, first[normalized(text)]))
+        for row, (doc_id, text) in enumerate(zip(corpus.ids, corpus.texts, strict=True)):
+            # The digest of a text, not the text: a second copy of every text would double the memory.
+            if text.strip() and (other := first.setdefault(_key(text), doc_id)) != doc_id:
+                copies.append((doc_id, other))
+            if row and row % BLOCK_DOCUMENTS == 0:
+                progress(f"compare texts of {name}", row, len(corpus.ids))
+        if len(corpus.ids) > BLOCK_DOCUMENTS:
+            progress(f"compare texts of {name}", len(corpus.ids), len(corpus.ids))
         if copies:
             message = (
                 f"{len(copies)} documents repeat another's text (first: {copies[0][0]} is {copies[0][1]}); "

@@ -6,11 +6,22 @@ train, dev and held-out.
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 
 from bench.config import CorpusConfig, QuerySetConfig, SuiteConfig, load_suite_config
 from bench.errors import HeldOutError, SuiteError, did_you_mean
-from bench.records import Corpus, EvalProtocol, Labels, Qrels, QuerySet, Suite, document_text
+from bench.records import (
+    Corpus,
+    EvalProtocol,
+    Labels,
+    Progress,
+    Qrels,
+    QuerySet,
+    Suite,
+    document_text,
+    no_progress,
+)
 from bench.sources import beir, jsonl
 
 __all__ = ["bundled", "find", "load", "training_set"]
@@ -48,7 +59,7 @@ def find(name: str, *, relative_to: Path | None = None) -> Path:
     )
 
 
-def load(path: Path | str) -> Suite:
+def load(path: Path | str, *, progress: Progress = no_progress) -> Suite:
     """A suite with all its parts read and digested.
 
     Raises:
@@ -66,7 +77,7 @@ def load(path: Path | str) -> Suite:
         )
     corpora = {}
     for name, corpus in config.corpora.items():
-        corpora[name] = _read_corpus(name, folder, corpus)
+        corpora[name] = _read_corpus(name, folder, corpus, progress)
     query_sets, labels = {}, {}
     for entry in config.query_sets:
         query_set, label = _read_query_set(folder, entry, config.corpora[entry.corpus])
@@ -105,16 +116,17 @@ def _beir_config(folder: Path) -> SuiteConfig:
     return SuiteConfig(name=name, corpora=corpora, query_sets=query_sets)
 
 
-def _read_corpus(name: str, folder: Path, config: CorpusConfig) -> Corpus:
+def _read_corpus(name: str, folder: Path, config: CorpusConfig, progress: Progress) -> Corpus:
     path = folder / config.path
     if config.source == "beir":
         path = path / "corpus.jsonl"
-    documents = []
-    for row in jsonl.read_documents(path):
-        documents.append((row["_id"], document_text(row["title"], row["text"])))
-    if not documents:
+    rows = jsonl.read_documents(path, progress=progress)
+    # One at a time, so that a row as it was read is gone before the next: only ids and texts are kept.
+    documents = ((row["_id"], document_text(row["title"], row["text"])) for row in rows)
+    first = next(documents, None)
+    if first is None:
         raise SuiteError(f"{path} holds no document.")
-    return Corpus.build(name, documents)
+    return Corpus.build(name, chain([first], documents))
 
 
 def _read_query_set(folder: Path, config: QuerySetConfig, corpus: CorpusConfig) -> tuple[QuerySet, Labels]:

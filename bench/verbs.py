@@ -62,8 +62,9 @@ def check(options: Namespace) -> int:
     from bench.records import Finding
 
     try:
-        loaded = suite.load(suite.find(options.suite))
-        found = checks.check(loaded)
+        with terminal.progress(quiet=options.json) as told:
+            loaded = suite.load(suite.find(options.suite), progress=told)
+            found = checks.check(loaded, progress=told)
     except SuiteError as error:
         loaded = None
         found = [Finding("error", "unreadable", options.suite, line) for line in str(error).split("\n")]

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from bench.errors import SuiteError
+from bench.records import Progress, no_progress
 
 __all__ = ["read_documents", "read_lines", "read_qrels", "read_queries"]
 
+BLOCK_LINES = 20_000
+"""Lines between two words to a progress callback; a shorter file is read before anyone could read them."""
 
-def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+
+def read_lines(path: Path, *, progress: Progress = no_progress) -> Iterator[tuple[int, str]]:
     """(line number, line) of a UTF-8 text file, gzip told by content; blank lines are passed over.
+
+    `progress` is told of lines; their total is estimated from the bytes read so far, and exact at the end.
 
     Raises:
         SuiteError: no such file, not UTF-8, or a gzip stream that ends early.
@@ -23,14 +30,21 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     number = 0
     try:
         with path.open("rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rb") if packed else path.open("rb") as stream:
+            size = os.fstat(raw.fileno()).st_size
+            packed = raw.peek(2)[:2] == b"\x1f\x8b"
+            stream: Iterable[bytes] = gzip.GzipFile(fileobj=raw) if packed else raw
             for number, data in enumerate(stream, 1):
+                if number % BLOCK_LINES == 0:
+                    # A pipe has neither size nor place.
+                    estimate = number * size // raw.tell() if size else 0
+                    progress(f"read {path.name}", number, max(number + 1, estimate))
                 line = data.decode("utf-8-sig" if number == 1 else "utf-8")
                 if "\x00" in line:
                     raise SuiteError(f"{path}:{number}: a NUL byte; expected text. The file may be damaged.")
                 if line.strip():
                     yield number, line
+        if number >= BLOCK_LINES:
+            progress(f"read {path.name}", number, number)
     except FileNotFoundError:
         raise SuiteError(f"{path} does not exist; expected a file there.") from None
     except IsADirectoryError:
@@ -43,8 +57,10 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
         raise SuiteError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
-def _objects(path: Path, required: tuple[str, ...]) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in read_lines(path):
+def _objects(
+    path: Path, required: tuple[str, ...], progress: Progress = no_progress
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in read_lines(path, progress=progress):
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
@@ -66,7 +82,7 @@ def _objects(path: Path, required: tuple[str, ...]) -> Iterator[tuple[int, dict[
                     f'{path}:{number}: "{key}" is {json.dumps(row[key])[:60]}; expected a string. '
                     "Put it in quotation marks."
                 )
-        if not row["_id"].strip() or any(c.isspace() for c in row["_id"]):
+        if row["_id"].split() != [row["_id"]]:
             raise SuiteError(
                 f'{path}:{number}: "_id" is "{row["_id"][:60]}"; expected an id without white space '
                 "(run and judgement files are separated by it)."
@@ -83,13 +99,13 @@ def _unique(path: Path, rows: Iterator[tuple[int, dict[str, Any]]]) -> Iterator[
         yield row
 
 
-def read_documents(path: Path) -> Iterator[dict[str, Any]]:
+def read_documents(path: Path, *, progress: Progress = no_progress) -> Iterator[dict[str, Any]]:
     """Documents as {"_id", "title", "text", …}, in file order.
 
     Raises:
         SuiteError: with file and line, for anything that is not such a document.
     """
-    for row in _unique(path, _objects(path, ("_id", "text"))):
+    for row in _unique(path, _objects(path, ("_id", "text"), progress)):
         if not isinstance(row.setdefault("title", ""), str):
             raise SuiteError(f'{path}: document "{row["_id"]}" has a title that is not a string.')
         yield row
