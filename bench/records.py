@@ -9,16 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BaselineError, RunError, SuiteError, did_you_mean
+from bench.errors import BaselineError, RunError, SuiteError, did_you_mean, excerpt
 
 __all__ = [
     "EVALUATION_ROLES",
@@ -438,6 +438,77 @@ class Scores:
         return {measure: float(self.values[:, i].mean()) for i, measure in enumerate(self.measures)}
 
 
+LARGEST_VALUE = 1e6
+"""No measure of a query comes near it; a number beyond it is damage, and its square no longer a sum's business."""
+
+
+class _Each(NamedTuple):
+    """A JSON object whose keys are free and whose values are of one shape."""
+
+    shape: Any
+
+
+# What a result's document holds: a type, a union of types, {key: shape}, a list's shape in brackets, or `_Each`.
+_RESULT: dict[str, Any] = {
+    "system": {"name": str, "kind": str, "digest": str, "recipe": dict},
+    "suite": {"name": str, "version": int, "digest": str},
+    "query_set": {
+        "name": str,
+        "role": str,
+        "digest": str,
+        "corpus_digest": str,
+        "labels_digest": str,
+        "judged_negative_share": float,
+    },
+    "protocol": {"measures": [str], "depth": int, "relevance_level": int, "drop_self": bool},
+    "run_digest": str,
+    "queries": {
+        "ids": [str],
+        "values": _Each([float]),
+        "judged": [float],
+        "top_ids": [[str]],
+        "clusters": [str | None],
+        "slices": [str | None],
+        "pinned": [int],
+    },
+    "lists": _Each(str),
+    "left_out": int,
+    "missing": [str],
+    "tie_spread": _Each(float),
+    "seconds": _Each(float),
+    "index_bytes": int | None,
+    "environment": dict,
+}
+
+
+def _misfits(value: Any, shape: Any, place: str) -> Iterator[str]:
+    """What in a JSON value is not of a shape, in words: the place, what is there, what was expected."""
+    if isinstance(shape, dict | _Each):
+        if not isinstance(value, dict):
+            yield f"{place} is {excerpt(repr(value), 40)}; expected an object"
+        elif isinstance(shape, _Each):
+            for key, inner in value.items():
+                yield from _misfits(inner, shape.shape, f"{place}.{excerpt(key, 40)}")
+        else:
+            for key, inner in shape.items():
+                if key not in value:
+                    yield f"{place}.{key} is missing".removeprefix(".")
+                else:
+                    yield from _misfits(value[key], inner, f"{place}.{key}".removeprefix("."))
+    elif isinstance(shape, list):
+        if not isinstance(value, list):
+            yield f"{place} is {excerpt(repr(value), 40)}; expected a list"
+        else:
+            for i, inner in enumerate(value):
+                yield from _misfits(inner, shape[0], f"{place}[{i}]")
+    elif shape is float:
+        # True is an int to Python, and NaN a float.
+        if type(value) not in (int, float) or not abs(value) <= LARGEST_VALUE:
+            yield f"{place} is {excerpt(repr(value), 40)}; expected a number"
+    elif not isinstance(value, shape) or (isinstance(value, bool) and shape is not bool):
+        yield f"{place} is {excerpt(repr(value), 40)}; expected another type"
+
+
 @dataclass(frozen=True)
 class Result:
     """One system on one query set: who, what, how, and every query's numbers. A JSON document.
@@ -525,14 +596,17 @@ class Result:
             raise BaselineError(f'{where} is not a result: expected a JSON object with "format": {RESULT_FORMAT}.')
         if document["format"] != RESULT_FORMAT:
             raise BaselineError(
-                f"{where} has format {document['format']!r}; this version reads format {RESULT_FORMAT}. "
+                f"{where} has format {excerpt(repr(document['format']))}; this version reads format {RESULT_FORMAT}. "
                 "Use the version that wrote it, or run and accept anew."
             )
+        for misfit in _misfits(document, _RESULT, ""):
+            raise BaselineError(f"{where} is not a whole result ({misfit}); run `bench run` anew.")
         try:
             return cls._from_json(document)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise BaselineError(
-                f"{where} is not a whole result ({type(error).__name__}: {error}); run `bench run` anew."
+                f"{where} is not a whole result ({type(error).__name__}: {excerpt(str(error), 120)}); run `bench run` "
+                "anew."
             ) from error
 
     @classmethod
@@ -546,6 +620,10 @@ class Result:
         lengths = {n_queries, len(values), len(judged), *(len(queries[k]) for k in ("top_ids", "clusters", "slices"))}
         if lengths != {n_queries} or not np.isfinite(values).all() or not np.isfinite(judged).all():
             raise ValueError("per-query lists differ in length or hold values that are not numbers")
+        if query_set["role"] not in ROLES or not isinstance(system.get("variant", ""), str):
+            raise ValueError(f"role {query_set['role']}, variant {system.get('variant', '')}")
+        if not protocol["measures"] or protocol["measures"][0] not in measures:
+            raise ValueError("the first measure of the protocol has no values")
         pinned = set(queries["pinned"])
         condensed = queries.get("condensed")
         if condensed is not None:

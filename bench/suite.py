@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 from bench.config import CorpusConfig, QuerySetConfig, SuiteConfig, load_suite_config
-from bench.errors import HeldOutError, SuiteError, did_you_mean
+from bench.errors import HeldOutError, SuiteError, did_you_mean, excerpt
 from bench.records import (
     Corpus,
     EvalProtocol,
@@ -140,7 +140,7 @@ def _read_query_set(folder: Path, config: QuerySetConfig, corpus: CorpusConfig) 
     if dangling:
         raise SuiteError(
             f"{qrels_path}: judges {len(dangling)} queries that {queries_path} lacks (first: "
-            f'"{dangling[0]}").{did_you_mean(dangling[0], known)}'
+            f'"{excerpt(dangling[0])}").{did_you_mean(dangling[0], known)}'
         )
     # A BEIR folder keeps every split's queries in one file; those of this set are the judged ones.
     kept = [row for row in rows if row["_id"] in qrels] if corpus.source == "beir" else rows
@@ -148,7 +148,7 @@ def _read_query_set(folder: Path, config: QuerySetConfig, corpus: CorpusConfig) 
     if unjudged:
         raise SuiteError(
             f"{queries_path}: {len(unjudged)} queries have no judgement in {qrels_path} (first: "
-            f'"{unjudged[0]}"); judge them, remove them, or mark them "answerable": false.'
+            f'"{excerpt(unjudged[0])}"); judge them, remove them, or mark them "answerable": false.'
         )
     query_set = QuerySet.build(config.name, config.role, config.corpus, ((r["_id"], r["text"]) for r in kept))
     labels = Labels(
@@ -167,5 +167,6 @@ def _check_documents(folder: Path, query_set: QuerySet, qrels: Qrels, corpus: Co
         query_id, doc_id = dangling[0]
         raise SuiteError(
             f'{folder}: query set "{query_set.name}" judges {len(dangling)} documents that corpus "{corpus.name}" '
-            f'lacks (first: "{doc_id}" under query "{query_id}"). Remove the lines or restore the documents.'
+            f'lacks (first: "{excerpt(doc_id)}" under query "{excerpt(query_id)}"). Remove the lines or '
+            "restore the documents."
         )

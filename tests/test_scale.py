@@ -1,4 +1,4 @@
-"""What a suite costs grows with its size and no faster: memory in the default run, a million documents behind `slow`."""
+"""What a suite costs grows with its size and no faster: memory by default, a million documents behind `slow`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCALE = Path(__file__).parent.parent / "docs" / "scale" / "make_corpus.py"
 DOCUMENTS = 20_000
 
 BYTES_PER_DOCUMENT = 380
-"""Measured 333 at the peak of load and check, 192 of them ids and texts; 402 where duplicates are found by whole texts."""
+"""Measured 333 at the peak of load and check, 192 of them ids and texts; 402 where copies are found by whole texts."""
 
 
 def make(folder: Path, documents: int, **more: int) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import RunError, SuiteError
+from bench.errors import RunError, SuiteError, excerpt
 from bench.records import Run, digest_texts
 from bench.sources.jsonl import read_lines, read_qrels
 
@@ -60,7 +60,13 @@ def read_run(path: Path, *, name: str | None = None, depth: int | None = None) -
                     np.fromiter(map(number_of.__getitem__, doc_column), np.int64, len(fields)),
                     np.fromiter(map(float, score_column), np.float64, len(fields)),
                 )
-                doubtful = lengths != {6} or not (np.abs(part[2]) <= LARGEST_SCORE).all()
+                joined = "".join(score_column)
+                doubtful = (
+                    lengths != {6}
+                    or not (np.abs(part[2]) <= LARGEST_SCORE).all()
+                    or "_" in joined
+                    or not joined.isascii()
+                )
             except ValueError:
                 doubtful = True
             if doubtful:
@@ -124,6 +130,9 @@ def _check(path: Path, number: int, fields: list[str]) -> None:
 
 
 def _is_number(text: str) -> bool:
+    # `float` also reads "1_0" and the digits of other scripts, which no other engine does.
+    if "_" in text or not text.isascii():
+        return False
     try:
         float(text)
     except ValueError:
@@ -137,7 +146,7 @@ def _twice(path: Path) -> RunError:
     for number, line in read_lines(path):
         query_id, _, doc_id = line.split()[:3]
         if (query_id, doc_id) in seen:
-            return _bad(path, number, f'document "{doc_id}" stands already under query "{query_id}".')
+            return _bad(path, number, f'document "{excerpt(doc_id)}" stands already under query "{excerpt(query_id)}".')
         seen.add((query_id, doc_id))
     return RunError(f"{path} changed while it was read; run this again.")
 
