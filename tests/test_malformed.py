@@ -581,9 +581,11 @@ def test_file_is_read_or_refused_in_one_sentence(case, folder, capsys):
 
 # --- good files, changed at random ---------------------------------------------------------------------
 
-ODD = [b"\x00", b"\xff", b"\xed\xa0\x80", b"\r", b"\n", b"\t", b" ", b'"', b"\\", b"\\ud800", b"[", b"{",
-       b"}", b"#", b"-", b"1e999", b"NaN", b"\xef\xbb\xbf", b"\x1f\x8b", b"PK\x03\x04", b"\xc2\x85", b"\xe2\x80\xa8", b"null", b"true",
-       b"9" * 400]  # fmt: skip
+ODD = [
+    b"\x00", b"\xff", b"\xed\xa0\x80", b"\r", b"\n", b"\t", b" ", b'"', b"\\", b"\\ud800", b"[", b"{", b"}", b"#", b"-",
+    b"1e999", b"NaN", b"\xef\xbb\xbf", b"\x1f\x8b", b"PK\x03\x04", b"\xc2\x85", b"\xe2\x80\xa8", b"null", b"true",
+    b"9" * 400,
+]  # fmt: skip
 
 
 @st.composite

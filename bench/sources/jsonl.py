@@ -118,7 +118,7 @@ def _objects(
                     f"{_TYPES[kind]}."
                 )
         # Only an escape can bring one in: UTF-8 has none. No tokenizer takes it, and no file can be written with it.
-        if "\\ud" in line.lower():
+        if "\\ud" in line or "\\uD" in line:
             for key in ("_id", "text", *optional):
                 if isinstance(row.get(key), str) and _HALF.search(row[key]):
                     raise SuiteError(

@@ -2,7 +2,8 @@
 
     python docs/scale/measure.py 100000 300000 1000000
 
-Times are the best of `--repeats`; memory is the process's peak resident set, Python and its libraries among it.
+Seconds are the processor's, which other work on the machine changes least, and the best of `--repeats`; memory is the
+process's peak resident set, Python and its libraries among it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import argparse
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from make_corpus import make
@@ -24,13 +24,13 @@ def cost(command: list[str]) -> tuple[float, float]:
     """Seconds and peak megabytes of a command, which is run in a fresh process."""
     watch = (
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, "
-        "stderr=subprocess.DEVNULL); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+        "stderr=subprocess.DEVNULL, check=True); used = resource.getrusage(resource.RUSAGE_CHILDREN); "
+        "print(used.ru_utime + used.ru_stime, used.ru_maxrss)"
     )
-    began = time.perf_counter()
     whole = [sys.executable, "-c", watch, *command]
     found = subprocess.run(whole, check=True, capture_output=True, text=True)  # noqa: S603 (commands of this file)
-    seconds = time.perf_counter() - began
-    return seconds, int(found.stdout) * (1 if sys.platform == "darwin" else 1024) / MEGABYTE
+    seconds, memory = map(float, found.stdout.split())
+    return seconds, memory * (1 if sys.platform == "darwin" else 1024) / MEGABYTE
 
 
 def measure(sizes: list[int], *, repeats: int) -> None:
