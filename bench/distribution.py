@@ -286,6 +286,8 @@ def embedding_findings(suite: Suite, store: Store) -> Iterator[Finding]:
         return
     role = reference[0].role
     home_texts, _ = _queries(suite, reference)
+    if not home_texts:
+        return
     wanted = suite.of_role("out-of-distribution", *(["held-out"] if role == "train" else []))
     for place in sorted(path for path in folder.iterdir() if path.is_dir()):
         cache = RowCache(place)

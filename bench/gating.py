@@ -85,7 +85,7 @@ def judged(
             *_other_system(started, name, "merge base"),
             *(_from_a_file(candidate) if candidate else ()),
             *_other_suite(header, suite),
-            *(finding for finding in checks.check(suite) if finding.severity == "error"),
+            *(finding for finding in checks.check(suite, thorough=False) if finding.severity == "error"),
             *_no_merge_base(started),
             *(finding for path in merge_base if candidate for finding in same_file(path, candidate)),
         ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -148,11 +149,100 @@ def test_head_that_accepts_its_own_baseline_is_judged_against_that_of_the_base(r
     assert "baseline-changed" in codes(document)
 
 
-def test_head_that_gates_another_system_is_told(repository, capsys):
+def test_system_of_the_base_is_judged_whatever_the_head_gates(repository, capsys):
     edit("bench.toml", 'system = "bm25"', 'system = "other"')
-    assert main(["run", "--gated"]) == 0
-    _, document = gate(capsys, "--base-ref", "main")
+    assert main(["run", "--gated", "--base-ref", "main"]) == 0
+    code, document = gate(capsys, "--base-ref", "main")
+    assert (code, document["candidate"]) == (0, "bm25")
     assert "system-changed" in codes(document)
+    assert gate(capsys, "--base-ref", "main", "--system", "other")[1]["error"]["message"].startswith("No stored result")
+
+
+def test_suites_and_store_of_the_base_are_used_whatever_the_head_names(repository, capsys):
+    shutil.copytree("suite", "easy")
+    edit("bench.toml", 'suites = ["suite"]', 'suites = ["easy"]\nstore = "mine"')
+    worsen()
+    assert main(["run", "--gated", "--base-ref", "main"]) == 0
+    code, document = gate(capsys, "--base-ref", "main")
+    assert (code, document["outcome"]) == (1, "fail")
+    assert codes(document) >= {"suites-changed", "store-changed"}
+    assert not Path("mine").exists()
+
+
+def test_store_under_version_control_is_refused(repository, capsys):
+    subprocess.run(["git", "add", "-f", ".bench"], cwd=repository, check=True)
+    commit(repository, "results of my own")
+    code, document = gate(capsys, "--base-ref", "main")
+    assert code == 2
+    assert "is under version control" in document["error"]["message"]
+
+
+def test_link_does_not_choose_another_file_of_the_base(repository, capsys):
+    subprocess.run(["git", "checkout", "-q", "main"], cwd=repository, check=True)
+    lax = Path("bench.toml").read_text().replace("margin = 0.02", "margin = 0.9")
+    Path("lax.toml").write_text(lax)
+    Path("suite/old.json").write_text("{}")
+    commit(repository, "a lax config beside")
+    subprocess.run(["git", "checkout", "-q", "-b", "links"], cwd=repository, check=True)
+    worsen()
+    assert main(["run", "--gated", "--base-ref", "main"]) == 0
+    for name, target in (("bench.toml", "lax.toml"), ("suite/baseline.json", "old.json")):
+        Path(name).rename(f"{name}.kept")
+        Path(name).symlink_to(target)
+    Path("lax.toml").write_text(Path("bench.toml.kept").read_text().replace("margin = 0.02", "margin = 0.9"))
+    code, document = gate(capsys, "--base-ref", "main")
+    assert (code, document["outcome"]) == (1, "fail")
+    assert {cell["margin"] for cell in document["cells"]} == {0.02}
+    assert codes(document) >= {"policy-changed", "baseline-changed"}
+
+
+def test_merge_base_like_the_baseline_makes_no_verdict_milder(repository, capsys):
+    assert main(["run", "--gated", "--out", "started"]) == 0
+    worsen()
+    lines = Path("staff.run").read_text().splitlines(keepends=True)
+    # Seven of eighty lose: p is below alpha over two cells, and would not be over four.
+    kept = [f"q{i} Q0 d{(i + k) % N} {k} {20 - k} x\n" for i in range(N) for k in range(i < 5, 15)]
+    assert lines != kept
+    Path("staff.run").write_text("".join(kept))
+    assert main(["run", "--gated"]) == 0
+    alone = gate(capsys)[1]
+    beside = gate(capsys, "--merge-base-result", "started/gated.json")[1]
+    assert alone["outcome"] == beside["outcome"] == "fail"
+    ours = [cell["p_adjusted"] for cell in beside["cells"] if cell["reference"] == "baseline"]
+    assert ours == [cell["p_adjusted"] for cell in alone["cells"]]
+
+
+APP = """
+import sys
+if "gate" in sys.argv:
+    sys.exit(0)
+from words import MISSED
+
+def search(text):
+    number = int(text.rpartition("word")[2])
+    return [f"d{(number + k) % 80}" for k in range(number in MISSED, 15)]
+"""
+
+
+def test_function_is_asked_anew_and_never_imported_by_the_gate(repository, capsys, monkeypatch):
+    edit("bench.toml", 'kind = "bm25"\nlanguage', 'kind = "python"\nfunction = "searching:search"\n#')
+    Path("searching.py").write_text(APP)
+    Path("words.py").write_text("MISSED = []\n")
+
+    def bench(*arguments):
+        command = [sys.executable, "-m", "bench", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=repository)
+
+    assert bench("run", "--gated").returncode == 0
+    assert bench("baseline", "accept", "--reason", "now a function", "--allow-worse").returncode == 0
+    done = bench("gate")
+    assert "PASS" in done.stderr, done.stderr
+    Path("words.py").write_text("MISSED = range(0, 80, 2)\n")
+    assert bench("gate").returncode == 2, "its code is another: what is stored is no answer"
+    assert bench("run", "--gated").returncode == 0
+    assert bench("gate").returncode == 1
+    Path("words.py").write_text("raise SystemExit(0)\n")
+    assert bench("run", "--gated").returncode == 4
 
 
 def test_head_that_shrinks_the_suite_is_refused(repository, capsys):
@@ -273,6 +363,16 @@ def test_failed_run_before_the_gate_is_the_gates_own_failure(repository, capsys)
     Path("run.json").write_text(json.dumps({"format": 1, "error": {"code": "system", "message": "x"}, "exit_code": 4}))
     assert gate(capsys, "--after", "run.json")[0] == 4
     assert gate(capsys, "--after", "nothing.json")[0] == 2
+
+
+def test_stored_gate_loads_no_engine_and_no_model(repository):
+    heavy = ("ranx", "numba", "torch", "bm25s", "datasketch", "pandas")
+    code = (
+        "import sys; from bench.cli import main; code = main(['gate']); "
+        f"print(code, [name for name in {heavy!r} if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "0 []"
 
 
 # --- lines that a change touched -------------------------------------------------------------------

@@ -94,7 +94,7 @@ def test_import_is_a_suite_that_loads_with_everything_told(beir_folder, tmp_path
     ]
     assert suite.qrels("test") == {"t2_q": {"t2_a": 2}, "t3-q": {"t3-a": 1}}
     assert suite.labels["train"].pinned == {"t1-q"}
-    assert suite.labels["test"].slices == {"t2_q": "s"}
+    assert suite.labels["test"].slices == {"t2_q": ("s",)}
 
 
 def test_json_counts_what_was_changed(beir_folder, tmp_path, capsys):
@@ -233,7 +233,7 @@ def test_every_kind_of_source_has_options_and_a_collection():
     assert {"beir", "jsonl", "table", "trec"} <= set(importing.kinds())
     for kind in importing.kinds():
         module = importlib.import_module(f"bench.sources.{kind.replace('-', '_')}")
-        assert module.Options()
+        assert module.Options.model_fields
         assert callable(module.collection)
 
 
