@@ -37,7 +37,7 @@ def make(folder: Path, documents: int, **more: int) -> Path:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     # Once beforehand: what the first check imports is no cost of the corpus.
-    checks.check(suite.load(make(tmp_path_factory.mktemp("scale") / "first", 10, queries=5)), thorough=False)
+    checks.check(suite.load(make(tmp_path_factory.mktemp("scale") / "first", 200, queries=20)), thorough=False)
     return make(tmp_path_factory.mktemp("scale") / "made", DOCUMENTS, queries=500)
 
 
