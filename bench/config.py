@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from bench.errors import BenchError, ConfigError, SuiteError, did_you_mean
+from bench.errors import BenchError, ConfigError, SuiteError, did_you_mean, excerpt
 from bench.records import ROLES, Ceiling, Policy, Rule
 
 __all__ = [
@@ -311,7 +311,7 @@ def problems_of(error: ValidationError, model: type[BaseModel], where: str) -> l
             sentence = f"{place} is missing."
         elif item["type"] == "literal_error":
             expected = item["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
-            sentence = f'{place} is "{found}"; expected one of {expected}.'
+            sentence = f'{place} is "{excerpt(str(found))}"; expected one of {expected}.'
             sentence += did_you_mean(str(found), expected.split(", "))
         elif item["type"] == "too_short":
             sentence = f"{place} is empty; expected at least one."

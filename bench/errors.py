@@ -18,7 +18,9 @@ BenchError                 exit 2: the input cannot be used
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable
+from itertools import islice
 
 __all__ = [
     "BaselineError",
@@ -35,7 +37,10 @@ __all__ = [
     "TooFewQueries",
     "UsageError",
     "did_you_mean",
+    "excerpt",
 ]
+
+MOST_NAMES, LONGEST_NAME = 10_000, 200
 
 
 class BenchError(Exception):
@@ -125,7 +130,16 @@ class SystemFailed(BenchError):
     exit_code = 4
 
 
+def excerpt(text: str, most: int = 60) -> str:
+    """The beginning of a text on one line, as it may stand in a sentence: ids and values may be of any length."""
+    cut = text if len(text) <= most else text[: most - 1] + "…"
+    return json.dumps(cut, ensure_ascii=False)[1:-1].replace('\\"', '"')
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """' Did you mean "…"?' with the nearest known name, or an empty string."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    """' Did you mean "…"?' with the nearest of the first known names, or an empty string."""
+    if len(word) > LONGEST_NAME:
+        return ""
+    # Comparing takes microseconds a name: among a million ids, the hint would keep the user waiting.
+    near = difflib.get_close_matches(word, list(islice(known, MOST_NAMES)), n=1, cutoff=0.6)
     return f' Did you mean "{near[0]}"?' if near else ""

@@ -13,7 +13,7 @@ from typing import Any
 
 from bench import stats
 from bench.compare import pinned_losses, pinned_measure
-from bench.errors import BaselineError, ConfigError, NotComparable, StoreError
+from bench.errors import BaselineError, ConfigError, NotComparable, StoreError, excerpt
 from bench.measure import TOP_IDS
 from bench.policy import Asked, Key, asked, bearable, keyed
 from bench.policy import cells as policy_cells
@@ -501,10 +501,17 @@ def read_baseline(path: Path, text: bytes | None = None) -> tuple[dict[str, Any]
         raise BaselineError(f'{path} is not a baseline: expected a JSON object with "baseline" and "results".')
     if document.get("format") != BASELINE_FORMAT:
         raise BaselineError(
-            f"{path} has format {document.get('format')!r}; this version reads format {BASELINE_FORMAT}. "
+            f"{path} has format {excerpt(repr(document.get('format')))}; this version reads format {BASELINE_FORMAT}. "
             "Use the version that wrote it, or accept a new baseline."
         )
-    return document["baseline"], results_of(document, path)
+    header = document["baseline"]
+    for key in ("system", "accepted", "reason"):
+        if not isinstance(header.get(key), str):
+            found = excerpt(repr(header.get(key)), 40)
+            raise BaselineError(
+                f"{path}: baseline.{key} is {found}; expected a string. Restore it from version control."
+            )
+    return header, results_of(document, path)
 
 
 def read_results(path: Path) -> list[Result]:

@@ -41,6 +41,7 @@ PROGRESS_STEP = 10_000
 CHANGES = {
     "renamed-documents": "documents had white space in their ids; each run of it is now one underscore",
     "renamed-queries": "queries had white space in their ids; each run of it is now one underscore",
+    "broken-characters": "documents or queries held half of a surrogate pair; each is now a question mark",
     "dangling-documents": "judgements named a document that is not there, and were dropped",
     "dangling-queries": "judgements named a query that is not there, and were dropped",
     "unjudged-queries": "queries have no judgement, and were left out",
@@ -378,7 +379,7 @@ def _write_documents(
                     "underscore); ids must be unique."
                 )
             doc_ids.add(doc_id)
-            stream.write(json_text({"_id": doc_id, "title": document.title, "text": document.text}) + "\n")
+            stream.write(_line({"_id": doc_id, "title": document.title, "text": document.text}, changes))
             if doc_id in wanted:
                 if by == "group" and document.group is not None:
                     of_document[doc_id] = document.group
@@ -390,6 +391,19 @@ def _write_documents(
     if not doc_ids:
         raise SuiteError(f"{_where(collection)} holds no document; expected at least one.")
     return doc_ids, of_document
+
+
+def _line(row: dict[str, Any], changes: Counter[str]) -> str:
+    """One line of JSON in whole characters: no suite is read with half of a surrogate pair."""
+    given, mended = json_text(row), json_text({key: _whole(value) for key, value in row.items()})
+    changes["broken-characters"] += mended != given
+    return mended + "\n"
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_whole(item) for item in value]
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 # --- queries ---------------------------------------------------------------------------------------
@@ -509,7 +523,7 @@ def _write_queries(
                 "pinned": query.pinned or None,
                 "answerable": None if query.answerable else False,
             }
-            streams[one.name].write(json_text({key: value for key, value in row.items() if value is not None}) + "\n")
+            streams[one.name].write(_line({key: value for key, value in row.items() if value is not None}, changes))
     progress(stage, len(known), len(known))
     if first.placed is None:
         _drop_unknown(first.judged, known, changes)

@@ -9,16 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BaselineError, RunError, SuiteError, did_you_mean
+from bench.errors import BaselineError, RunError, SuiteError, did_you_mean, excerpt
 
 __all__ = [
     "EVALUATION_ROLES",
@@ -84,11 +84,12 @@ def digest_texts(rows: Iterable[Sequence[str]]) -> str:
     """32 hex digits of rows of strings, each length-prefixed so that no two splits look alike."""
     state = hashlib.blake2b(digest_size=16)
     for row in rows:
-        state.update(len(row).to_bytes(8, "little"))
+        parts = [len(row).to_bytes(8, "little")]
         for text in row:
             data = text.encode("utf-8", "surrogatepass")
-            state.update(len(data).to_bytes(8, "little"))
-            state.update(data)
+            parts += (len(data).to_bytes(8, "little"), data)
+        # One call a row: a call costs more than hashing a short text.
+        state.update(b"".join(parts))
     return state.hexdigest()
 
 
@@ -124,13 +125,20 @@ class Corpus:
         Raises:
             SuiteError: an id stands twice, or there is no document.
         """
-        pairs = sorted(documents)
-        for (previous, _), (current, _) in pairwise(pairs):
+        given, texts = [], []
+        for doc_id, text in documents:
+            given.append(doc_id)
+            texts.append(text)
+        if not given:
+            raise SuiteError(f'Corpus "{name}" is empty; expected at least one document.')
+        # Row numbers are sorted, not pairs: a million pairs would be held as tuples beside their ids and texts.
+        order = sorted(range(len(given)), key=given.__getitem__)
+        ids = tuple(map(given.__getitem__, order))
+        for previous, current in pairwise(ids):
             if previous == current:
                 raise SuiteError(f'Corpus "{name}" has document id "{current}" twice; ids must be unique.')
-        if not pairs:
-            raise SuiteError(f'Corpus "{name}" is empty; expected at least one document.')
-        return cls(name, tuple(i for i, _ in pairs), tuple(t for _, t in pairs), digest_texts(pairs))
+        ordered = tuple(map(texts.__getitem__, order))
+        return cls(name, ids, ordered, digest_texts(zip(ids, ordered, strict=True)))
 
     @cached_property
     def row_of(self) -> dict[str, int]:
@@ -446,52 +454,6 @@ class Scores:
         return {measure: float(self.values[:, i].mean()) for i, measure in enumerate(self.measures)}
 
 
-def _check_types(document: Mapping[str, Any]) -> None:
-    """Pass if what a verdict reads of a result's document is of the kind that it must be.
-
-    Raises:
-        TypeError: names what is not.
-    """
-    system, suite, query_set, queries = (document[key] for key in ("system", "suite", "query_set", "queries"))
-    protocol = document["protocol"]
-    objects = ("lists", "tie_spread", "seconds", "environment")
-    texts = {
-        "system": [system["name"], system["digest"], system["kind"], system.get("variant", "")],
-        "suite": [suite["name"], suite["digest"]],
-        "query_set": [query_set[key] for key in ("name", "role", "digest", "corpus_digest", "labels_digest")],
-        "protocol.measures": [protocol["measures"][0], *protocol["measures"]],
-        "run_digest": [document["run_digest"]],
-        "queries.ids": queries["ids"],
-        "queries.top_ids": [doc_id for ids in queries["top_ids"] for doc_id in ids],
-        "queries.clusters": [name for name in queries["clusters"] if name is not None],
-        "queries.slices": [
-            name
-            for names in queries["slices"]
-            if names is not None
-            for name in (names if isinstance(names, list) else [names])
-        ],
-        "missing": document["missing"],
-    }
-    numbers = {
-        "suite.version": [suite["version"]],
-        "protocol": [protocol["depth"], protocol["relevance_level"], int(protocol["drop_self"])],
-        "left_out": [document["left_out"]],
-        "index_bytes": [document["index_bytes"] or 0],
-        "query_set.judged_negative_share": [query_set["judged_negative_share"]],
-        "queries.pinned": queries["pinned"],
-    }
-    for name in objects:
-        if not isinstance(document[name], dict):
-            raise TypeError(f"{name} is no object")
-    for name, found in texts.items():
-        if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
-            raise TypeError(f"{name} holds what is no text")
-    numbers["tie_spread"] = list(document["tie_spread"].values())
-    for name, found in numbers.items():
-        if not all(type(number) in (int, float) and number >= 0 for number in found):
-            raise TypeError(f"{name} holds what is no number")
-
-
 def _digest_of_numbers(document: Mapping[str, Any]) -> str:
     """32 hex digits over a result's document but for times and places: evaluated again, it has the same."""
     return digest_of({key: value for key, value in document.items() if key not in ("seconds", "environment")})
@@ -516,6 +478,117 @@ class NoAnswer:
     measure: str
     value: float
     value_at_threshold: float
+
+
+class _Each(NamedTuple):
+    """A JSON object whose keys are free and whose values are of one shape."""
+
+    shape: Any
+
+
+class _Between(NamedTuple):
+    """A JSON number within bounds."""
+
+    low: float
+    high: float
+
+
+# A measure that is 1 by its formula may be a rounding above it.
+_SHARE = _Between(0, 1 + 1e-9)
+# No count or time comes near a million; a number beyond it is damage, and its square no longer a sum's business.
+_AMOUNT = _Between(0, 1e6)
+_SCORE = _Between(-3.4e38, 3.4e38)
+
+# What a result's document holds: a type, a union of types, bounds, {key: shape}, a list's shape in brackets, or
+# `_Each`. A whole number is 0 or more; a key that ends in "?" may be absent.
+_RESULT: dict[str, Any] = {
+    "system": {"name": str, "kind": str, "digest": str, "recipe": dict, "variant?": str},
+    "suite": {"name": str, "version": int, "digest": str},
+    "query_set": {
+        "name": str,
+        "role": str,
+        "digest": str,
+        "corpus_digest": str,
+        "labels_digest": str,
+        "judged_negative_share": _SHARE,
+    },
+    "protocol": {"measures": [str], "depth": int, "relevance_level": int, "drop_self": bool, "tie_rule?": str},
+    "run_digest": str,
+    "means?": _Each(_SCORE),
+    "queries": {
+        "ids": [str],
+        "values": _Each([_SHARE]),
+        "judged": [_SHARE],
+        "top_ids": [[str]],
+        "clusters": [str | None],
+        "slices": [str | list | None],
+        "pinned": [int],
+    },
+    "lists": _Each(str),
+    "left_out": int,
+    "missing": [str],
+    "tie_spread": _Each(_AMOUNT),
+    "seconds": _Each(_AMOUNT),
+    "index_bytes": int | None,
+    "environment": dict,
+    "no_answer?": {
+        "chosen_on": [str],
+        "keeps": _SHARE,
+        "threshold": _SCORE,
+        "n_unanswerable": int,
+        "false_positive_rate": _SHARE,
+        "n_answerable": int,
+        "answered": _SHARE,
+        "measure": str,
+        "value": _SHARE,
+        "value_at_threshold": _SHARE,
+    },
+    "digest?": str,
+}
+_TYPES = {
+    str: "a string",
+    int: "a whole number",
+    bool: "true or false",
+    dict: "an object",
+    str | None: "a string or null",
+    int | None: "a whole number or null",
+    str | list | None: "a string, a list of them or null",
+}
+
+
+def _misfits(value: Any, shape: Any, place: str) -> Iterator[str]:
+    """What in a JSON value is not of a shape, in words: the place, what is there, what was expected."""
+    wanted = ""
+    if isinstance(shape, _Between):
+        # True is an int to Python, and no comparison holds of NaN.
+        if type(value) not in (int, float) or not shape.low <= value <= shape.high:
+            wanted = f"a number from {shape.low:g} to {shape.high:g}"
+    elif isinstance(shape, dict | _Each):
+        if not isinstance(value, dict):
+            wanted = "an object"
+        elif isinstance(shape, _Each):
+            for key, inner in value.items():
+                yield from _misfits(inner, shape.shape, f"{place}.{excerpt(key, 40)}")
+        else:
+            for key, inner in shape.items():
+                name = key.removesuffix("?")
+                inside = f"{place}.{name}".removeprefix(".")
+                if name in value:
+                    yield from _misfits(value[name], inner, inside)
+                elif name == key:
+                    yield f"{inside} is missing"
+    elif isinstance(shape, list):
+        if not isinstance(value, list):
+            wanted = "a list"
+        else:
+            for i, inner in enumerate(value):
+                yield from _misfits(inner, shape[0], f"{place}[{i}]")
+    elif not isinstance(value, shape) or (isinstance(value, bool) and shape is not bool):
+        wanted = _TYPES[shape]
+    elif isinstance(value, int) and value < 0:
+        wanted = "0 or more"
+    if wanted:
+        yield f"{place} is {excerpt(repr(value), 40)}; expected {wanted}"
 
 
 @dataclass(frozen=True)
@@ -612,9 +685,11 @@ class Result:
             raise BaselineError(f'{where} is not a result: expected a JSON object with "format": {RESULT_FORMAT}.')
         if document["format"] != RESULT_FORMAT:
             raise BaselineError(
-                f"{where} has format {document['format']!r}; this version reads format {RESULT_FORMAT}. "
+                f"{where} has format {excerpt(repr(document['format']))}; this version reads format {RESULT_FORMAT}. "
                 "Use the version that wrote it, or run and accept anew."
             )
+        for misfit in _misfits(document, _RESULT, ""):
+            raise BaselineError(f"{where} is not a whole result ({misfit}); run `bench run` anew.")
         try:
             found = cls._from_json(document)
             tie_rule, digest = document["protocol"].get("tie_rule", TIE_RULE), document.get("digest")
@@ -624,17 +699,19 @@ class Result:
             changed = changed or (digest is not None and digest != _digest_of_numbers(found._document()))
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise BaselineError(
-                f"{where} is not a whole result ({type(error).__name__}: {error}); run `bench run` anew."
+                f"{where} is not a whole result ({type(error).__name__}: {excerpt(str(error), 120)}); run `bench run` "
+                "anew."
             ) from error
         if tie_rule != TIE_RULE:
             raise BaselineError(
-                f'{where} was measured under the tie rule "{tie_rule}"; expected "{TIE_RULE}". Run and accept anew.'
+                f'{where} was measured under the tie rule "{excerpt(tie_rule)}"; expected "{TIE_RULE}". '
+                "Run and accept anew."
             )
         if changed:
             raise BaselineError(
-                f'{where} ("{found.system}" on "{found.query_set}") was changed after it was written: what it holds '
-                "does not fit its own digest or means. Restore it from version control; numbers change only by "
-                "bench run and bench baseline accept."
+                f'{where} ("{excerpt(found.system)}" on "{excerpt(found.query_set)}") was changed after it was '
+                "written: what it holds does not fit its own digest or means. Restore it from version control; numbers "
+                "change only by bench run and bench baseline accept."
             )
         return found
 
@@ -649,13 +726,12 @@ class Result:
             raise ValueError("per-query lists differ in length")
         values = np.asarray([queries["values"][m] for m in measures], dtype=np.float64).reshape(len(measures), -1).T
         judged = np.asarray(queries["judged"], dtype=np.float64)
-        if not np.isfinite(values).all() or not np.isfinite(judged).all():
-            raise ValueError("per-query lists hold values that are not numbers")
-        if values.size and not (values.min() >= 0 and values.max() <= 1 + 1e-9):
-            raise ValueError("per-query values lie outside 0 to 1")
         if len(set(queries["ids"])) != n_queries:
             raise ValueError("a query stands twice")
-        _check_types(document)
+        if query_set["role"] not in ROLES:
+            raise ValueError(f"role {query_set['role']}")
+        if not protocol["measures"] or protocol["measures"][0] not in measures:
+            raise ValueError("the first measure of the protocol has no values")
         pinned = set(queries["pinned"])
         condensed = queries.get("condensed")
         if condensed is not None:

@@ -17,7 +17,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,6 +95,10 @@ def read_json(path: Path) -> Any:
         raise StoreError(f"{path} cannot be read: {error.strerror}.") from error
 
 
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON number")
+
+
 def parse_json(text: bytes, path: Path) -> Any:
     """The JSON document that stands at a path.
 
@@ -102,7 +106,7 @@ def parse_json(text: bytes, path: Path) -> Any:
         StoreError: not JSON.
     """
     try:
-        return json.loads(text.decode("utf-8"))
+        return json.loads(text.decode("utf-8-sig"), parse_constant=_no_number)
     except (ValueError, RecursionError) as error:  # also a number of 5,000 digits, and brackets without end
         raise StoreError(f"{path} is not JSON ({error}); it may be cut off.") from error
 

@@ -9,12 +9,23 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from bench.config import CorpusConfig, QuerySetConfig, SuiteConfig, load_suite_config
-from bench.errors import HeldOutError, SuiteError, did_you_mean
-from bench.records import Corpus, EvalProtocol, Labels, Qrels, QuerySet, Suite, document_text
+from bench.errors import HeldOutError, SuiteError, did_you_mean, excerpt
+from bench.records import (
+    Corpus,
+    EvalProtocol,
+    Labels,
+    Progress,
+    Qrels,
+    QuerySet,
+    Suite,
+    document_text,
+    no_progress,
+)
 from bench.slices import computed_slices
 from bench.sources import beir, jsonl
 
@@ -53,7 +64,7 @@ def find(name: str, *, relative_to: Path | None = None) -> Path:
     )
 
 
-def load(path: Path | str) -> Suite:
+def load(path: Path | str, *, progress: Progress = no_progress) -> Suite:
     """A suite with all its parts read and digested.
 
     Raises:
@@ -68,7 +79,7 @@ def load(path: Path | str) -> Suite:
     problems = []
     for name, corpus in config.corpora.items():
         try:
-            corpora[name] = _read_corpus(name, folder, corpus)
+            corpora[name] = _read_corpus(name, folder, corpus, progress)
         except SuiteError as error:
             problems.append(str(error))
     for entry in config.query_sets:
@@ -191,16 +202,17 @@ def _beir_config(folder: Path) -> SuiteConfig:
     return SuiteConfig(name=name, corpora=corpora, query_sets=query_sets)
 
 
-def _read_corpus(name: str, folder: Path, config: CorpusConfig) -> Corpus:
+def _read_corpus(name: str, folder: Path, config: CorpusConfig, progress: Progress) -> Corpus:
     path = folder / config.path
     if config.source == "beir":
         path = path / "corpus.jsonl"
-    documents = []
-    for row in jsonl.read_documents(path):
-        documents.append((row["_id"], document_text(row["title"], row["text"])))
-    if not documents:
+    rows = jsonl.read_documents(path, progress=progress)
+    # One at a time, so that a row as it was read is gone before the next: only ids and texts are kept.
+    documents = ((row["_id"], document_text(row["title"], row["text"])) for row in rows)
+    first = next(documents, None)
+    if first is None:
         raise SuiteError(f"{path} holds no document.")
-    return Corpus.build(name, documents)
+    return Corpus.build(name, chain([first], documents))
 
 
 def _read_query_set(
@@ -221,7 +233,7 @@ def _read_query_set(
     if dangling:
         raise SuiteError(
             f"{qrels_path}: judges {len(dangling)} queries that {queries_path} lacks (first: "
-            f'"{dangling[0]}").{did_you_mean(dangling[0], known)}'
+            f'"{excerpt(dangling[0])}").{did_you_mean(dangling[0], known)}'
         )
     # A BEIR folder keeps every split's queries in one file; those of this set are the judged ones.
     beir_layout = suite.corpora[config.corpus].source == "beir"
@@ -230,7 +242,7 @@ def _read_query_set(
     if unjudged:
         raise SuiteError(
             f"{queries_path}: {len(unjudged)} queries have no judgement in {qrels_path} (first: "
-            f'"{unjudged[0]}"); judge them, remove them, or mark them "answerable": false.'
+            f'"{excerpt(unjudged[0])}"); judge them, remove them, or mark them "answerable": false.'
         )
     query_set = QuerySet.build(config.name, config.role, config.corpus, ((r["_id"], r["text"]) for r in kept))
     labels = Labels(
@@ -253,5 +265,6 @@ def _check_documents(folder: Path, query_set: QuerySet, qrels: Qrels, corpus: Co
         query_id, doc_id = dangling[0]
         raise SuiteError(
             f'{folder}: query set "{query_set.name}" judges {len(dangling)} documents that corpus "{corpus.name}" '
-            f'lacks (first: "{doc_id}" under query "{query_id}"). Remove the lines or restore the documents.'
+            f'lacks (first: "{excerpt(doc_id)}" under query "{excerpt(query_id)}"). Remove the lines or '
+            "restore the documents."
         )

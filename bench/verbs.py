@@ -88,8 +88,8 @@ def check(options: Namespace) -> int:
     from bench.store import Store
 
     try:
-        loaded = suite.load(suite.find(options.suite))
         with terminal.progress(quiet=options.json) as told:
+            loaded = suite.load(suite.find(options.suite), progress=told)
             found = checks.check(loaded, progress=told)
         found += checks.contamination(loaded, options.model or ())
         found += [*distribution_findings(loaded), *embedding_findings(loaded, Store(options.store))]
@@ -591,6 +591,9 @@ def _results_of(name: str, options: Namespace) -> list[Result]:
         return results_of(document, path)
     from bench.workspace import DEFAULT_CONFIG, Workspace
 
+    if path.is_dir() or path.suffix == ".json":
+        state = "is a folder" if path.is_dir() else "does not exist"
+        raise UsageError(f"{name} {state}; expected a file of results, or the name of a system.")
     if not options.config and not Path(DEFAULT_CONFIG).exists():
         raise UsageError(f"{name} is no file (and there is no {DEFAULT_CONFIG} here to have a system of that name).")
     workspace = Workspace.open(options.config)

@@ -244,7 +244,7 @@ def keep_only(name: str) -> Callable[[Any], None]:
 
 
 def ratio_without_number(content: Any) -> None:
-    content["measured"] = {"latency_ms_p95 of other": {key: float("nan") for key in ("ratio", "lower", "upper")}}
+    content["measured"] = {"latency_ms_p95 of other": dict.fromkeys(("ratio", "lower", "upper"), "1.0")}
 
 
 def better_result(content: Any) -> None:
@@ -612,11 +612,11 @@ GROUPS: dict[str, list[Accident]] = {
              document(BASELINE, lambda d: d.update(results=[]))),
         stored("A per-query list in it is cut short", 2, "per-query lists differ in length",
              document(BASELINE, lambda d: result()(d)["queries"]["values"]["recall@10"].pop())),
-        stored("Its values are not numbers", 2, "not numbers",
+        stored("Its values are not numbers", 2, "NaN is no JSON number",
              document(BASELINE, lambda d: set_values(result()(d), float("nan")))),
-        stored("Its values are infinite", 2, "not numbers",
+        stored("Its values are infinite", 2, "-Infinity is no JSON number",
              document(BASELINE, lambda d: set_values(result()(d), float("-inf")))),
-        stored("Its values are below 0", 2, "outside 0 to 1",
+        stored("Its values are below 0", 2, "expected a number from 0 to 1",
              document(BASELINE, lambda d: set_values(result()(d), -1.0))),
         stored("A query set is deleted from it", 2, 'holds query set "public" and the baseline does not',
              document(BASELINE, keep_only("staff"))),

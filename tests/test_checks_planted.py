@@ -222,12 +222,6 @@ def a_document_with_a_bell(parts):
 
 
 @fault
-def a_document_with_half_a_surrogate_pair(parts):
-    parts.documents[SPARE[0]]["text"] += " \ud83d"
-    return {("control-characters", "kb")}
-
-
-@fault
 def a_document_with_zero_width_spaces(parts):
     parts.documents[SPARE[0]]["text"] += " ba\u200bda"
     return {("invisible-characters", "kb")}
@@ -500,6 +494,7 @@ UNREADABLE = {
     "a document id twice": (_appended("corpus.jsonl", '{"_id": "d001", "text": "x"}\n'), "d001"),
     "a query id twice": (_appended("queries/dev.jsonl", '{"_id": "dev1", "text": "x"}\n'), "dev1"),
     "an id with a space": (_appended("corpus.jsonl", '{"_id": "d 1", "text": "x"}\n'), "d 1"),
+    "half a surrogate pair": (_appended("corpus.jsonl", '{"_id": "d9", "text": "a \\ud83d"}\n'), "surrogate"),
     "a line cut off": (_appended("corpus.jsonl", '{"_id": "d9'), "not JSON"),
     "two grades for one pair": (_appended("qrels/dev.tsv", "dev0\td060\t2\n"), "dev0"),
     "a grade that is no number": (_appended("qrels/dev.tsv", "dev1\td001\tyes\n"), "yes"),

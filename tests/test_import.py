@@ -134,13 +134,16 @@ HOSTILE = st.text(alphabet=st.characters(), max_size=12)
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(HOSTILE, HOSTILE, HOSTILE, HOSTILE)
-def test_any_text_comes_back_as_it_was(tmp_path_factory, text, title, location, cluster):
+def test_any_text_comes_back_in_whole_characters(tmp_path_factory, text, title, location, cluster):
     source = collection(
         [Document("d", text, title)], [Query("q", text, cluster=cluster or None)], [("q", "d", 1)], location=location
     )
     folder = write_suite(source, tmp_path_factory.mktemp("any") / "out")
+    given = (text, title, cluster)
+    text, title, cluster = (part.encode("utf-8", "replace").decode() for part in given)
     row = json.loads((folder / "corpus.jsonl").read_text(encoding="utf-8"))
     assert (row["text"], row["title"]) == (text, title)
+    assert ("surrogate" in (folder / "README.md").read_text(encoding="utf-8")) == (given != (text, title, cluster))
     suite = load(folder)
     assert suite.query_sets["test"].texts == (text,)
     assert suite.labels["test"].clusters == ({"q": cluster} if cluster else {})

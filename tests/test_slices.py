@@ -85,7 +85,7 @@ def test_query_line_may_name_several_slices(tiny_suite):
 
 @pytest.mark.parametrize("value", ['["tyres", 3]', '{"a": "b"}', '[""]'])
 def test_slice_that_is_no_name_is_refused(tiny_suite, value):
-    with pytest.raises(SuiteError, match=r'query "h1" has slice = .*; expected one name or a list'):
+    with pytest.raises(SuiteError, match=r':1: "slice" of "h1" is .*; expected one name or a list'):
         tiny_suite.edit("queries/shop.jsonl", '"slice": "tyres"', f'"slice": {value}')
 
 

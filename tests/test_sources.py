@@ -127,7 +127,8 @@ def test_line_that_is_no_document_is_named(tmp_path, line, sentence):
 
 
 def test_title_that_is_no_string_is_refused(tmp_path):
-    refused(read_documents, write(tmp_path, '{"_id": "a", "text": "x", "title": 3}\n'), 'document "a" has a title')
+    path = write(tmp_path, '{"_id": "a", "text": "x", "title": 3}\n')
+    refused(read_documents, path, f'{path}:1: "title" of "a" is 3; expected a string')
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ def test_title_that_is_no_string_is_refused(tmp_path):
 )
 def test_query_with_a_field_of_the_wrong_type_is_refused(tmp_path, key, value):
     path = write(tmp_path, json.dumps({"_id": "q", "text": "x", key: value}) + "\n")
-    refused(read_queries, path, f'query "q" has {key} = {json.dumps(value)}')
+    refused(read_queries, path, f'{path}:1: "{key}" of "q" is {json.dumps(value)}; expected ')
 
 
 def test_file_that_is_absent_or_a_folder_is_named(tmp_path):

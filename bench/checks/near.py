@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.checks.texts import content_words, normalized, text_print
+from bench.checks.texts import BLOCK_TEXTS, content_words, normalized, text_print
 from bench.errors import MissingExtra
 from bench.records import Progress, no_progress
 
@@ -117,9 +117,11 @@ def near_duplicates(texts: Sequence[str], *, what: str = "", progress: Progress 
         for row, text in enumerate(texts):
             plain = normalized(text)
             full[row], prints[row] = words.add(content_words(plain)), text_print(plain)
-            if row % 20_000 == 0 and n > 20_000:
+            if row and row % BLOCK_TEXTS == 0:
                 progress(f"words {what}", row, n)
         words.close()
+        if n >= BLOCK_TEXTS:
+            progress(f"words {what}", n, n)
         # Equal sets are one from here on: a template's copies are compared once.
         held = np.flatnonzero(words.sizes > 0)
         _, first, numbers = np.unique(full[held], return_index=True, return_inverse=True)
@@ -136,8 +138,8 @@ def near_duplicates(texts: Sequence[str], *, what: str = "", progress: Progress 
             )
             signatures = np.stack([minhash.hashvalues for minhash in made]).astype(np.uint64)
             keys[:, start : start + BLOCK] = (signatures.reshape(len(some), BANDS, ROWS) * fold).sum(axis=2).T
-            if n > 20_000:
-                progress(f"signatures {what}", start, len(rows))
+            if n >= BLOCK_TEXTS:
+                progress(f"signatures {what}", min(start + BLOCK, len(rows)), len(rows))
         pairs = _verified(_candidates(keys, words.sizes[rows]), words, rows)
         del keys
         words.release()

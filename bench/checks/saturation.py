@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.checks.judgements import CHANCE, MARGINS, ceiling, noticed
+from bench.checks.texts import BLOCK_TEXTS
 from bench.errors import MissingExtra
 from bench.measure import parse
 from bench.records import EVALUATION_ROLES, Corpus, Finding, Progress, QuerySet, Search, Suite, no_progress
@@ -42,7 +43,8 @@ def check_saturation(suite: Suite, progress: Progress = no_progress) -> Iterator
             message = f"Saturation was not looked for: {len(corpus.ids)} documents, and the check stops at {LARGEST}."
             yield Finding("info", "saturation-not-checked", corpus.name, message)
             continue
-        progress(f"BM25 {corpus.name}", 0, len(mine))
+        told = progress if len(corpus.ids) >= BLOCK_TEXTS else no_progress
+        told(f"BM25 {corpus.name}", 0, len(mine))
         system = BM25("bm25", Config(kind="bm25"))
         try:
             search = system.warm(corpus)
@@ -53,7 +55,7 @@ def check_saturation(suite: Suite, progress: Progress = no_progress) -> Iterator
             sample = _sample(suite, query_set)
             if sample is not None:
                 yield from _judged(suite, query_set, sample, bm25_docs(suite, sample, search), corpus)
-            progress(f"BM25 {corpus.name}", done, len(mine))
+            told(f"BM25 {corpus.name}", done, len(mine))
 
 
 def bm25_docs(suite: Suite, query_set: QuerySet, search: Search) -> NDArray[np.int64]:

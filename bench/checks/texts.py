@@ -26,6 +26,9 @@ TOKENS_PER_WORD = 1.3
 PILED_UP = 5
 """Texts of exactly the greatest length from which it looks like a cut."""
 
+BLOCK_TEXTS = 20_000
+"""Texts between two words to a progress callback; fewer are looked at before anyone could read them."""
+
 # Words that carry grammar, not content: articles, pronouns, prepositions, conjunctions, auxiliaries. Negations and
 # "how", "why", "when", "where" stay: they turn one question into another. How many near-duplicates are found
 # depends on this list; docs/checks.md says by how much.
@@ -95,8 +98,8 @@ def check_texts(
     trailing: list[int] = []
     leftovers: dict[str, list[int]] = {code: [] for code in _LEFTOVERS}
     for row, text in enumerate(texts):
-        if row % 20_000 == 0 and n > 20_000:
-            progress(f"read {where}", row, n)
+        if row and row % BLOCK_TEXTS == 0:
+            progress(f"look at {where}", row, n)
         plain = normalized(text)
         if not plain:
             empty.append(row)
@@ -109,6 +112,8 @@ def check_texts(
             for code, (pattern, _) in _LEFTOVERS.items():
                 if pattern.search(text):
                     leftovers[code].append(row)
+    if n >= BLOCK_TEXTS:
+        progress(f"look at {where}", n, n)
     yield from _empty(where, kind, ids, empty)
     yield from _copies(where, kind, ids, texts, prints)
     yield from _cut(where, kind, ids, characters, unfinished, "characters")

@@ -103,7 +103,7 @@ def _part(folder: Place, split: str, options: Options) -> Part:
     path = folder / "qrels" / f"{split}.tsv"
 
     def queries() -> Iterator[Query]:
-        judged = jsonl.read_qrels(path)
+        judged = jsonl.read_qrels(path, any_id=True)
         for row in jsonl.read_queries(folder / "queries.jsonl", any_id=True):
             if row["_id"].strip() in judged:  # the reader of judgements strips ids too
                 yield jsonl.as_query(row, options)

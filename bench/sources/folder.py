@@ -132,7 +132,7 @@ def _cut(file: Path, path: str, words: int) -> Iterator[Document]:
 def _lines(file: Path) -> Iterator[str]:
     """Every line without its end, blank ones too."""
     last = 0
-    for number, line in read_lines(file):
+    for number, line in read_lines(file, prose=True):
         yield from [""] * (number - last - 1)
         yield line.rstrip("\r\n")
         last = number

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import json
+import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
@@ -17,7 +17,8 @@ from typing import Any, cast
 from pydantic import field_validator
 
 from bench.config import Strict
-from bench.errors import SuiteError
+from bench.errors import SuiteError, excerpt
+from bench.records import Progress, no_progress
 from bench.sources import Collection, Document, Judgement, Part, Query
 
 __all__ = [
@@ -38,11 +39,36 @@ Place = Path | zipfile.Path
 """A file on disk, or one inside a zip archive."""
 
 LARGEST_GRADE = 2**31 - 1
-"""A grade beyond this is a slip, such as an id in the wrong column."""
+"""What an int32 holds; engines that read the same file may hold no more, and beyond it is a slip, such as an id."""
+
+BLOCK_LINES = 20_000
+"""Lines between two words to a progress callback; a shorter file is read before anyone could read them."""
+
+_GRADE = re.compile(r"[+-]?[0-9]+")
+# Words for a grade, and no digits; NaN and infinity are neither.
+_HEADER = re.compile(r"(?!(nan|inf|infinity)$)[^\W\d_][^\d]*", re.IGNORECASE)
+_HALF = re.compile("[\ud800-\udfff]")
 
 
-def read_lines(path: Place, *, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
+def _is_names(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(v, str) and v for v in value))
+
+
+_KINDS: dict[str, Callable[[Any], bool]] = {
+    "a string": lambda value: isinstance(value, str),
+    "true or false": lambda value: isinstance(value, bool),
+    "one name or a list of names": _is_names,
+}
+"""What the value of an optional key may be, in words, and how that is told."""
+
+
+def read_lines(
+    path: Place, *, encoding: str = "utf-8", prose: bool = False, progress: Progress = no_progress
+) -> Iterator[tuple[int, str]]:
     """(line number, line) of a text file, gzip told by content; blank lines are passed over.
+
+    `prose`: lines may hold carriage returns, as text may where no line is a record. `progress` is told of lines; their
+    total is estimated from the bytes read so far, and exact at the end.
 
     Raises:
         SuiteError: no such file, not of this encoding, or a gzip stream that ends early.
@@ -51,15 +77,31 @@ def read_lines(path: Place, *, encoding: str = "utf-8") -> Iterator[tuple[int, s
     first = "utf-8-sig" if encoding == "utf-8" else encoding
     try:
         # Opened once: what a pipe has given to a first reader is lost to a second.
-        with path.open("rb") as raw, contextlib.ExitStack() as stack:
-            packed = cast(BufferedReader, raw).peek(2)[:2] == b"\x1f\x8b"
-            stream = stack.enter_context(gzip.open(raw)) if packed else raw
+        with path.open("rb") as opened:
+            raw = cast(BufferedReader, opened)
+            # A member of an archive has no file of its own.
+            size = os.fstat(raw.fileno()).st_size if isinstance(path, Path) else 0
+            start = raw.peek(4)[:4]
+            if start == b"PK\x03\x04":
+                raise SuiteError(f"{path} is a zip archive; expected a text file. Unpack it.")
+            stream: Iterable[bytes] = gzip.GzipFile(fileobj=raw) if start[:2] == b"\x1f\x8b" else raw
             for number, data in enumerate(stream, 1):
+                if number % BLOCK_LINES == 0:
+                    # A pipe has neither size nor place.
+                    estimate = number * size // raw.tell() if size else 0
+                    progress(f"read {path.name}", number, max(number + 1, estimate))
                 line = data.decode(first if number == 1 else encoding)
                 if "\x00" in line:
                     raise SuiteError(f"{path}:{number}: a NUL byte; expected text. The file may be damaged.")
+                if not prose and "\r" in line and "\r" in line.rstrip("\r\n"):
+                    raise SuiteError(
+                        f"{path}:{number}: a carriage return within the line; expected lines that end with LF or CRLF. "
+                        "Save the file with such line ends."
+                    )
                 if line.strip():
                     yield number, line
+        if number >= BLOCK_LINES:
+            progress(f"read {path.name}", number, number)
     except FileNotFoundError:
         raise SuiteError(f"{path} does not exist; expected a file there.") from None
     except IsADirectoryError:
@@ -69,14 +111,21 @@ def read_lines(path: Place, *, encoding: str = "utf-8") -> Iterator[tuple[int, s
         raise SuiteError(f"{path}:{number}: not {name} ({error.reason}); save the file as {name}.") from error
     except zipfile.BadZipFile as error:
         raise SuiteError(f"{path}: the archive is damaged after line {number} ({error}); copy it again.") from error
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except (EOFError, zlib.error) as error:
         raise SuiteError(f"{path}: the gzip stream ends early after line {number} ({error}); copy it again.") from error
+    except gzip.BadGzipFile as error:
+        raise SuiteError(f"{path}: the gzip stream is damaged after line {number} ({error}); copy it again.") from error
+    except ValueError as error:  # a path that holds a NUL
+        raise SuiteError(f'"{excerpt(str(path), 200)}" cannot be read: {error}.') from None
     except OSError as error:
         raise SuiteError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
-def _objects(path: Place, required: tuple[str, ...], *, any_id: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in read_lines(path):
+def _objects(
+    path: Place, optional: Mapping[str, str], *, any_id: bool = False, progress: Progress = no_progress
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, object with the strings "_id" and "text"); `optional` keys are of their kind, or null."""
+    for number, line in read_lines(path, progress=progress):
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
@@ -89,21 +138,40 @@ def _objects(path: Place, required: tuple[str, ...], *, any_id: bool = False) ->
             raise SuiteError(f"{path}:{number}: nested too deeply; expected one flat object.") from None
         if not isinstance(row, dict):
             raise SuiteError(f'{path}:{number}: a {type(row).__name__}; expected an object with "_id" and "text".')
-        for key in required:
+        for key in ("_id", "text"):
             if key not in row:
-                found = ", ".join(sorted(row)) or "nothing"
+                found = excerpt(", ".join(sorted(row))) or "nothing"
                 raise SuiteError(f'{path}:{number}: no "{key}" (found: {found}); expected "_id" and "text".')
             if not isinstance(row[key], str):
                 raise SuiteError(
                     f'{path}:{number}: "{key}" is {json.dumps(row[key])[:60]}; expected a string. '
                     "Put it in quotation marks."
                 )
-        if not row["_id"].strip() or (not any_id and any(c.isspace() for c in row["_id"])):
+        if not row["_id"].strip() or (not any_id and row["_id"].split() != [row["_id"]]):
             raise SuiteError(
-                f'{path}:{number}: "_id" is "{row["_id"][:60]}"; expected an id without white space '
+                f'{path}:{number}: "_id" is "{excerpt(row["_id"])}"; expected an id without white space '
                 "(run and judgement files are separated by it)."
             )
+        for key, kind in optional.items():
+            if row.get(key) is not None and not _KINDS[kind](row[key]):
+                raise SuiteError(
+                    f'{path}:{number}: "{key}" of "{excerpt(row["_id"])}" is {json.dumps(row[key])[:60]}; expected '
+                    f"{kind}."
+                )
+        # Only an escape can bring one in: UTF-8 has none. No tokenizer takes it, and no file can be written with it.
+        if "\\ud" in line or "\\uD" in line:
+            for key in ("_id", "text", *optional):
+                value = row.get(key)
+                if any(isinstance(text, str) and _HALF.search(text) for text in _listed(value)):
+                    raise SuiteError(
+                        f'{path}:{number}: "{key}" holds half of a surrogate pair; expected whole characters. '
+                        "The text may have been cut within one."
+                    )
         yield number, row
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _unique(path: Place, rows: Iterator[tuple[int, dict[str, Any]]]) -> Iterator[dict[str, Any]]:
@@ -111,19 +179,20 @@ def _unique(path: Place, rows: Iterator[tuple[int, dict[str, Any]]]) -> Iterator
     for number, row in rows:
         first = seen.setdefault(row["_id"], number)
         if first != number:
-            raise SuiteError(f'{path}:{number}: id "{row["_id"]}" stands already in line {first}; ids must be unique.')
+            raise SuiteError(
+                f'{path}:{number}: id "{excerpt(row["_id"])}" stands already in line {first}; ids must be unique.'
+            )
         yield row
 
 
-def read_documents(path: Place, *, any_id: bool = False) -> Iterator[dict[str, Any]]:
+def read_documents(path: Place, *, any_id: bool = False, progress: Progress = no_progress) -> Iterator[dict[str, Any]]:
     """Documents as {"_id", "title", "text", …}, in file order. `any_id`: ids may hold white space.
 
     Raises:
         SuiteError: with file and line, for anything that is not such a document.
     """
-    for row in _unique(path, _objects(path, ("_id", "text"), any_id=any_id)):
-        if not isinstance(row.setdefault("title", ""), str):
-            raise SuiteError(f'{path}: document "{row["_id"]}" has a title that is not a string.')
+    for row in _unique(path, _objects(path, {"title": "a string"}, any_id=any_id, progress=progress)):
+        row["title"] = row.get("title") or ""
         yield row
 
 
@@ -135,35 +204,29 @@ def read_queries(path: Place, *, any_id: bool = False) -> Iterator[dict[str, Any
     Raises:
         SuiteError: with file and line, for anything that is not such a query.
     """
-    kinds: dict[str, type] = {"cluster": str, "pinned": bool, "answerable": bool}
-    for row in _unique(path, _objects(path, ("_id", "text"), any_id=any_id)):
-        for key, kind in kinds.items():
-            if row.get(key) is not None and not isinstance(row[key], kind):
-                raise SuiteError(
-                    f'{path}: query "{row["_id"]}" has {key} = {json.dumps(row[key])[:60]}; expected a {kind.__name__}.'
-                )
-        names = row.get("slice")
-        listed = names if isinstance(names, list) else [] if names is None else [names]
-        if not all(isinstance(name, str) and (name or names == "") for name in listed):
-            raise SuiteError(
-                f'{path}: query "{row["_id"]}" has slice = {json.dumps(names)[:60]}; expected one name or a list.'
-            )
-        yield row
+    optional = {
+        "slice": "one name or a list of names",
+        "cluster": "a string",
+        "pinned": "true or false",
+        "answerable": "true or false",
+    }
+    yield from _unique(path, _objects(path, optional, any_id=any_id))
 
 
-def read_qrels(path: Place, *, empty: bool = False) -> dict[str, dict[str, int]]:
+def read_qrels(path: Place, *, empty: bool = False, any_id: bool = False) -> dict[str, dict[str, int]]:
     """Judgements: query id → document id → grade.
 
     Reads BEIR's three columns (query, document, grade; a header line told by its words, not by its place) and
-    TREC's four (query, iteration, document, grade). `empty`: a file without any judgement is accepted.
+    TREC's four (query, iteration, document, grade). `empty`: a file without any judgement is accepted. `any_id`: ids
+    may hold white space where tabs separate the fields.
 
     Raises:
-        SuiteError: with file and line, for a line of another shape, a grade that is no whole number, or one
-            pair judged twice with different grades.
+        SuiteError: with file and line, for a line of another shape, an id that is empty or holds white space, a grade
+            that is no whole number, or one pair judged twice with different grades.
     """
     qrels: dict[str, dict[str, int]] = {}
     for number, line in read_lines(path):
-        fields = line.rstrip("\r\n").split("\t") if "\t" in line else line.split()
+        fields = [f.strip() for f in line.rstrip("\r\n").split("\t")] if "\t" in line else line.split()
         if len(fields) == 3:
             query_id, doc_id, grade_text = fields
         elif len(fields) == 4:
@@ -173,24 +236,28 @@ def read_qrels(path: Place, *, empty: bool = False) -> dict[str, dict[str, int]]
                 f"{path}:{number}: {len(fields)} fields; expected query, document, grade "
                 "(or TREC's query, iteration, document, grade)."
             )
-        try:
-            grade = int(grade_text)
-        except ValueError:
+        # Not `int` alone, which also reads "1_0" and the digits of other scripts, and no number of 5,000 digits.
+        if not _GRADE.fullmatch(grade_text):
             # BEIR's own loader always drops the first line, header or not; we drop it only if it is one.
-            if number == 1 and not any(c.isdigit() for c in grade_text):
+            if number == 1 and _HEADER.fullmatch(grade_text):
                 continue
-            raise SuiteError(f'{path}:{number}: grade is "{grade_text[:40]}"; expected a whole number.') from None
-        if abs(grade) > LARGEST_GRADE:
+            raise SuiteError(f'{path}:{number}: grade is "{excerpt(grade_text, 40)}"; expected a whole number.')
+        if len(grade_text) > 20 or abs(grade := int(grade_text)) > LARGEST_GRADE:
             raise SuiteError(
-                f"{path}:{number}: grade is {grade_text[:40]}; expected at most {LARGEST_GRADE}. Is it an id?"
+                f"{path}:{number}: grade is {excerpt(grade_text, 40)}; expected at most {LARGEST_GRADE}. Is it an id?"
             )
-        query_id, doc_id = query_id.strip(), doc_id.strip()
-        if not query_id or not doc_id:
-            raise SuiteError(f"{path}:{number}: an empty id; expected query, document, grade.")
+        for found in (query_id, doc_id):
+            if not found:
+                raise SuiteError(f"{path}:{number}: an empty id; expected query, document, grade.")
+            if not any_id and found.split() != [found]:
+                raise SuiteError(
+                    f'{path}:{number}: id "{excerpt(found)}" holds white space; expected fields separated by tabs or '
+                    "by spaces throughout, and ids without either."
+                )
         if qrels.setdefault(query_id, {}).setdefault(doc_id, grade) != grade:
             raise SuiteError(
-                f'{path}:{number}: query "{query_id}", document "{doc_id}" is judged {grade} here and '
-                f"{qrels[query_id][doc_id]} above; keep one line."
+                f'{path}:{number}: query "{excerpt(query_id)}", document "{excerpt(doc_id)}" is judged {grade} here '
+                f"and {qrels[query_id][doc_id]} above; keep one line."
             )
     if not qrels and not empty:
         raise SuiteError(f"{path} holds no judgement; expected lines of query, document, grade.")
@@ -276,8 +343,8 @@ def as_query(row: dict[str, Any], fields: Fields) -> Query:
 
 
 def judgements(path: Place) -> Iterator[Judgement]:
-    """Judgements of a file, in its order by query."""
-    for query_id, grades in read_qrels(path).items():
+    """Judgements of a file, in its order by query; ids may hold white space."""
+    for query_id, grades in read_qrels(path, any_id=True).items():
         for doc_id, grade in grades.items():
             yield query_id, doc_id, grade
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.errors import RunError, SuiteError, did_you_mean
+from bench.errors import RunError, SuiteError, did_you_mean, excerpt
 from bench.records import Run, digest_texts
 from bench.sources import Collection, Document, Part, Query, jsonl
 from bench.sources.jsonl import read_lines, read_qrels
@@ -73,7 +73,13 @@ def read_run(path: Path, *, name: str | None = None, depth: int | None = None) -
                     np.fromiter(map(number_of.__getitem__, doc_column), np.int64, len(fields)),
                     np.fromiter(map(float, score_column), np.float64, len(fields)),
                 )
-                doubtful = lengths != {6} or not (np.abs(part[2]) <= LARGEST_SCORE).all()
+                joined = "".join(score_column)
+                doubtful = (
+                    lengths != {6}
+                    or not (np.abs(part[2]) <= LARGEST_SCORE).all()
+                    or "_" in joined
+                    or not joined.isascii()
+                )
             except ValueError:
                 doubtful = True
             if doubtful:
@@ -137,6 +143,9 @@ def _check(path: Path, number: int, fields: list[str]) -> None:
 
 
 def _is_number(text: str) -> bool:
+    # `float` also reads "1_0" and the digits of other scripts, which no other engine does.
+    if "_" in text or not text.isascii():
+        return False
     try:
         float(text)
     except ValueError:
@@ -150,7 +159,7 @@ def _twice(path: Path) -> RunError:
     for number, line in read_lines(path):
         query_id, _, doc_id = line.split()[:3]
         if (query_id, doc_id) in seen:
-            return _bad(path, number, f'document "{doc_id}" stands already under query "{query_id}".')
+            return _bad(path, number, f'document "{excerpt(doc_id)}" stands already under query "{excerpt(query_id)}".')
         seen.add((query_id, doc_id))
     return RunError(f"{path} changed while it was read; run this again.")
 
@@ -197,7 +206,7 @@ def collection(location: str, options: Options) -> Collection:
     qrels = [folder / name for name in options.qrels] or [_named(folder, "qrels", "", ("qrels*",))]
 
     def queries(judged_in: Path) -> Iterator[Query]:
-        judged = read_qrels(judged_in)
+        judged = read_qrels(judged_in, any_id=True)
         return (query for query in read_topics(topics, options) if query.query_id in judged)
 
     parts = tuple(
@@ -228,7 +237,7 @@ def _named(folder: Path, part: str, given: str, patterns: tuple[str, ...]) -> Pa
 def _documents(place: Path, options: Options) -> Iterator[Document]:
     paths = sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
     for path in paths:
-        _, first = next(read_lines(path, encoding=options.encoding), (0, ""))
+        _, first = next(read_lines(path, encoding=options.encoding, prose=True), (0, ""))
         if first.lstrip().startswith("{"):
             for row in jsonl.read_documents(path, any_id=True):
                 yield jsonl.as_document(row, options)
@@ -251,7 +260,7 @@ def read_sgml_documents(path: Path, options: Options) -> Iterator[Document]:
     """
     inside: list[str] | None = None
     began = 0
-    for number, line in read_lines(path, encoding=options.encoding):
+    for number, line in read_lines(path, encoding=options.encoding, prose=True):
         # A line may close one document and open the next.
         for piece in _DOC.split(line) if "doc" in line.casefold() else (line,):
             if not _DOC.fullmatch(piece):
@@ -318,7 +327,7 @@ def read_topics(path: Path, options: Options) -> Iterator[Query]:
     Raises:
         SuiteError: with file and line: a topic without number or without the field, or a line of another shape.
     """
-    _, first = next(read_lines(path, encoding=options.encoding), (0, ""))
+    _, first = next(read_lines(path, encoding=options.encoding, prose=True), (0, ""))
     if first.lstrip().startswith("{"):
         for row in jsonl.read_queries(path, any_id=True):
             yield jsonl.as_query(row, options)
@@ -343,7 +352,7 @@ def _tab_topics(path: Path, options: Options) -> Iterator[tuple[str, str, str]]:
 def _sgml_topics(path: Path, options: Options) -> Iterator[tuple[str, str, str]]:
     body: list[str] = []
     began = 0
-    for number, line in read_lines(path, encoding=options.encoding):
+    for number, line in read_lines(path, encoding=options.encoding, prose=True):
         if "<top>" in line.casefold():
             if body:
                 raise SuiteError(f"{path}:{number}: <top> inside the <top> of line {began}; expected </top> first.")

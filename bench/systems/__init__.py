@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench.config import BenchConfig, listing, problems_of
-from bench.errors import ConfigError, UsageError, did_you_mean
+from bench.errors import ConfigError, UsageError, did_you_mean, excerpt
 from bench.records import System
 from bench.store import Store
 
@@ -49,7 +49,7 @@ def check(name: str, table: Mapping[str, Any], path: Path) -> list[str]:
     kind = table.get("kind")
     known = kinds()
     if kind not in known:
-        found = f'"{kind}"' if isinstance(kind, str) else "missing"
+        found = f'"{excerpt(kind)}"' if isinstance(kind, str) else "missing"
         hint = did_you_mean(str(kind), known)
         return [f"{path}: systems.{name}.kind is {found}; expected one of {', '.join(known)}.{hint}"]
     config = _module(str(kind)).Config
