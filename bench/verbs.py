@@ -91,7 +91,8 @@ def check(options: Namespace) -> int:
         with terminal.progress(quiet=options.json) as told:
             loaded = suite.load(suite.find(options.suite), progress=told)
             found = checks.check(loaded, progress=told)
-        found += checks.contamination(loaded, options.model or ())
+        if options.model:
+            found += checks.contamination(loaded, options.model)
         found += [*distribution_findings(loaded), *embedding_findings(loaded, Store(options.store))]
         found.sort(key=lambda finding: ("error", "warning", "info").index(finding.severity))
     except SuiteError as error:
