@@ -425,9 +425,13 @@ class Echo(Fixed):
 
 
 def answered(suite, store, system, *parts):
-    return Evaluator(suite, {part.name: part for part in parts} | {"echo": system}, store).run(
+    run = Evaluator(suite, {part.name: part for part in parts} | {"echo": system}, store).run(
         "echo", suite.query_sets["shop"]
     )
+    # Not refused means ranked: every query has its documents.
+    assert run.query_ids == suite.query_sets["shop"].ids
+    assert (run.docs[:, 0] >= 0).all()
+    return run
 
 
 def test_hybrid_that_ranks_as_one_part_is_exit_code_4_made_or_stored(tiny_suite, store):

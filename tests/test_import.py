@@ -647,7 +647,7 @@ def test_table_of_ids_takes_documents_from_their_own_file(tmp_path):
         ("query,query\nx,y\n", {}, 'judged.csv:1: column "query" stands twice'),
         ("query,document\n", {}, "holds no row"),
         ("", {}, "holds no row"),
-        ('query,document\nx,"y\n', {}, "judged.csv:2: no table (unexpected end of data)"),
+        ('query,document\nx,"y\n', {}, "judged.csv:2: not such a table (unexpected end of data)"),
         ("query,document\nx,Größe\n".encode("latin-1"), {}, "not UTF-8"),
         ("query,document,g\nx,y,high\n", {"grade": "g"}, 'judged.csv:2: g is "high"; expected a whole number'),
         ("query,document,g\nx,y,0.5\n", {"grade": "g"}, 'g is "0.5"'),
@@ -655,7 +655,7 @@ def test_table_of_ids_takes_documents_from_their_own_file(tmp_path):
         ("query,document,id\nx,y,1\nx,z,1\n", {"document_id": "id"}, 'judged.csv:3: document "1" has another text'),
         ("query,document,id\nx,y,1\nw,y,1\n", {"query_id": "id"}, 'judged.csv:3: query "1" has another text'),
         ("query,document\nx,y\n", {"corpus": "c.jsonl"}, "no column says which document"),
-        (b"PAR1 and no more", {}, "Parquet that cannot be read after row 0"),
+        (b"PAR1 and no more", {}, "after row 0: not a Parquet file that can be read"),
         (gzip.compress(TABLE.encode(), mtime=0)[:-12], COLUMNS, "the gzip stream ends early"),
     ],
 )

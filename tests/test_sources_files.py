@@ -61,8 +61,8 @@ def test_rows_are_alike_in_every_format_and_say_where_they_stand(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("a.csv", "id,text\na\n", "a.csv:2: 1 fields; expected 2 (id, text)"),
-        ("a.csv", "id,id\na,b\n", "a.csv:1: a column name stands twice"),
+        ("a.csv", "id,text\na\n", "a.csv:2: 1 fields; expected 2: id, text"),
+        ("a.csv", "id,id\na,b\n", 'a.csv:1: column "id" stands twice'),
         ("a.csv", 'id,text\na,"b"c\n', "a.csv:2: not such a table"),
         ("a.csv", "id,text\na,\xff\n".encode("latin-1"), "not UTF-8"),
         ("a.csv", gzip.compress(b"id,text\n" + b"a,b\n" * 99)[:-9], "the gzip stream ends early"),
@@ -374,3 +374,10 @@ def test_every_estimate_is_a_share(tmp_path_factory, drawn):
     path = write(tmp_path_factory.mktemp("log") / "log.jsonl", lines(pages))
     found = clicks.attractions(path, clicks.Options(corpus="", min_impressions=1, min_looks=0))
     assert all(0 <= estimate <= 1 for estimate in found["x"].values())
+
+
+def test_field_longer_than_the_librarys_limit_is_read(tmp_path):
+    path = tmp_path / "long.csv"
+    path.write_text("id,text\na," + "word " * 40_000 + "\n", encoding="utf-8")
+    ((_, row),) = read_rows(path, part="A test")
+    assert len(row["text"]) == 200_000

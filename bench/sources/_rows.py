@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 from bench.errors import MissingExtra, SuiteError, did_you_mean
 from bench.sources.jsonl import read_lines
 
-__all__ = ["SUFFIXES", "field_of", "id_of", "read_json", "read_rows", "text_of"]
+__all__ = ["SUFFIXES", "field_of", "id_of", "parquet", "read_json", "read_rows", "separated", "text_of"]
 
 SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 """What a file of rows may be called, `.gz` after any but the last."""
@@ -34,9 +35,9 @@ def read_rows(path: Path, *, part: str, extra: str = "parquet") -> Iterator[tupl
     """
     suffix = (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
     if suffix == ".parquet":
-        yield from _parquet(path, part, extra)
+        yield from parquet(path, part, extra)
     elif suffix in (".csv", ".tsv"):
-        yield from _separated(path, "\t" if suffix == ".tsv" else ",")
+        yield from separated(path, "\t" if suffix == ".tsv" else ",")
     elif suffix in (".jsonl", ".ndjson", ".json"):
         yield from _json_lines(path)
     else:
@@ -102,7 +103,14 @@ def _json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         yield place, row
 
 
-def _separated(path: Path, separator: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def separated(path: Path, delimiter: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """(path:line, row) of a table with a header, gzip told by content.
+
+    Raises:
+        SuiteError: with file and line: not UTF-8, a row of another length than the header, a column named twice.
+    """
+    # The library's limit of 131,072 characters is shorter than documents are.
+    csv.field_size_limit(sys.maxsize)
     line = 0
     try:
         with path.open("rb") as raw:
@@ -112,7 +120,7 @@ def _separated(path: Path, separator: str) -> Iterator[tuple[str, dict[str, Any]
             # Line ends are left to csv: a quoted field may hold them.
             io.TextIOWrapper(data, encoding="utf-8-sig", newline="") as stream,
         ):
-            reader = csv.reader(stream, delimiter=separator, strict=True)
+            reader = csv.reader(stream, delimiter=delimiter, strict=True)
             header: list[str] | None = None
             for fields in reader:
                 line = reader.line_num
@@ -120,12 +128,13 @@ def _separated(path: Path, separator: str) -> Iterator[tuple[str, dict[str, Any]
                     continue
                 if header is None:
                     header = [name.strip() for name in fields]
-                    if len(set(header)) < len(header):
-                        raise SuiteError(f"{path}:{line}: a column name stands twice ({', '.join(header)[:80]}).")
+                    twice = [name for name in header if header.count(name) > 1]
+                    if twice:
+                        raise SuiteError(f'{path}:{line}: column "{twice[0]}" stands twice; names must be unique.')
                     continue
                 if len(fields) != len(header):
                     raise SuiteError(
-                        f"{path}:{line}: {len(fields)} fields; expected {len(header)} ({', '.join(header)[:80]})."
+                        f"{path}:{line}: {len(fields)} fields; expected {len(header)}: {', '.join(header)[:80]}."
                     )
                 yield f"{path}:{line}", dict(zip(header, fields, strict=True))
     except csv.Error as error:
@@ -140,7 +149,8 @@ def _separated(path: Path, separator: str) -> Iterator[tuple[str, dict[str, Any]
         raise SuiteError(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
-def _parquet(path: Path, part: str, extra: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def parquet(path: Path, part: str, extra: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(path, row n; row) of a Parquet file, a batch in memory at a time; see `read_rows`."""
     try:
         import pyarrow
         import pyarrow.parquet

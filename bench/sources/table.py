@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import hashlib
-import io
-import sys
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench.config import Strict
-from bench.errors import MissingExtra, SuiteError, did_you_mean
+from bench.errors import SuiteError, did_you_mean
 from bench.sources import Collection, Document, Judgement, Part, Query, jsonl
+from bench.sources._rows import parquet, separated
 
 __all__ = ["Options", "collection", "read_rows"]
-
-BATCH_ROWS = 4_096
-"""Rows of Parquet held at a time."""
 
 
 class Options(Strict):
@@ -60,52 +53,10 @@ def read_rows(path: Path, *, delimiter: str = "") -> Iterator[tuple[str, Row]]:
     except OSError as error:
         raise SuiteError(f"{path} cannot be read: {error.strerror or error}.") from None
     if magic == b"PAR1":
-        yield from _parquet_rows(path)
+        for where, row in parquet(path, "Reading Parquet", "parquet"):
+            yield where, {name: _text(value) for name, value in row.items()}
         return
-    if not delimiter:
-        delimiter = "\t" if {".tsv", ".tab"} & set(path.suffixes) else ","
-    # The library's limit of 131,072 characters is shorter than documents are.
-    csv.field_size_limit(sys.maxsize)
-    lines = None
-    try:
-        with gzip.open(path) if magic[:2] == b"\x1f\x8b" else path.open("rb") as stream:
-            lines = csv.reader(
-                io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), delimiter=delimiter, strict=True
-            )
-            header = next(lines, [])
-            twice = [name for name in header if header.count(name) > 1]
-            if twice:
-                raise SuiteError(f'{path}:1: column "{twice[0]}" stands twice; names must be unique.')
-            for fields in lines:
-                if not fields:
-                    continue
-                where = f"{path}:{lines.line_num}"
-                if len(fields) != len(header):
-                    raise SuiteError(f"{where}: {len(fields)} fields; expected {len(header)}: {', '.join(header)}.")
-                yield where, dict(zip(header, fields, strict=True))
-    except UnicodeDecodeError as error:
-        raise SuiteError(f"{path}: not UTF-8 ({error.reason}); save the file as UTF-8.") from None
-    except csv.Error as error:
-        raise SuiteError(f"{path}:{lines.line_num if lines else 1}: no table ({error}).") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise SuiteError(f"{path}: the gzip stream ends early ({error}); copy it again.") from None
-
-
-def _parquet_rows(path: Path) -> Iterator[tuple[str, Row]]:
-    try:
-        from pyarrow import ArrowException
-        from pyarrow.parquet import ParquetFile
-    except ImportError:
-        raise MissingExtra("Reading Parquet", "pyarrow", "parquet") from None
-    number = 0
-    try:
-        with ParquetFile(path) as file:
-            for batch in file.iter_batches(BATCH_ROWS):
-                for values in batch.to_pylist():
-                    number += 1
-                    yield f"{path}: row {number}", {name: _text(value) for name, value in values.items()}
-    except (ArrowException, OSError) as error:
-        raise SuiteError(f"{path}: Parquet that cannot be read after row {number} ({error}).") from None
+    yield from separated(path, delimiter or ("\t" if {".tsv", ".tab"} & set(path.suffixes) else ","))
 
 
 def _text(value: Any) -> str:
