@@ -373,7 +373,7 @@ def test_json_document_is_one_line_that_reads_back(
     text: str, capsysbinary: pytest.CaptureFixture[bytes], tmp_path: Path
 ) -> None:
     from bench.store import read_json, write_json
-    from bench.verbs import print_json
+    from bench.verbs._options import print_json
 
     verdict = a_verdict(text)
     print_json(verdict.to_json())

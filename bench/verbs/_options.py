@@ -1,0 +1,84 @@
+"""Options that several verbs share, and what they mean."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from bench.records import Suite
+
+__all__ = [
+    "config_options",
+    "flat",
+    "json_option",
+    "measures_option",
+    "name_values",
+    "policy_options",
+    "positive",
+    "print_json",
+    "workspace_suite",
+]
+
+
+def print_json(document: Any) -> None:
+    """One document on standard output, and nothing else."""
+    from bench.store import json_text
+
+    sys.stdout.write(json_text(document) + "\n")
+    sys.stdout.flush()
+
+
+def config_options(parser: ArgumentParser) -> None:
+    """Which config, and which of its suites."""
+    parser.add_argument("--config", metavar="F", help="the config file (default: bench.toml)")
+    parser.add_argument("--suite", metavar="S", help="a suite of the config, or a path")
+
+
+def positive(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise ArgumentTypeError(f'"{text}" is not a whole number above 0')
+    return value
+
+
+def json_option(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+
+
+def measures_option(parser: ArgumentParser) -> None:
+    # One value at a time: taking several, it would swallow the two names of `bench compare`.
+    text = "such as ndcg@10; repeated or separated by commas"
+    parser.add_argument("--measures", metavar="M", action="append", help=text)
+
+
+def policy_options(parser: ArgumentParser) -> None:
+    measures_option(parser)
+    parser.add_argument("--margin", metavar="M", type=float, help="the drop that is tolerated (default: 0.02)")
+    parser.add_argument("--alpha", metavar="A", type=float, help="one-sided error rate (default: 0.05)")
+
+
+def name_values(option: str, given: Sequence[str]) -> dict[str, str]:
+    for text in given:
+        if "=" not in text:
+            raise UsageError(f'bench import: {option} "{text}"; expected NAME=VALUE.')
+    return dict(text.split("=", 1) for text in given)
+
+
+def flat(names: Sequence[str] | None) -> list[str] | None:
+    """Names from options that may be repeated, take several values, or hold commas."""
+    found = [part for name in names or () for part in name.split(",") if part]
+    return found or None
+
+
+def workspace_suite(options: Namespace) -> Suite:
+    from bench.workspace import Workspace
+
+    return Workspace.open(options.config).suite(options.suite)

@@ -1,0 +1,22 @@
+"""The whole loop on the bundled suite."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+__all__ = ["HELP", "options", "run"]
+
+HELP = "run the whole loop on the bundled suite, offline"
+
+
+def options(parser: ArgumentParser) -> None:
+    """What it takes."""
+    parser.add_argument("--out", metavar="DIR", default="reports/demo", help="where results go (default: reports/demo)")
+
+
+def run(options: Namespace) -> int:
+    """The whole loop on the bundled suite."""
+    from bench.demo import demo
+
+    return demo(Path(options.out))

@@ -1,0 +1,52 @@
+"""Train what a recipe says."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from bench.errors import UsageError, did_you_mean
+from bench.verbs._options import config_options, json_option, print_json
+
+__all__ = ["HELP", "options", "run"]
+
+HELP = "train what a recipe of the config says"
+
+
+def options(parser: ArgumentParser) -> None:
+    """What it takes."""
+    config_options(parser)
+    parser.add_argument("name", metavar="NAME", help="the recipe")
+    parser.add_argument("--seed", metavar="N", type=int, nargs="+", help="instead of the recipe's seeds")
+    json_option(parser)
+
+
+def run(options: Namespace) -> int:
+    """Train what a recipe says."""
+    from bench import terminal
+    from bench.train.finetune import finetune
+    from bench.workspace import Workspace
+
+    workspace = Workspace.open(options.config)
+    recipes = workspace.config.finetune
+    if options.name not in recipes:
+        raise UsageError(
+            f'{workspace.path} has no recipe "{options.name}"; expected one of {", ".join(recipes) or "none"}.'
+            f"{did_you_mean(options.name, recipes)}"
+        )
+    recipe = recipes[options.name]
+    if options.seed:
+        recipe = recipe.model_copy(update={"seeds": options.seed})
+    suite = workspace.suite(options.suite)
+    needed = [*(recipe.negatives.from_ if recipe.negatives else []), recipe.base]
+    tables = {name.split("@")[0].split("/")[0] for name in needed} & set(workspace.config.systems)
+    with terminal.progress(quiet=options.json) as told:
+        evaluator = workspace.evaluator(suite, sorted(tables), progress=told)
+        models = finetune(options.name, recipe, evaluator=evaluator, base=workspace.base, progress=told)
+    if options.json:
+        rows = [{"folder": str(m.folder), "made": m.made, "lineage": dict(m.lineage)} for m in models]
+        print_json({"format": 1, "models": rows})
+        return 0
+    for model in models:
+        state = f"trained in {model.lineage['seconds']:.0f} s" if model.made else "unchanged, not trained again"
+        terminal.say(f"{options.name}, seed {model.lineage['seed']}: {state}. {model.folder}")
+    return 0

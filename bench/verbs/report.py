@@ -1,0 +1,41 @@
+"""The comparison report from stored results."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from bench.verbs._options import config_options, json_option, print_json
+
+__all__ = ["HELP", "options", "run"]
+
+HELP = "write the model-comparison report from stored results"
+
+
+def options(parser: ArgumentParser) -> None:
+    """What it takes."""
+    config_options(parser)
+    parser.add_argument("--reference", metavar="N", help="the system that others are compared with")
+    parser.add_argument("--private", action="store_true", help="no query or document texts in the page")
+    parser.add_argument("--out", metavar="F", help="default: reports/SUITE.html")
+    json_option(parser)
+
+
+def run(options: Namespace) -> int:
+    """The comparison report from stored results."""
+    from bench import terminal
+    from bench.report.render import write
+    from bench.reporting import material
+    from bench.workspace import Workspace
+
+    workspace = Workspace.open(options.config)
+    suite = workspace.suite(options.suite)
+    found, left_out = material(workspace, suite, reference=options.reference, private=options.private)
+    path = write(found, Path(options.out) if options.out else workspace.reports / f"{suite.name}.html")
+    for name in left_out:
+        terminal.say(f"{name} has no stored result and is left out; make it with: bench run --system {name}", "yellow")
+    if options.json:
+        print_json({"format": 1, "report": str(path), "left_out": left_out})
+    else:
+        terminal.say(f"Report: {path}")
+    return 0
