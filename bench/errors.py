@@ -5,6 +5,7 @@ BenchError                 exit 2: the input cannot be used
 ├── ConfigError            bench.toml
 ├── SuiteError             suite.toml, corpus, queries, judgements
 │   └── HeldOutError       training asked for evaluation data
+├── PairsError             a file of training pairs
 ├── RunError               a run file, or what a system returned, is not a ranking
 ├── MeasureError           a measure nobody knows, or that this run cannot bear
 ├── NotComparable          two results of different tasks
@@ -30,6 +31,7 @@ __all__ = [
     "MeasureError",
     "MissingExtra",
     "NotComparable",
+    "PairsError",
     "RunError",
     "StoreError",
     "SuiteError",
@@ -76,6 +78,12 @@ class HeldOutError(SuiteError):
     """Training asked for held-out or out-of-distribution data."""
 
     code = "held-out"
+
+
+class PairsError(BenchError):
+    """A file of training pairs cannot be used, or what would make one failed."""
+
+    code = "pairs"
 
 
 class RunError(BenchError):

@@ -12,7 +12,7 @@ from bench import suite as suite_module
 from bench.config import FinetuneConfig, NegativesConfig
 from bench.encoders import find_model, weights_digest
 from bench.encoders.local import Config, LocalEncoder
-from bench.errors import ConfigError, HeldOutError
+from bench.errors import ConfigError, HeldOutError, PairsError
 from bench.evaluate import Evaluator
 from bench.systems import Context
 from bench.systems.bm25 import BM25
@@ -23,7 +23,7 @@ from bench.train.batches import length_batches
 from bench.train.finetune import finetune
 from bench.train.mine import mine
 from bench.train.models import lineage
-from bench.train.pairs import from_suite
+from bench.train.pairs import from_suite, read_pairs, write_pairs
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +67,9 @@ def evaluator(tiny_suite, store, bm25, hash_encoder, dense_system):
     return Evaluator(tiny_suite.suite, {"bm25": bm25, "hash": dense}, store)
 
 
+T1 = "new tyre pressure"
+
+
 def _settings(**more):
     return NegativesConfig.model_validate({"from": ["bm25", "hash"], **more})
 
@@ -76,7 +79,7 @@ def _settings(**more):
 
 def test_pairs_come_from_training_sets_only(tiny_suite):
     pairs = from_suite(tiny_suite.suite)
-    assert {pair.query_set for pair in pairs.pairs} == {"train"}
+    assert {pair.provenance["query_set"] for pair in pairs.pairs} == {"train"}
     assert {(pair.query_id, pair.doc_id) for pair in pairs.pairs} == {("t1", "d02"), ("t2", "d12")}
 
 
@@ -93,14 +96,50 @@ def test_training_query_that_is_an_evaluation_query_is_dropped(tiny_suite):
     assert {pair.query_id for pair in pairs.pairs} == {"t1"}
 
 
+def test_pair_file_gives_back_what_was_written(tiny_suite, tmp_path):
+    pairs = from_suite(tiny_suite.suite).pairs
+    assert write_pairs(tmp_path / "a/pairs.jsonl", pairs, {"made_by": "test"}) == len(pairs)
+    header, found = read_pairs(tmp_path / "a/pairs.jsonl")
+    assert header == {"format": 1, "kind": "pairs", "pairs": len(pairs), "made_by": "test"}
+    assert tuple(found) == pairs
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("nonsense", "line 2: expected a JSON object"),
+        ('{"query": "q", "document": " ", "origin": "faq"}', '"document" is'),
+        ('{"query": "q", "document": "d", "origin": "export"}', 'Did you mean "expert"?'),
+        ('{"query": "q", "document": "d", "origin": "faq", "weight": 0}', "expected a number above 0"),
+        ('{"query": "q", "document": "d", "origin": "faq", "grade": 0}', "expected a whole number above 0"),
+        ('{"query": "q", "document": "d", "origin": "faq", "wieght": 1}', 'Did you mean "weight"?'),
+        ('{"query": "q", "document": "d", "origin": "faq", "provenance": {"line": 3}}', "expected texts by name"),
+    ],
+)
+def test_line_that_is_no_pair_is_refused_with_its_number(tmp_path, line, says):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text('{"format": 1, "kind": "pairs"}\n' + line + "\n")
+    with pytest.raises(PairsError, match="line 2") as caught:
+        read_pairs(path)
+    assert says in str(caught.value)
+
+
+def test_file_without_a_header_is_no_pair_file(tmp_path):
+    (tmp_path / "pairs.jsonl").write_text('{"query": "q", "document": "d", "origin": "faq"}\n')
+    with pytest.raises(PairsError, match="expected the header of a pair file"):
+        read_pairs(tmp_path / "pairs.jsonl")
+
+
 # --- hard negatives --------------------------------------------------------------------------------
 
 
 def test_no_known_positive_becomes_a_negative(evaluator):
     pairs = from_suite(evaluator.suite)
     negatives = mine(evaluator, pairs, _settings(per_query=5, relative_margin=0.0))
-    for (name, query_id), doc_ids in negatives.doc_ids.items():
-        positives = {d for d, g in evaluator.suite.qrels(name)[query_id].items() if g > 0}
+    assert set(negatives.doc_ids) == {pair.key for pair in pairs.pairs}
+    for pair in pairs.pairs:
+        doc_ids = negatives.doc_ids[pair.key]
+        positives = {d for d, g in evaluator.suite.qrels("train")[pair.query_id].items() if g > 0}
         assert len(doc_ids) == len(set(doc_ids)) == 5
         assert not positives & set(doc_ids)
 
@@ -111,7 +150,7 @@ def test_copy_of_a_positive_under_another_id_is_no_negative(tiny_suite, store, b
     corpus.write_text(corpus.read_text() + json.dumps(row | {"_id": "copy"}) + "\n")
     evaluator = Evaluator(suite_module.load(tiny_suite.folder), {"bm25": bm25}, store)
     negatives = mine(evaluator, from_suite(evaluator.suite), NegativesConfig.model_validate({"from": ["bm25"]}))
-    assert "copy" not in negatives.doc_ids["train", "t1"]
+    assert "copy" not in negatives.doc_ids["manual", T1]
     assert negatives.report.copies_of_positives >= 1
 
 
@@ -133,7 +172,7 @@ def test_margin_is_kept_to_the_weakest_positive(tiny_suite, store, hash_encoder,
     ceiling = min(score["d02"], score[best[4]]) * 0.9
     allowed = [d for d in best if score[d] <= ceiling + 1e-6 and d not in ("d02", best[4])]
     assert negatives.report.too_close >= 3
-    assert [score[d] for d in negatives.doc_ids["train", "t1"]] == pytest.approx([score[d] for d in allowed[:3]])
+    assert [score[d] for d in negatives.doc_ids["manual", T1]] == pytest.approx([score[d] for d in allowed[:3]])
 
 
 def test_mining_twice_gives_the_same_negatives(evaluator):

@@ -147,7 +147,8 @@ def _document(
         "seed": inputs["seed"],
         "suite": {"name": suite.name, "version": suite.version, "digest": suite.digest},
         "data": {
-            "query_sets": list(pairs.query_sets),
+            "sources": list(pairs.sources),
+            "origins": pairs.origins,
             "pairs": len(pairs.pairs),
             "pairs_digest": pairs.digest,
             "dropped_as_leaks": list(pairs.dropped),
@@ -180,9 +181,10 @@ def _rows(
         chosen = [chosen[i] for i in sorted(keep)]
     rows: list[dict[str, str | float]] = []
     for pair in chosen:
-        corpus = suite.corpora[suite.query_sets[pair.query_set].corpus]
-        wrong_ids = negatives.doc_ids[pair.query_set, pair.query_id] if negatives else ()
-        wrong = [corpus.texts[corpus.row_of[doc_id]] for doc_id in wrong_ids]
+        wrong: list[str] = []
+        if negatives:
+            corpus = suite.corpora[pair.corpus]
+            wrong = [corpus.texts[corpus.row_of[doc_id]] for doc_id in negatives.doc_ids[pair.key]]
         if recipe.kind == "cross-encoder":
             rows.append({"query": pair.query, "document": pair.document, "label": 1.0})
             rows += [{"query": pair.query, "document": document, "label": 0.0} for document in wrong]

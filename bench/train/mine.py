@@ -14,9 +14,8 @@ from bench.config import NegativesConfig
 from bench.embed import embed
 from bench.errors import ConfigError
 from bench.evaluate import Evaluator
-from bench.records import Corpus, Progress, QuerySet, Run, digest_of, no_progress
+from bench.records import Corpus, Progress, QuerySet, Run, Suite, digest_of, no_progress
 from bench.search import truncated
-from bench.suite import training_set
 from bench.train.pairs import Pairs
 
 __all__ = ["MiningReport", "Negatives", "mine"]
@@ -42,7 +41,7 @@ class MiningReport:
 
 @dataclass(frozen=True)
 class Negatives:
-    """(query set, query id) → document ids, hardest first; every query has as many as were asked for."""
+    """(corpus, query text) → document ids, hardest first; every query has as many as were asked for."""
 
     doc_ids: Mapping[tuple[str, str], tuple[str, ...]] = field(repr=False)
     report: MiningReport
@@ -64,8 +63,7 @@ def mine(
     left out too: it may well be an unjudged answer. Where too few remain, documents drawn at random fill up.
 
     Raises:
-        ConfigError: a named system is none.
-        HeldOutError: the pairs name a held-out set.
+        ConfigError: a named system is none, or pairs are of a corpus that the suite lacks.
     """
     suite = evaluator.suite
     for name in settings.from_:
@@ -73,34 +71,61 @@ def mine(
             raise ConfigError(f'negatives.from names "{name}"; expected one of {", ".join(evaluator.systems)}.')
     report, found = MiningReport(), {}
     rng = np.random.default_rng(seed)
-    wanted: dict[str, set[str]] = {}
-    for pair in pairs.pairs:
-        wanted.setdefault(pair.query_set, set()).add(pair.query_id)
-    for name, query_ids in wanted.items():
-        query_set, qrels = training_set(suite, name)
-        corpus = suite.corpora[query_set.corpus]
+    known = _known_positives(suite, pairs)
+    for query_set in _as_query_sets(pairs):
+        corpus = suite.corpora.get(query_set.corpus)
+        if corpus is None:
+            raise ConfigError(
+                f'{len(query_set.ids)} pairs name corpus "{query_set.corpus}", which suite "{suite.name}" lacks; '
+                f"expected one of {', '.join(suite.corpora)}. Negatives are mined from a corpus of the suite."
+            )
         runs = {system: evaluator.run(system, query_set) for system in settings.from_}
         similarity = _similarity(evaluator, settings.from_, query_set, corpus, progress)
         texts = [normalized(text) for text in corpus.texts]
-        for row, query_id in enumerate(query_set.ids):
-            if query_id not in query_ids:
-                continue
-            grades = qrels[query_id]
-            positives = [corpus.row_of[d] for d, g in grades.items() if g >= suite.protocol.relevance_level]
+        for row, query in enumerate(query_set.texts):
+            positives = sorted(corpus.row_of[d] for d in known[corpus.name, normalized(query)] if d in corpus.row_of)
             scores = similarity(row) if similarity else None
             rows = _for_query(row, runs, corpus, positives, texts, scores, settings, report)
             rows = _filled(rows, positives, settings, len(texts), rng, report)
-            found[name, query_id] = tuple(corpus.ids[r] for r in rows)
+            found[corpus.name, query] = tuple(corpus.ids[r] for r in rows)
             if len(report.examples) < 20 and row % max(1, len(query_set.ids) // 20) == 0:
                 report.examples.append(
                     {
-                        "query": query_set.texts[row],
+                        "query": query,
                         "positive": corpus.ids[positives[0]],
-                        "negatives": list(found[name, query_id]),
+                        "negatives": list(found[corpus.name, query]),
                     }
                 )
     report.queries = len(found)
     return Negatives(found, report)
+
+
+def _as_query_sets(pairs: Pairs) -> list[QuerySet]:
+    """The pairs' queries as one set a corpus: each text once, under the id that it bears first."""
+    queries: dict[str, dict[str, str]] = {}
+    for pair in pairs.pairs:
+        queries.setdefault(pair.corpus, {}).setdefault(pair.query, pair.query_id)
+    made = []
+    for corpus, id_of in queries.items():
+        taken: dict[str, str] = {}
+        for number, (text, query_id) in enumerate(id_of.items()):
+            taken[query_id if query_id and query_id not in taken else f"{query_id}#{number}"] = text
+        made.append(QuerySet.build("pairs", "train", corpus, taken.items()))
+    return made
+
+
+def _known_positives(suite: Suite, pairs: Pairs) -> dict[tuple[str, str], set[str]]:
+    """(corpus, normalised query) → ids that answer it, by any pair and by any training or dev judgement."""
+    known: dict[tuple[str, str], set[str]] = {}
+    for pair in pairs.pairs:
+        known.setdefault((pair.corpus, normalized(pair.query)), set()).add(pair.doc_id)
+    for query_set in suite.of_role("train", "dev"):
+        for query_id, text in zip(query_set.ids, query_set.texts, strict=True):
+            key = query_set.corpus, normalized(text)
+            if key in known:
+                grades = suite.qrels(query_set.name).get(query_id, {})
+                known[key].update(d for d, grade in grades.items() if grade >= suite.protocol.relevance_level)
+    return known
 
 
 def _similarity(

@@ -1,42 +1,72 @@
-"""Training pairs from a suite's train sets: query, relevant document, and where they come from."""
+"""Training pairs: a query, a document that answers it, and where both come from. From a suite, or from a file.
+
+A pair file is JSON lines: a header `{"format": 1, "kind": "pairs", …}`, then one pair a line.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 from bench.checks import leaked_queries
-from bench.errors import SuiteError
+from bench.errors import PairsError, SuiteError, did_you_mean, excerpt
 from bench.records import Suite, digest_of
+from bench.store import write_text
 from bench.suite import training_set
 
-__all__ = ["Pair", "Pairs", "from_suite"]
+__all__ = ["ORIGINS", "Pair", "Pairs", "from_suite", "read_pairs", "write_pairs"]
+
+FORMAT = 1
+
+ORIGINS = ("judgements", "expert", "clicks", "faq", "llm", "title", "heading", "cloze", "crop")
+"""Who says that the document answers the query."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A query and a document that answers it; ids say where both stand."""
+    """A query and a document that answers it.
 
-    query_set: str
+    `corpus` and `doc_id` say where the document stands; both are empty for a text of no corpus. `weight` is how far
+    it is believed, above 0 to 1. `provenance` says what made it: file and line, query set, model, prompt digest.
+    """
+
     query_id: str
     query: str
     doc_id: str
     document: str
-    grade: int
+    corpus: str
+    origin: str
+    grade: int = 1
+    weight: float = 1.0
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """(corpus, query text): pairs of one key ask one thing, so each one's document is a positive of them all."""
+        return self.corpus, self.query
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Training pairs, in the suite's order, and the queries dropped because an evaluation set holds their text."""
+    """Training pairs in a fixed order, where they come from, and what was left out because evaluation holds it."""
 
     pairs: tuple[Pair, ...] = field(repr=False)
     dropped: tuple[str, ...]
-    query_sets: tuple[str, ...]
+    sources: tuple[str, ...]
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """32 hex digits over every pair's texts."""
-        return digest_of([[p.query, p.document, p.grade] for p in self.pairs])
+        """32 hex digits over all that training sees of every pair: texts, grade, weight."""
+        return digest_of([[p.query, p.document, p.grade, p.weight] for p in self.pairs])
+
+    @cached_property
+    def origins(self) -> dict[str, int]:
+        """Pairs by origin."""
+        return {origin: n for origin in ORIGINS if (n := sum(p.origin == origin for p in self.pairs))}
 
 
 def from_suite(suite: Suite, query_sets: Sequence[str] | None = None) -> Pairs:
@@ -56,13 +86,99 @@ def from_suite(suite: Suite, query_sets: Sequence[str] | None = None) -> Pairs:
         corpus = suite.corpora[query_set.corpus]
         drop = set(leaked.get(name, ()))
         dropped += sorted(drop)
+        provenance = {"suite": suite.name, "query_set": name}
         for query_id, text in zip(query_set.ids, query_set.texts, strict=True):
             if query_id in drop or not text.strip():
                 continue
             for doc_id, grade in sorted(qrels.get(query_id, {}).items(), key=lambda item: (-item[1], item[0])):
                 document = corpus.texts[corpus.row_of[doc_id]]
                 if grade >= suite.protocol.relevance_level and document:
-                    pairs.append(Pair(name, query_id, text, doc_id, document, grade))
+                    pairs.append(
+                        Pair(
+                            query_id,
+                            text,
+                            doc_id,
+                            document,
+                            query_set.corpus,
+                            "judgements",
+                            grade,
+                            provenance=provenance,
+                        )
+                    )
     if not pairs:
         raise SuiteError(f'Suite "{suite.name}": {", ".join(names)} hold no pair to train on.')
     return Pairs(tuple(pairs), tuple(dropped), tuple(names))
+
+
+def write_pairs(path: Path, pairs: Iterable[Pair], header: Mapping[str, Any] | None = None) -> int:
+    """Write a pair file, whole or not at all; returns the number of pairs.
+
+    Args:
+        path: the file; its folders are made.
+        pairs: in the order in which they will be read.
+        header: what made them; stands in the first line beside the format number.
+    """
+    lines = [json.dumps(asdict(pair), ensure_ascii=False) for pair in pairs]
+    first = json.dumps({"format": FORMAT, "kind": "pairs", "pairs": len(lines), **(header or {})}, ensure_ascii=False)
+    write_text(path, "\n".join([first, *lines]) + "\n")
+    return len(lines)
+
+
+def read_pairs(path: Path) -> tuple[dict[str, Any], list[Pair]]:
+    """A pair file's header and pairs.
+
+    Raises:
+        PairsError: no pair file, one of another format, or a line that is no pair; names file and line.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise PairsError(f"{path} cannot be read: {problem}. Make pairs with: bench pairs") from None
+    header = _object(path, 1, lines[0])
+    if header.get("kind") != "pairs" or header.get("format") != FORMAT:
+        raise PairsError(
+            f"{path}, line 1: expected the header of a pair file, "
+            f'{{"format": {FORMAT}, "kind": "pairs"}}; found {excerpt(lines[0])}. Make pairs with: bench pairs'
+        )
+    return header, [_pair(path, number, line) for number, line in enumerate(lines[1:], 2) if line.strip()]
+
+
+def _object(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise PairsError(f"{path}, line {number}: expected a JSON object; found {excerpt(line)}.")
+    return found
+
+
+def _pair(path: Path, number: int, line: str) -> Pair:
+    row = _object(path, number, line)
+    where = f"{path}, line {number}"
+    for key in ("query", "document"):
+        if not isinstance(row.get(key), str) or not row[key].strip():
+            raise PairsError(f'{where}: "{key}" is {excerpt(str(row.get(key)))!r}; expected a text.')
+    for key in ("query_id", "doc_id", "corpus"):
+        if not isinstance(row.setdefault(key, ""), str):
+            raise PairsError(f'{where}: "{key}" is {row[key]!r}; expected a text.')
+    origin = row.get("origin")
+    if origin not in ORIGINS:
+        hint = did_you_mean(str(origin), ORIGINS)
+        raise PairsError(f'{where}: "origin" is {origin!r}; expected one of {", ".join(ORIGINS)}.{hint}')
+    grade, weight = row.setdefault("grade", 1), row.setdefault("weight", 1.0)
+    if not isinstance(grade, int) or grade < 1:
+        raise PairsError(f'{where}: "grade" is {grade!r}; expected a whole number above 0.')
+    if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight <= 1:
+        raise PairsError(f'{where}: "weight" is {weight!r}; expected a number above 0, at most 1.')
+    provenance = row.setdefault("provenance", {})
+    if not isinstance(provenance, dict) or any(not isinstance(value, str) for value in provenance.values()):
+        raise PairsError(f'{where}: "provenance" is {excerpt(str(provenance))}; expected texts by name.')
+    unknown = [key for key in row if key not in Pair.__dataclass_fields__]
+    if unknown:
+        known = list(Pair.__dataclass_fields__)
+        raise PairsError(
+            f'{where}: unknown key "{excerpt(unknown[0])}"; expected one of {", ".join(known)}.'
+            f"{did_you_mean(unknown[0], known)}"
+        )
+    return Pair(**row | {"weight": float(weight)})

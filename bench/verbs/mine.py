@@ -55,8 +55,8 @@ def run(options: Namespace) -> int:
         negatives = mine(evaluator, pairs, settings, seed=options.seed, progress=told)
     lines = []
     for pair in pairs.pairs:
-        corpus = suite.corpora[suite.query_sets[pair.query_set].corpus]
-        ids = negatives.doc_ids[pair.query_set, pair.query_id]
+        corpus = suite.corpora[pair.corpus]
+        ids = negatives.doc_ids[pair.key]
         row = {
             "query_id": pair.query_id,
             "query": pair.query,
