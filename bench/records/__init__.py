@@ -1,0 +1,62 @@
+"""The records, in the order in which they are made: Suite → Run → Scores → Comparison → Verdict.
+
+Every record is frozen, carries the digests of what made it, and holds arrays that cannot be written.
+A `Result` is a run's headers with its scores as one JSON document: what baselines and history keep.
+"""
+
+from __future__ import annotations
+
+from bench.records.comparison import Cell, Change, Check, Comparison
+from bench.records.digests import digest_of, digest_texts
+from bench.records.policy import Ceiling, Policy, Rule
+from bench.records.protocols import Encoder, Progress, Ranked, Search, System, no_progress
+from bench.records.result import Result
+from bench.records.run import Run
+from bench.records.scores import NoAnswer, Scores
+from bench.records.suite import (
+    EVALUATION_ROLES,
+    ROLES,
+    TIE_RULE,
+    Corpus,
+    EvalProtocol,
+    Labels,
+    Qrels,
+    QuerySet,
+    Suite,
+    document_text,
+)
+from bench.records.verdict import Finding, Verdict
+
+__all__ = [
+    "EVALUATION_ROLES",
+    "ROLES",
+    "TIE_RULE",
+    "Ceiling",
+    "Cell",
+    "Change",
+    "Check",
+    "Comparison",
+    "Corpus",
+    "Encoder",
+    "EvalProtocol",
+    "Finding",
+    "Labels",
+    "NoAnswer",
+    "Policy",
+    "Progress",
+    "Qrels",
+    "QuerySet",
+    "Ranked",
+    "Result",
+    "Rule",
+    "Run",
+    "Scores",
+    "Search",
+    "Suite",
+    "System",
+    "Verdict",
+    "digest_of",
+    "digest_texts",
+    "document_text",
+    "no_progress",
+]

@@ -1,0 +1,123 @@
+"""Candidate against reference: a cell per query set, slice and measure, and the checks beside them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+__all__ = ["Cell", "Change", "Check", "Comparison"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One query whose value moved: candidate − baseline in the measure's own unit."""
+
+    query_id: str
+    baseline: float
+    candidate: float
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Candidate against a reference on one query set, slice and measure; undefined numbers are None.
+
+    `reference` is "baseline", what was accepted, or "merge-base", what the change started from. `variant` is the
+    dimension and precision, "" for the system as it is named. `softened` marks a fail that holes in the judgements may
+    explain: inconclusive, and never waved through. `floor` is the least observed drop that may fail.
+    """
+
+    query_set: str
+    role: str
+    slice: str | None
+    measure: str
+    n: int
+    baseline: float
+    candidate: float
+    delta: float
+    ci: tuple[float, float] | None
+    lower: float | None
+    p: float | None
+    test: str
+    margin: float
+    mde80: float | None
+    queries_for_margin: int | None
+    wins: int
+    ties: int
+    losses: int
+    n_clusters: int | None = None
+    judged_drop: float = 0.0
+    condensed_delta: float | None = None
+    tie_spread: float = 0.0
+    lost: tuple[Change, ...] = field(default=(), repr=False)
+    gained: tuple[Change, ...] = field(default=(), repr=False)
+    p_adjusted: float | None = None
+    outcome: str | None = None
+    reason: str = ""
+    softened: bool = False
+    variant: str = ""
+    reference: str = "baseline"
+    floor: float | None = None
+
+    @property
+    def place(self) -> str:
+        """Where this is: query set, then what narrows it, in brackets."""
+        narrowed = [self.variant] if self.variant else []
+        narrowed += [f"slice {self.slice}"] if self.slice is not None else []
+        return f"{self.query_set} ({', '.join(narrowed)})" if narrowed else self.query_set
+
+    @property
+    def name(self) -> str:
+        """What no other cell of a verdict is called."""
+        against = " against the merge base" if self.reference == "merge-base" else ""
+        return f"{self.measure} on {self.place}{against}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The cell as the contract of `compare --json` has it, with the lost and gained queries beside."""
+        document = asdict(self)
+        document["ci"] = list(self.ci) if self.ci else None
+        return {key: _without_nan(value) for key, value in document.items()}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A candidate against a reference on one query set, or a slice of it: a cell per measure, outcomes still open."""
+
+    baseline: str
+    candidate: str
+    query_set: str
+    alpha: float
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A gate rule that is no comparison with a reference: a least mean, a share kept, a ceiling.
+
+    `kind` is "minimum", "keeps" or "ceiling"; a ceiling has no query set and no measure. `p` is one-sided ("the rule
+    is broken"), None where nothing is tested. `interval` holds one-sided bounds, lower and upper, of `value`.
+    """
+
+    kind: str
+    name: str
+    value: float | None
+    threshold: float
+    p: float | None = None
+    interval: tuple[float | None, float | None] = (None, None)
+    n: int | None = None
+    outcome: str | None = None
+    reason: str = ""
+    query_set: str | None = None
+    measure: str | None = None
+    variant: str = ""
+    slice: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The check; null, never NaN, where undefined."""
+        document = asdict(self)
+        document["interval"] = [_without_nan(end) for end in self.interval]
+        return {key: _without_nan(value) for key, value in document.items()}
+
+
+def _without_nan(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,166 @@
+"""Rankings of one system for one query set."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import RunError
+from bench.records.digests import digest_texts
+
+__all__ = ["Run", "frozen"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Rankings of one system for one query set.
+
+    `docs` is int32[n_queries, depth] and points into `doc_ids` (ascending; −1 pads); `scores` is
+    float32[n_queries, depth] (−inf pads). Rows follow `query_ids`. Built only by `Run.build`.
+    """
+
+    system: str
+    system_digest: str
+    query_set: str
+    query_set_digest: str
+    corpus_digest: str
+    query_ids: tuple[str, ...] = field(repr=False)
+    doc_ids: tuple[str, ...] = field(repr=False)
+    docs: NDArray[np.int32] = field(repr=False)
+    scores: NDArray[np.float32] = field(repr=False)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    index_bytes: int | None = None
+    environment: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def build(
+        cls,
+        *,
+        system: str,
+        system_digest: str,
+        query_set: str,
+        query_set_digest: str,
+        corpus_digest: str,
+        query_ids: Sequence[str],
+        doc_ids: Sequence[str],
+        docs: NDArray[Any],
+        scores: NDArray[Any],
+        depth: int,
+        seconds: Mapping[str, float] | None = None,
+        index_bytes: int | None = None,
+        environment: Mapping[str, Any] | None = None,
+        drop_self: bool = False,
+        empty: bool = False,
+    ) -> Run:
+        """Check, order by the tie rule, cut to `depth`, and keep only the documents that are ranked.
+
+        Args:
+            doc_ids: ids that `docs` points into, in any order.
+            docs: int[n_queries, k]; −1 where a query has fewer documents.
+            scores: float[n_queries, k]; ignored where `docs` is −1.
+            drop_self: leave out a document whose id equals the query's id.
+            empty: accept that no document is ranked at all, as for a single query.
+
+        Raises:
+            RunError: NaN or infinite scores, a document twice under one query, a row that points nowhere,
+                or no document at all.
+        """
+        docs = np.asarray(docs, dtype=np.int64)
+        with np.errstate(over="ignore"):  # what overflows is infinite, and refused below
+            scores = np.asarray(scores, dtype=np.float32)
+        if docs.shape != scores.shape or docs.ndim != 2 or len(docs) != len(query_ids):
+            raise RunError(
+                f'Run "{system}" on "{query_set}": docs {docs.shape} and scores {scores.shape} do not describe '
+                f"{len(query_ids)} queries; expected two arrays [n_queries, k] of one shape."
+            )
+        held = docs >= 0
+        if not held.any() and not empty:
+            raise RunError(f'Run "{system}" on "{query_set}" ranks no document for any of {len(query_ids)} queries.')
+        bad = held & ~np.isfinite(scores)
+        if bad.any():
+            row = int(np.flatnonzero(bad.any(axis=1))[0])
+            raise RunError(
+                f'Run "{system}" on "{query_set}": {int(bad.sum())} scores are NaN or infinite '
+                f'(first: query "{query_ids[row]}"); expected finite numbers.'
+            )
+        beyond = docs[(docs >= len(doc_ids)) | (docs < -1)]
+        if len(beyond):
+            raise RunError(f'Run "{system}" on "{query_set}" points at document {beyond[0]} of {len(doc_ids)}.')
+
+        used = np.unique(docs[held])
+        # Compact ids, ascending: from here on a row number stands for the id in the tie rule.
+        used = used[np.argsort(np.asarray([doc_ids[i] for i in used], dtype=object), kind="stable")]
+        kept_ids = tuple(doc_ids[i] for i in used)
+        rank = np.full(len(doc_ids) + 1, -1, dtype=np.int64)
+        rank[used] = np.arange(len(used))
+        docs = np.where(held, rank[np.where(held, docs, -1)], -1)
+
+        ordered = np.sort(docs, axis=1)
+        twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
+        if twice.any():
+            row = int(np.flatnonzero(twice.any(axis=1))[0])
+            column = int(np.flatnonzero(twice[row])[0])
+            raise RunError(
+                f'Run "{system}" on "{query_set}": document "{kept_ids[ordered[row, column]]}" stands twice under '
+                f'query "{query_ids[row]}"; expected each document at most once.'
+            )
+        if drop_self:
+            row_of = {doc_id: row for row, doc_id in enumerate(kept_ids)}
+            own = np.asarray([row_of.get(query_id, -2) for query_id in query_ids])
+            docs = np.where(docs == own[:, None], -1, docs)
+
+        scores = np.where(docs >= 0, scores, np.float32(-np.inf))
+        order = np.lexsort((-docs, -scores), axis=1)[:, :depth]
+        docs = np.take_along_axis(docs, order, axis=1)
+        scores = np.take_along_axis(scores, order, axis=1)
+        return cls(
+            system,
+            system_digest,
+            query_set,
+            query_set_digest,
+            corpus_digest,
+            tuple(query_ids),
+            kept_ids,
+            frozen(docs, np.int32),
+            frozen(scores, np.float32),
+            dict(seconds or {}),
+            index_bytes,
+            dict(environment or {}),
+        )
+
+    @property
+    def depth(self) -> int:
+        """Columns of `docs`: the longest ranking that could be held."""
+        return int(self.docs.shape[1])
+
+    @cached_property
+    def digest(self) -> str:
+        """32 hex digits over the rankings and their scores."""
+        state = hashlib.blake2b(digest_size=16)
+        state.update(digest_texts([self.query_ids, self.doc_ids]).encode())
+        state.update(self.docs.tobytes())
+        state.update(self.scores.tobytes())
+        return state.hexdigest()
+
+    def ranking(self, row: int, depth: int | None = None) -> list[str]:
+        """Document ids of one query, best first."""
+        return [self.doc_ids[d] for d in self.docs[row, :depth] if d >= 0]
+
+    def renamed(self, system: str) -> Run:
+        """The same rankings under another system's name."""
+        return replace(self, system=system)
+
+
+def frozen(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    """The array, contiguous, of this dtype and never written again; a view is copied, its owner might write."""
+    array = np.ascontiguousarray(array, dtype=dtype)
+    if array.flags.writeable:
+        array = array.copy() if array.base is not None else array
+        array.flags.writeable = False
+    return array

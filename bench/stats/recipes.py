@@ -1,0 +1,66 @@
+"""Recipes, several seeds per system: the error of their difference, and its interval."""
+
+from __future__ import annotations
+
+import math
+
+from bench.errors import TooFewQueries
+from bench.stats._inputs import ROUNDOFF, check_effect, check_share, require
+
+__all__ = ["MINIMUM_SEEDS", "recipe_interval", "recipe_standard_error"]
+
+MINIMUM_SEEDS = 5
+"""Below this the spread between seeds is itself too poorly known to carry a claim about a recipe."""
+
+
+def recipe_standard_error(delta_sd: float, n: int, *, seed_sd: float, k_candidate: int, k_baseline: int) -> float:
+    """Standard error of the mean difference between two recipes, each trained with several seeds.
+
+    Args:
+        delta_sd: standard deviation over queries of the difference of seed means.
+        n: number of queries.
+        seed_sd: standard deviation over seeds of a recipe's mean score, pooled over both recipes.
+        k_candidate: seeds of the candidate.
+        k_baseline: seeds of the baseline.
+
+    Source: gate.md: Var = s_d^2 / n + sigma_s^2 (1/K_A + 1/K_B), the two sources taken as independent.
+    """
+    check_effect(0.0, delta_sd)
+    check_effect(0.0, seed_sd)
+    seeds = f"{k_candidate} and {k_baseline} seeds"
+    require(min(n, k_candidate, k_baseline) >= 1, f"Recipes have {n} queries, {seeds}; expected 1 or more of each.")
+    return math.sqrt(delta_sd**2 / n + seed_sd**2 * (1 / k_candidate + 1 / k_baseline))
+
+
+def recipe_interval(
+    mean: float,
+    delta_sd: float,
+    *,
+    n: int,
+    seed_sd: float,
+    k_candidate: int,
+    k_baseline: int,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Two-sided interval (low, high) for the mean difference between recipes; arguments as `recipe_standard_error`.
+
+    Source: t quantile with the degrees of freedom of Satterthwaite 1946: n - 1 for the queries, K_A + K_B - 2
+    for the seeds.
+    """
+    from scipy.special import stdtrit
+
+    check_share("level", level)
+    require(
+        min(k_candidate, k_baseline) >= MINIMUM_SEEDS,
+        f"Recipes have {k_candidate} and {k_baseline} seeds; expected {MINIMUM_SEEDS} or more of each. "
+        "Train more seeds, or compare single checkpoints, which needs none.",
+    )
+    if n < 2:
+        raise TooFewQueries(f"Recipes were compared on {n} query; expected two or more, for a spread between queries.")
+    standard_error = recipe_standard_error(delta_sd, n, seed_sd=seed_sd, k_candidate=k_candidate, k_baseline=k_baseline)
+    if standard_error <= ROUNDOFF:
+        return mean, mean
+    queries, seeds = delta_sd**2 / n, seed_sd**2 * (1 / k_candidate + 1 / k_baseline)
+    df = (queries + seeds) ** 2 / (queries**2 / (n - 1) + seeds**2 / (k_candidate + k_baseline - 2))
+    half = float(stdtrit(df, 0.5 + level / 2)) * standard_error
+    return mean - half, mean + half

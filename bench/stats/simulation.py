@@ -1,0 +1,135 @@
+"""Rates of verdicts, by drawing differences again with a true mean that is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bench.errors import TooFewQueries
+from bench.stats._inputs import Floats, Labels, Outcome, check_resamples, cluster_labels, differences, edge, require
+from bench.stats.cells import cell_outcome, estimate
+
+__all__ = ["Calibration", "calibrate", "tilted_chances"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """How often each verdict is drawn for one cell whose true mean difference is `shift`.
+
+    Attributes:
+        n: queries drawn per repetition (their expected number where clusters are drawn).
+        repetitions: simulated gates.
+        shift: the true mean difference simulated.
+        improved: rate, 0 to 1, as are the three below; the four add up to 1.
+        passed: rate.
+        failed: rate; the false alarm rate at shift 0, the detection rate below it.
+        inconclusive: rate.
+    """
+
+    n: int
+    repetitions: int
+    shift: float
+    improved: float
+    passed: float
+    failed: float
+    inconclusive: float
+
+
+def calibrate(
+    deltas: ArrayLike,
+    *,
+    clusters: Labels | None = None,
+    n: int | None = None,
+    margin: float,
+    alpha: float = 0.05,
+    floor: float | None = None,
+    repetitions: int = 2_000,
+    shift: float = 0.0,
+    rng: np.random.Generator,
+) -> Calibration:
+    """How often one cell fails, passes and so on when the true mean difference is `shift`.
+
+    Differences seen before are drawn again, whole clusters at a time, with the chances tilted
+    exponentially so that their mean is exactly `shift`: zeros stay zeros and -1, 0, 1 stay so, so the
+    same test runs as in the gate. Where all lie on one side of `shift`, their mirror images join first.
+    A single cell: no adjustment for several. Costs about a tenth of a millisecond per repetition.
+
+    Args:
+        deltas: float64[n_queries], differences seen in an earlier comparison.
+        clusters: one label per query; None (or NaN) is a cluster of its own.
+        n: queries per repetition; as many as `deltas` unless given.
+        margin: as in `cell_outcome`, like the two below.
+        alpha: level.
+        floor: smallest observed drop that may fail.
+        repetitions: simulated gates; a rate has a standard error of at most 0.5 / sqrt(repetitions).
+        shift: the true mean difference; 0 for the false alarm rate, negative for the detection rate.
+        rng: source of the draws.
+
+    Source: exponential tilting, Efron 1981, Canadian Journal of Statistics 9; cluster bootstrap, Davison
+    and Hinkley 1997, 3.8.
+    """
+    deltas = differences(deltas)
+    labels = cluster_labels(clusters, len(deltas))
+    check_resamples(repetitions)
+    n = len(deltas) if n is None else n
+    if n < 1:
+        raise TooFewQueries(f"n is {n}; expected the number of queries to draw, 1 or more.")
+    values, chances = _units(deltas, labels, shift)
+    n_drawn = max(1, round(n * (int(labels.max()) + 1) / len(deltas)))
+    outcomes: list[Outcome] = []
+    for _ in range(repetitions):
+        drawn = [values[unit] for unit in rng.choice(len(values), n_drawn, p=chances)]
+        sizes = [len(value) for value in drawn]
+        drawn_clusters = np.repeat(np.arange(n_drawn), sizes) if max(sizes) > 1 else None
+        cell = estimate(np.concatenate(drawn), clusters=drawn_clusters, alpha=alpha)
+        outcomes.append(cell_outcome(cell, p_adjusted=cell.p, margin=margin, floor=floor, alpha=alpha))
+    return Calibration(
+        n=n,
+        repetitions=repetitions,
+        shift=shift,
+        improved=outcomes.count("improved") / repetitions,
+        passed=outcomes.count("pass") / repetitions,
+        failed=outcomes.count("fail") / repetitions,
+        inconclusive=outcomes.count("inconclusive") / repetitions,
+    )
+
+
+def _units(deltas: Floats, labels: NDArray[np.intp], shift: float) -> tuple[list[Floats], Floats]:
+    """The clusters' differences, mirrored too if need be, and chances under which the mean is `shift`."""
+    members = np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1])
+    values = [deltas[member] for member in members]
+    means = [value.mean() for value in values]
+    if not min(means) < shift < max(means):
+        values += [-value for value in values]
+    return values, tilted_chances([value.sum() for value in values], [len(value) for value in values], shift=shift)
+
+
+def tilted_chances(sums: ArrayLike, sizes: ArrayLike, *, shift: float) -> Floats:
+    """float64[n_clusters], chances of drawing each cluster under which the true mean difference is `shift`.
+
+    Proportional to exp(t (sum - shift * size)): of all chances with that mean, the nearest to equal ones.
+
+    Args:
+        sums: float64[n_clusters], each cluster's differences added up.
+        sizes: int[n_clusters], how many they are.
+        shift: the mean wanted; some clusters' means must lie on each side of it, else BenchError.
+
+    Source: exponential tilting, Efron 1981, Canadian Journal of Statistics 9.
+    """
+    excess = np.asarray(sums, dtype=np.float64) - shift * np.asarray(sizes, dtype=np.float64)
+    require(
+        bool(excess.min() < 0 < excess.max()),
+        f"Differences cannot be drawn with a true mean of {shift}: none lies beyond it. Expected a smaller shift, "
+        "or differences from a comparison in which more queries changed.",
+    )
+    excess = excess / np.abs(excess).max()
+
+    def chances(tilt: float) -> Floats:
+        weights: Floats = np.exp(tilt * excess - (tilt * excess).max())
+        weights /= weights.sum()
+        return weights
+
+    # 1e6: past it float64 sees only the largest excess anyway
+    return chances(edge(lambda tilt: bool(chances(tilt) @ excess < 0), -1e6, 1e6, halvings=80))
