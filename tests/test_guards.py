@@ -6,10 +6,10 @@ import importlib
 import os
 import pkgutil
 import re
+import resource
 import statistics
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 
@@ -43,9 +43,11 @@ def test_help_loads_no_torch_numba_pandas_or_pydantic():
 
 def test_help_takes_at_most_150_ms_more_than_a_bare_interpreter():
     def seconds(*arguments):
-        started = time.perf_counter()
+        # Of the processor, not of the clock: other tests run beside this one.
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, *arguments], capture_output=True, check=True)
-        return time.perf_counter() - started
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     seconds("-m", "bench", "--help")
     extra = [seconds("-m", "bench", "--help") - seconds("-c", "pass") for _ in range(7)]
