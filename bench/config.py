@@ -138,6 +138,7 @@ class FinetuneConfig(Strict):
     warmup_ratio: float = Field(default=0.1, ge=0, le=1)
     max_length: int | None = Field(default=None, ge=8)
     max_pairs: int | None = Field(default=None, ge=1)
+    share: float = Field(default=1.0, gt=0, le=1)
     dropout: float | None = Field(default=None, ge=0, lt=1)
     seeds: list[int] = Field(default=[0], min_length=1)
 

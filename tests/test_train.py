@@ -23,7 +23,7 @@ from bench.train.batches import length_batches
 from bench.train.finetune import finetune
 from bench.train.mine import mine
 from bench.train.models import lineage
-from bench.train.pairs import from_suite, read_pairs, write_pairs
+from bench.train.pairs import Pair, Pairs, from_suite, read_pairs, write_pairs
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +94,16 @@ def test_training_query_that_is_an_evaluation_query_is_dropped(tiny_suite):
     pairs = from_suite(changed)
     assert pairs.dropped == ("t2",)
     assert {pair.query_id for pair in pairs.pairs} == {"t1"}
+
+
+def test_share_takes_whole_queries_and_smaller_shares_are_nested():
+    made = [Pair(f"q{i}", f"query {i // 2}", f"d{i}", "text", "c", "expert") for i in range(40)]
+    whole = Pairs(tuple(made), (), ("test",))
+    half, quarter = whole.part(0.5, seed=1), whole.part(0.25, seed=1)
+    assert [len(part.pairs) for part in (half, quarter)] == [20, 10]
+    assert {p.query_id for p in quarter.pairs} < {p.query_id for p in half.pairs}
+    assert all(sum(other.key == p.key for other in half.pairs) == 2 for p in half.pairs)
+    assert whole.part(0.5, seed=2).digest != half.digest
 
 
 def test_pair_file_gives_back_what_was_written(tiny_suite, tmp_path):

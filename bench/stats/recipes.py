@@ -13,7 +13,9 @@ MINIMUM_SEEDS = 5
 """Below this the spread between seeds is itself too poorly known to carry a claim about a recipe."""
 
 
-def recipe_standard_error(delta_sd: float, n: int, *, seed_sd: float, k_candidate: int, k_baseline: int) -> float:
+def recipe_standard_error(
+    delta_sd: float, n: int, *, seed_sd: float, k_candidate: int, k_baseline: int | None
+) -> float:
     """Standard error of the mean difference between two recipes, each trained with several seeds.
 
     Args:
@@ -21,15 +23,21 @@ def recipe_standard_error(delta_sd: float, n: int, *, seed_sd: float, k_candidat
         n: number of queries.
         seed_sd: standard deviation over seeds of a recipe's mean score, pooled over both recipes.
         k_candidate: seeds of the candidate.
-        k_baseline: seeds of the baseline.
+        k_baseline: seeds of the baseline; None for one that was not trained, such as the base model or BM25.
 
     Source: gate.md: Var = s_d^2 / n + sigma_s^2 (1/K_A + 1/K_B), the two sources taken as independent.
     """
     check_effect(0.0, delta_sd)
     check_effect(0.0, seed_sd)
-    seeds = f"{k_candidate} and {k_baseline} seeds"
-    require(min(n, k_candidate, k_baseline) >= 1, f"Recipes have {n} queries, {seeds}; expected 1 or more of each.")
-    return math.sqrt(delta_sd**2 / n + seed_sd**2 * (1 / k_candidate + 1 / k_baseline))
+    require(
+        min(n, k_candidate, k_baseline or 1) >= 1,
+        f"Recipes have {n} queries, {k_candidate} and {k_baseline} seeds; expected 1 or more of each.",
+    )
+    return math.sqrt(delta_sd**2 / n + seed_sd**2 * _seed_share(k_candidate, k_baseline))
+
+
+def _seed_share(k_candidate: int, k_baseline: int | None) -> float:
+    return 1 / k_candidate + (1 / k_baseline if k_baseline is not None else 0.0)
 
 
 def recipe_interval(
@@ -39,19 +47,20 @@ def recipe_interval(
     n: int,
     seed_sd: float,
     k_candidate: int,
-    k_baseline: int,
+    k_baseline: int | None,
     level: float = 0.95,
 ) -> tuple[float, float]:
     """Two-sided interval (low, high) for the mean difference between recipes; arguments as `recipe_standard_error`.
 
     Source: t quantile with the degrees of freedom of Satterthwaite 1946: n - 1 for the queries, K_A + K_B - 2
-    for the seeds.
+    for the seeds (K_A - 1 where the baseline was not trained). Where queries come in clusters, n is the number of
+    clusters and `delta_sd` the cluster-robust standard error times its root.
     """
     from scipy.special import stdtrit
 
     check_share("level", level)
     require(
-        min(k_candidate, k_baseline) >= MINIMUM_SEEDS,
+        min(k_candidate, MINIMUM_SEEDS if k_baseline is None else k_baseline) >= MINIMUM_SEEDS,
         f"Recipes have {k_candidate} and {k_baseline} seeds; expected {MINIMUM_SEEDS} or more of each. "
         "Train more seeds, or compare single checkpoints, which needs none.",
     )
@@ -60,7 +69,8 @@ def recipe_interval(
     standard_error = recipe_standard_error(delta_sd, n, seed_sd=seed_sd, k_candidate=k_candidate, k_baseline=k_baseline)
     if standard_error <= ROUNDOFF:
         return mean, mean
-    queries, seeds = delta_sd**2 / n, seed_sd**2 * (1 / k_candidate + 1 / k_baseline)
-    df = (queries + seeds) ** 2 / (queries**2 / (n - 1) + seeds**2 / (k_candidate + k_baseline - 2))
+    queries, seeds = delta_sd**2 / n, seed_sd**2 * _seed_share(k_candidate, k_baseline)
+    seed_df = k_candidate - 1 + (k_baseline - 1 if k_baseline is not None else 0)
+    df = (queries + seeds) ** 2 / (queries**2 / (n - 1) + seeds**2 / seed_df)
     half = float(stdtrit(df, 0.5 + level / 2)) * standard_error
     return mean - half, mean + half

@@ -59,9 +59,10 @@ def finetune(
         ConfigError: the base is no model, or dimensions exceed it.
     """
     folder = _base_folder(recipe.base, evaluator, base)
-    pairs = from_suite(evaluator.suite)
+    everything = from_suite(evaluator.suite)
     models = []
     for seed in recipe.seeds:
+        pairs = everything if recipe.share == 1 else everything.part(recipe.share, seed=seed)
         negatives = mine(evaluator, pairs, recipe.negatives, seed=seed, progress=progress) if recipe.negatives else None
         model = _one(name, recipe, seed, folder, pairs, negatives, evaluator, progress)
         set_current(model.folder, seed=seed, first=seed == recipe.seeds[0])

@@ -6,8 +6,9 @@ A pair file is JSON lines: a header `{"format": 1, "kind": "pairs", …}`, then 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,15 @@ class Pairs:
     def digest(self) -> str:
         """32 hex digits over all that training sees of every pair: texts, grade, weight."""
         return digest_of([[p.query, p.document, p.grade, p.weight] for p in self.pairs])
+
+    def part(self, share: float, *, seed: int) -> Pairs:
+        """The pairs of a share of the queries, drawn with a seed; a smaller share is part of a larger one."""
+        import numpy as np
+
+        keys = list(dict.fromkeys(pair.key for pair in self.pairs))
+        order = np.random.default_rng(seed).permutation(len(keys))
+        kept = {keys[i] for i in order[: math.ceil(share * len(keys))]}
+        return replace(self, pairs=tuple(pair for pair in self.pairs if pair.key in kept))
 
     @cached_property
     def origins(self) -> dict[str, int]:
