@@ -32,6 +32,7 @@ VERBS = (
     "baseline",
     "mine",
     "finetune",
+    "loop",
     "report",
     "export",
     "doctor",

@@ -18,12 +18,13 @@ from bench.stats.incomplete import bpref, condense
 from bench.stats.power import mde, mde80, power_paired_t, queries_needed, queries_to_rule_out
 from bench.stats.proportions import mcnemar_exact, mcnemar_midp, tango_interval
 from bench.stats.ratios import RatioInterval, percentile_ratio, ratio_interval
-from bench.stats.recipes import recipe_interval, recipe_standard_error
+from bench.stats.recipes import MINIMUM_SEEDS, recipe_interval, recipe_standard_error
 from bench.stats.resampling import bca_interval, randomization_test
 from bench.stats.simulation import Calibration, calibrate, tilted_chances
 
 __all__ = [
     "MINIMUM_QUERIES",
+    "MINIMUM_SEEDS",
     "ROUNDOFF",
     "Calibration",
     "Estimate",

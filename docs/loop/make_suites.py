@@ -1,0 +1,94 @@
+"""Three suites from real data, each with a held-out set of its own domain and an out-of-distribution set of another.
+
+    python docs/loop/make_suites.py DATA OUT
+
+DATA holds folders in BEIR's layout: stackfaq, medquad, covidqa, cranfield. Documents are read from there; OUT gets
+queries, judgements and declarations. Evaluation sets are cut to 300 queries (150 out of distribution), whole clusters
+at a time, drawn with a seed, so that rerankers can be afforded on two cores.
+"""
+
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+OUT_OF_DISTRIBUTION = {"stackfaq": "cranfield", "medquad": "covidqa", "covidqa": "stackfaq"}
+MOST = {"train": None, "dev": 200, "held-out": 300, "out-of-distribution": 150}
+SPLIT = {"train": "train", "dev": "dev", "held-out": "test", "out-of-distribution": "test"}
+
+
+def rows(path: Path) -> list[dict]:
+    """JSON lines."""
+    return [json.loads(line) for line in path.open(encoding="utf-8")]
+
+
+def judgements(path: Path) -> dict[str, list[tuple[str, str]]]:
+    """Query id → (document id, grade)."""
+    found = defaultdict(list)
+    for line in path.read_text(encoding="utf-8").splitlines()[1:]:
+        query_id, doc_id, grade = line.split("\t")
+        found[query_id].append((doc_id, grade))
+    return found
+
+
+def cluster(data: str, query_id: str, doc_id: str, titles: dict[str, str]) -> str:
+    """What paraphrases or neighbours share: the thread, the page's title, the article; in cranfield nothing."""
+    if data == "medquad":
+        return titles[doc_id].strip().lower()
+    return {"stackfaq": query_id, "covidqa": doc_id}.get(data, "").split("-")[0]
+
+
+def write_set(source: Path, role: str, out: Path, name: str) -> None:
+    """Queries with their clusters, and judgements."""
+    texts = {row["_id"]: row["text"] for row in rows(source / "queries.jsonl")}
+    titles = {row["_id"]: row.get("title", "") for row in rows(source / "corpus.jsonl")}
+    judged = judgements(source / "qrels" / f"{SPLIT[role]}.tsv")
+    clusters = {q: cluster(source.name, q, docs[0][0], titles) for q, docs in judged.items()}
+    chosen = list(judged)
+    if MOST[role] is not None and len(chosen) > MOST[role]:
+        groups = defaultdict(list)
+        for query_id in chosen:
+            groups[clusters[query_id] or query_id].append(query_id)
+        names = sorted(groups)
+        drawn: set[str] = set()
+        for i in np.random.default_rng(0).permutation(len(names)):
+            if len(drawn) + len(groups[names[i]]) <= MOST[role]:
+                drawn.update(groups[names[i]])
+        chosen = [query_id for query_id in chosen if query_id in drawn]
+    lines = []
+    for query_id in chosen:
+        row = {"_id": query_id, "text": texts[query_id]}
+        lines.append(json.dumps(row | ({"cluster": clusters[query_id]} if clusters[query_id] else {})))
+    (out / "queries").mkdir(parents=True, exist_ok=True)
+    (out / "qrels").mkdir(exist_ok=True)
+    (out / "queries" / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    table = [f"{q}\t{doc_id}\t{grade}" for q in chosen for doc_id, grade in judged[q]]
+    header = "query-id\tcorpus-id\tscore"
+    (out / "qrels" / f"{name}.tsv").write_text("\n".join([header, *table]) + "\n", encoding="utf-8")
+
+
+def main(data: Path, out: Path) -> None:
+    """Write the suites."""
+    for home, abroad in OUT_OF_DISTRIBUTION.items():
+        folder = out / home
+        sets = [(role, home, role) for role in ("train", "dev", "held-out")]
+        sets.append(("out-of-distribution", abroad, abroad))
+        text = f'name = "{home}"\nmeasures = ["recall@10", "ndcg@10", "mrr@10", "recall@100"]\ndepth = 100\n'
+        for corpus in (home, abroad):
+            path = json.dumps(str((data / corpus / "corpus.jsonl").resolve()))
+            text += f'\n[corpora.{corpus}]\nsource = "jsonl"\npath = {path}\n'
+        for role, corpus, name in sets:
+            write_set(data / corpus, role, folder, name)
+            text += (
+                f'\n[[query_sets]]\nname = "{name}"\nrole = "{role}"\ncorpus = "{corpus}"\n'
+                f'queries = "queries/{name}.jsonl"\nqrels = "qrels/{name}.tsv"\n'
+            )
+            if role == "out-of-distribution":
+                text += f'why = "Questions and documents of another field ({abroad})."\n'
+        (folder / "suite.toml").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
