@@ -4,7 +4,8 @@
 
 DATA holds folders in BEIR's layout: stackfaq, medquad, covidqa, cranfield. Documents are read from there; OUT gets
 queries, judgements and declarations. Evaluation sets are cut to 300 queries (150 out of distribution), whole clusters
-at a time, drawn with a seed, so that rerankers can be afforded on two cores.
+at a time, drawn with a seed, so that rerankers can be afforded on two cores; medquad is cut to 1,200 training queries
+and 3,000 documents, those that are judged among them. Each folder also gets `bench.toml`.
 """
 
 import json
@@ -16,6 +17,8 @@ import numpy as np
 
 OUT_OF_DISTRIBUTION = {"stackfaq": "cranfield", "medquad": "covidqa", "covidqa": "stackfaq"}
 MOST = {"train": None, "dev": 200, "held-out": 300, "out-of-distribution": 150}
+MOST_IN = {("medquad", "train"): 1200}
+MOST_DOCUMENTS = {"medquad": 3000}
 SPLIT = {"train": "train", "dev": "dev", "held-out": "test", "out-of-distribution": "test"}
 
 
@@ -40,21 +43,22 @@ def cluster(data: str, query_id: str, doc_id: str, titles: dict[str, str]) -> st
     return {"stackfaq": query_id, "covidqa": doc_id}.get(data, "").split("-")[0]
 
 
-def write_set(source: Path, role: str, out: Path, name: str) -> None:
-    """Queries with their clusters, and judgements."""
+def write_set(source: Path, role: str, out: Path, name: str) -> set[str]:
+    """Queries with their clusters, and judgements; returns the judged documents."""
     texts = {row["_id"]: row["text"] for row in rows(source / "queries.jsonl")}
     titles = {row["_id"]: row.get("title", "") for row in rows(source / "corpus.jsonl")}
     judged = judgements(source / "qrels" / f"{SPLIT[role]}.tsv")
     clusters = {q: cluster(source.name, q, docs[0][0], titles) for q, docs in judged.items()}
     chosen = list(judged)
-    if MOST[role] is not None and len(chosen) > MOST[role]:
+    most = MOST_IN.get((source.name, role), MOST[role])
+    if most is not None and len(chosen) > most:
         groups = defaultdict(list)
         for query_id in chosen:
             groups[clusters[query_id] or query_id].append(query_id)
         names = sorted(groups)
         drawn: set[str] = set()
         for i in np.random.default_rng(0).permutation(len(names)):
-            if len(drawn) + len(groups[names[i]]) <= MOST[role]:
+            if len(drawn) + len(groups[names[i]]) <= most:
                 drawn.update(groups[names[i]])
         chosen = [query_id for query_id in chosen if query_id in drawn]
     lines = []
@@ -67,6 +71,22 @@ def write_set(source: Path, role: str, out: Path, name: str) -> None:
     table = [f"{q}\t{doc_id}\t{grade}" for q in chosen for doc_id, grade in judged[q]]
     header = "query-id\tcorpus-id\tscore"
     (out / "qrels" / f"{name}.tsv").write_text("\n".join([header, *table]) + "\n", encoding="utf-8")
+    return {doc_id for q in chosen for doc_id, _ in judged[q]}
+
+
+def corpus_path(source: Path, out: Path, judged: set[str]) -> str:
+    """The corpus where it lies, or a part of it: what is judged, filled up with documents drawn by a seed."""
+    whole = source / "corpus.jsonl"
+    most = MOST_DOCUMENTS.get(source.name)
+    if most is None or not judged:
+        return str(whole.resolve())
+    documents = rows(whole)
+    others = [i for i, row in enumerate(documents) if row["_id"] not in judged]
+    drawn = np.random.default_rng(0).permutation(others)[: most - len(judged)]
+    kept = judged | {documents[i]["_id"] for i in drawn}
+    lines = [json.dumps(row) for row in documents if row["_id"] in kept]
+    (out / "corpus.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return "corpus.jsonl"
 
 
 def main(data: Path, out: Path) -> None:
@@ -75,19 +95,23 @@ def main(data: Path, out: Path) -> None:
         folder = out / home
         sets = [(role, home, role) for role in ("train", "dev", "held-out")]
         sets.append(("out-of-distribution", abroad, abroad))
-        text = f'name = "{home}"\nmeasures = ["recall@10", "ndcg@10", "mrr@10", "recall@100"]\ndepth = 100\n'
-        for corpus in (home, abroad):
-            path = json.dumps(str((data / corpus / "corpus.jsonl").resolve()))
-            text += f'\n[corpora.{corpus}]\nsource = "jsonl"\npath = {path}\n'
+        judged: dict[str, set[str]] = {home: set(), abroad: set()}
+        text = ""
         for role, corpus, name in sets:
-            write_set(data / corpus, role, folder, name)
+            judged[corpus] |= write_set(data / corpus, role, folder, name)
             text += (
                 f'\n[[query_sets]]\nname = "{name}"\nrole = "{role}"\ncorpus = "{corpus}"\n'
                 f'queries = "queries/{name}.jsonl"\nqrels = "qrels/{name}.tsv"\n'
             )
             if role == "out-of-distribution":
                 text += f'why = "Questions and documents of another field ({abroad})."\n'
+        head = f'name = "{home}"\nmeasures = ["recall@10", "ndcg@10", "mrr@10", "recall@100"]\ndepth = 100\n'
+        for corpus, documents in judged.items():
+            path = corpus_path(data / corpus, folder, documents)
+            head += f'\n[corpora.{corpus}]\nsource = "jsonl"\npath = {json.dumps(path)}\n'
+        text = head + text
         (folder / "suite.toml").write_text(text, encoding="utf-8")
+        (folder / "bench.toml").write_text((Path(__file__).parent / "bench.toml").read_text(), encoding="utf-8")
 
 
 if __name__ == "__main__":
