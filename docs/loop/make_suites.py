@@ -3,7 +3,7 @@
     python docs/loop/make_suites.py DATA OUT
 
 DATA holds folders in BEIR's layout: stackfaq, medquad, covidqa, cranfield. Documents are read from there; OUT gets
-queries, judgements and declarations. Evaluation sets are cut to 300 queries (150 out of distribution), whole clusters
+queries, judgements and declarations. Evaluation sets are cut to 300 queries (100 out of distribution), whole clusters
 at a time, drawn with a seed, so that rerankers can be afforded on two cores; medquad is cut to 1,200 training queries
 and 3,000 documents, those that are judged among them. Each folder also gets `bench.toml`.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 OUT_OF_DISTRIBUTION = {"stackfaq": "cranfield", "medquad": "covidqa", "covidqa": "stackfaq"}
-MOST = {"train": None, "dev": 200, "held-out": 300, "out-of-distribution": 150}
+MOST = {"train": None, "dev": 200, "held-out": 300, "out-of-distribution": 100}
 MOST_IN = {("medquad", "train"): 1200}
 MOST_DOCUMENTS = {"medquad": 3000}
 SPLIT = {"train": "train", "dev": "dev", "held-out": "test", "out-of-distribution": "test"}
