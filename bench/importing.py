@@ -8,10 +8,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
-import os
 import re
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -28,7 +25,7 @@ from bench.records import EVALUATION_ROLES, ROLES, Progress, digest_of, no_progr
 from bench.sources import Collection, Part, Query
 from bench.sources.beir import ROLE_OF_SPLIT
 from bench.splits import DEV, HELD_OUT, TRAIN, SplitPlan, anchor, instant, place, separate
-from bench.store import json_text
+from bench.store import json_text, replacing_folder
 
 __all__ = ["CHANGES", "Imported", "QuerySetCounts", "import_collection", "kinds", "open_source", "write_suite"]
 
@@ -188,7 +185,9 @@ def import_collection(
     sets = [_Set(_file_name(part.split), role_of[part.split], [part], _judgements([part])) for part in apart]
     passes = [[one] for one in sets]
     pool = _judgements(pooled)
-    with _made_beside(folder) as scratch:
+    with replacing_folder(folder, written=WRITTEN) as scratch:
+        (scratch / "queries").mkdir()
+        (scratch / "qrels").mkdir()
         every = [one.judged for one in sets] + [pool]
         wanted = {doc_id for judged in every for grades in judged.values() for doc_id in grades}
         doc_ids, of_document = _write_documents(collection, scratch, wanted, split, changes, progress)
@@ -282,34 +281,6 @@ def _check_target(folder: Path, force: bool) -> None:
             )
         if not (folder / "suite.toml").exists():
             raise UsageError(f"{folder} is not empty and holds no suite.toml; --force replaces nothing but a suite.")
-
-
-@contextlib.contextmanager
-def _made_beside(folder: Path) -> Iterator[Path]:
-    """A new folder that takes `folder`'s place when the block ends well, and vanishes when it does not."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    try:
-        # mkdtemp makes folders that only their owner opens; this is an ordinary one.
-        mask = os.umask(0)
-        os.umask(mask)
-        scratch.chmod(0o777 & ~mask)
-        (scratch / "queries").mkdir()
-        (scratch / "qrels").mkdir()
-        yield scratch
-        if not folder.exists():
-            scratch.rename(folder)
-            return
-        for kept in folder.iterdir():
-            if kept.name not in WRITTEN:
-                copy = shutil.copytree if kept.is_dir() and not kept.is_symlink() else shutil.copy2
-                copy(kept, scratch / kept.name)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as aside:
-            folder.rename(Path(aside) / folder.name)
-            scratch.rename(folder)
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
 
 
 # --- ids and judgements ----------------------------------------------------------------------------

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import SuiteError, UsageError
 from bench.sources import Document
 from bench.sources.folder import Options, passages
-from bench.store import write_text
+from bench.store import replacing_folder, write_text
 
 __all__ = ["Scaffold", "scaffold"]
 
@@ -105,11 +104,9 @@ def _write_suite(suite: Path, name: str, source: Path | None, words: int) -> tup
     """The suite's folder, whole or not at all: (first document's id, number of documents, of files)."""
     origin: dict[str, str] = {}
     n_documents, first = 0, None
-    staged = suite.with_name(f".{name}.partial")
-    shutil.rmtree(staged, ignore_errors=True)
     found = passages(str(source), Options(words=words)) if source is not None else None
-    try:
-        (staged / "queries").mkdir(parents=True)
+    with replacing_folder(suite) as staged:
+        (staged / "queries").mkdir()
         (staged / "qrels").mkdir()
         with (staged / "corpus.jsonl").open("w", encoding="utf-8", newline="\n") as stream:
             for document in found.documents() if found else ():
@@ -124,9 +121,6 @@ def _write_suite(suite: Path, name: str, source: Path | None, words: int) -> tup
         write_text(staged / "qrels" / f"{QUERY_SET}.tsv", "query-id\tcorpus-id\tscore\n")
         write_text(staged / "suite.toml", _suite_toml(name, origin))
         write_text(staged / "README.md", _readme(name, origin, first, n_documents))
-        staged.rename(suite)
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
     return first, n_documents, int(origin.get("files", 0))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.checks.judgements import CHANCE, MARGINS, ceiling, noticed
+from bench.checks.judgements import CHANCE, MARGINS, ceiling, size_of
 from bench.checks.texts import BLOCK_TEXTS
 from bench.errors import MissingExtra
 from bench.measure import parse
@@ -118,7 +118,7 @@ def _judged(
     found = bm25_measures(suite, sample, docs, corpus)
     room = {measure: ceiling(suite, query_set, parse(measure)) - value for measure, value in found.items()}
     # A gain smaller than what the set notices cannot be shown either.
-    least = max(HEADROOM, noticed(len(sample.ids)))
+    least = max(HEADROOM, size_of(suite, query_set).noticed or 0.0)
     chance = DEPTH / n_docs
     if room["recall@10"] < least and chance < CHANCE:
         able = [m for m in USUAL if room[m] >= 2 * least]
