@@ -12,7 +12,10 @@ from bench.sources import Document
 from bench.sources.folder import Options, passages
 from bench.store import replacing_folder, write_text
 
-__all__ = ["Scaffold", "scaffold"]
+__all__ = ["WORDS", "Scaffold", "scaffold"]
+
+WORDS = 200
+"""The most that a passage holds unless said otherwise: what small models read at once, with room for subwords."""
 
 QUERY_SET = "questions"
 _SUITE_FILES = ("suite.toml", "corpus.jsonl", f"queries/{QUERY_SET}.jsonl", f"qrels/{QUERY_SET}.tsv", "README.md")
@@ -41,7 +44,7 @@ class Scaffold:
         }
 
 
-def scaffold(folder: Path, *, name: str | None = None, source: Path | None = None, words: int = 200) -> Scaffold:
+def scaffold(folder: Path, *, name: str | None = None, source: Path | None = None, words: int = WORDS) -> Scaffold:
     """Write what is missing of a project.
 
     Args:
