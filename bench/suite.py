@@ -133,7 +133,6 @@ def load(path: Path | str, *, progress: Progress = no_progress) -> Suite:
         derived=made_of,
         slices=tuple(config.slices),
     )
-    )
 
 
 def declaration(folder: Path) -> SuiteConfig:

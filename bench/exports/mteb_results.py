@@ -53,7 +53,7 @@ def export_mteb_results(
                 f'"{name}" is not evaluated on a query set "{one}"; expected one of {", ".join(evaluated)}.'
                 f"{did_you_mean(one, evaluated)}"
             )
-    tasks = [to_mteb_task(suite, one) for one in dict.fromkeys(query_sets or [None])]
+    tasks = [to_mteb_task(suite, one) for one in dict.fromkeys(query_sets)] if query_sets else [to_mteb_task(suite)]
     from mteb.cache import ResultCache
 
     meta = model_meta(
