@@ -36,7 +36,7 @@ def check_saturation(suite: Suite, progress: Progress = no_progress) -> Iterator
     """Findings from one BM25 search per evaluation set; says so where none could be made."""
     sets = suite.of_role(*EVALUATION_ROLES)
     for corpus in suite.corpora.values():
-        mine = [query_set for query_set in sets if query_set.corpus == corpus.name]
+        mine = [s for query_set in sets if query_set.corpus == corpus.name and (s := _sample(suite, query_set))]
         if not mine:
             continue
         if len(corpus.ids) > LARGEST:
@@ -51,10 +51,9 @@ def check_saturation(suite: Suite, progress: Progress = no_progress) -> Iterator
         except MissingExtra as error:
             yield Finding("info", "saturation-not-checked", corpus.name, f"Saturation was not looked for. {error}")
             continue
-        for done, query_set in enumerate(mine, 1):
-            sample = _sample(suite, query_set)
-            if sample is not None:
-                yield from _judged(suite, query_set, sample, bm25_docs(suite, sample, search), corpus)
+        for done, sample in enumerate(mine, 1):
+            query_set = suite.query_sets[sample.name]
+            yield from _judged(suite, query_set, sample, bm25_docs(suite, sample, search), corpus)
             told(f"BM25 {corpus.name}", done, len(mine))
 
 
