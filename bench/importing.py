@@ -219,7 +219,8 @@ def import_collection(
             origin,
             {code: n for code in CHANGES if (n := changes[code])},
         )
-        (scratch / "suite.toml").write_text(_suite_toml(made), encoding="utf-8", newline="\n")
+        shared = split is not None and split.share_documents
+        (scratch / "suite.toml").write_text(_suite_toml(made, shared), encoding="utf-8", newline="\n")
         (scratch / "README.md").write_text(_data_card(made), encoding="utf-8", newline="\n")
     return made
 
@@ -548,7 +549,7 @@ def _set_description(counts: QuerySetCounts) -> str:
     )
 
 
-def _suite_toml(made: Imported) -> str:
+def _suite_toml(made: Imported, share_documents: bool) -> str:
     fields = SuiteConfig.model_fields
     lines = [
         f"name = {_quoted(made.name)}",
@@ -557,6 +558,7 @@ def _suite_toml(made: Imported) -> str:
         f"license = {_quoted(made.origin.get('license', ''))}",
         f"measures = [{', '.join(map(_quoted, fields['measures'].default))}]",
         f"depth = {fields['depth'].default}",
+        *(["share_documents = true"] if share_documents else []),
         "",
         "[origin]",
         *(f"{_quoted(key)} = {_quoted(value)}" for key, value in made.origin.items()),
