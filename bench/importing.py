@@ -540,6 +540,11 @@ def _quoted(text: str) -> str:
     return plain.replace("\x7f", "\\u007f")  # JSON allows it bare, TOML does not
 
 
+def _bare(key: str) -> str:
+    """A TOML key, in quotation marks only where it needs them."""
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _quoted(key)
+
+
 def _set_description(counts: QuerySetCounts) -> str:
     if not counts.n_sharing:
         return ""
@@ -561,7 +566,7 @@ def _suite_toml(made: Imported, share_documents: bool) -> str:
         *(["share_documents = true"] if share_documents else []),
         "",
         "[origin]",
-        *(f"{_quoted(key)} = {_quoted(value)}" for key, value in made.origin.items()),
+        *(f"{_bare(key)} = {_quoted(value)}" for key, value in made.origin.items()),
         "",
         "[corpora.documents]",
         'source = "jsonl"',
