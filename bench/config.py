@@ -78,6 +78,7 @@ class QuerySetConfig(Strict):
     split: str | None = None
     description: str = ""
     why: str = ""
+    derived_from: str | None = None
 
 
 class SuiteConfig(Strict):
@@ -418,6 +419,13 @@ def load_suite_config(path: Path) -> SuiteConfig:
                 )
             if names.index(query_set.name) != i:
                 problems.append(f'{path}: query_sets[{i}].name is "{query_set.name}" again; names must be unique.')
+            above = [other.name for other in suite.query_sets[:i] if other.corpus == query_set.corpus]
+            if query_set.derived_from is not None and query_set.derived_from not in above:
+                problems.append(
+                    f'{path}: query_sets[{i}].derived_from is "{query_set.derived_from}"; expected a query set of the '
+                    f"same corpus that stands above it ({', '.join(above) or 'none does'})."
+                    f"{did_you_mean(query_set.derived_from, above)}"
+                )
             beir = query_set.corpus in suite.corpora and suite.corpora[query_set.corpus].source == "beir"
             if not beir:
                 problems += [

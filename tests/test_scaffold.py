@@ -255,7 +255,8 @@ def test_init_without_files_says_that_documents_and_queries_are_missing(tmp_path
     ("arguments", "sentence"),
     [
         (["--name", "a b"], '--name is "a b"; expected letters'),
-        (["--words", "3"], "--words is 3; expected 10 or more"),
+        (["--from", "nowhere", "--words", "3"], "--words is 3; expected 10 or more"),
+        (["--words", "50"], "it goes with --from FOLDER"),
         (["--from", "nowhere"], "nowhere is no folder"),
     ],
 )
