@@ -61,7 +61,7 @@ class Answers:
         return sum((spent for _, _, spent in self._ledger()), Spent())
 
     def measured(self) -> tuple[int, float, float]:
-        """(answers, prompt tokens per guessed one, mean completion tokens), of answers whose tokens the server counted."""
+        """(answers, prompt tokens per guessed one, mean completion tokens), where the server counted tokens."""
         rows = [
             (guessed, spent)
             for outcome, guessed, spent in self._ledger()
