@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from bench.config import Strict
 from bench.errors import ConfigError, PairsError, did_you_mean, excerpt
@@ -63,8 +63,8 @@ class Config(Strict):
     min_passage_chars: int = Field(default=80, ge=1)
     max_passage_chars: int = Field(default=6000, ge=200)
     per_passage: int = Field(default=3, ge=1, le=20)
-    styles: list[str] = Field(default=["question", "keywords", "statement", "colloquial"], min_length=1)
     wordings: dict[str, str] = Field(default={})
+    styles: list[str] = Field(default=["question", "keywords", "statement", "colloquial"], min_length=1)
     template: str | None = None
     language: str = Field(default="", pattern=r"^([a-z]{2,3}(-[A-Za-z0-9]+)*)?$")
     min_query_chars: int = Field(default=8, ge=1)
@@ -80,8 +80,8 @@ class Config(Strict):
     attempts: int = Field(default=4, ge=1, le=20)
     give_up_after: int = Field(default=8, ge=1)
     asks_again: int = Field(default=2, ge=0, le=10)
-    budget: BudgetConfig | None = None
     price: PriceConfig | None = None
+    budget: BudgetConfig | None = None
 
     @field_validator("stratify")
     @classmethod
@@ -110,20 +110,27 @@ class Config(Strict):
             raise ValueError("expected values that JSON has: texts, numbers, booleans, lists and tables") from None
         return extra
 
-    @model_validator(mode="after")
-    def _fits(self) -> Config:
-        known = {**STYLES, **self.wordings}
-        for style in self.styles:
+    # One validator a key: an error shows what stands there, and the whole table may hold an address with a password.
+    @field_validator("styles")
+    @classmethod
+    def _worded(cls, styles: list[str], found: ValidationInfo) -> list[str]:
+        known = {**STYLES, **found.data.get("wordings", {})}
+        for style in styles:
             if style not in known:
                 raise ValueError(
-                    f'styles names "{style}", which has no wording; expected one of {", ".join(known)}, or '
-                    f"one that stands under wordings.{did_you_mean(style, known)}"
+                    f'"{style}" has no wording; expected some of {", ".join(known)}, or one that stands under '
+                    f"wordings.{did_you_mean(style, known)}"
                 )
-        if len(set(self.styles)) != len(self.styles):
-            raise ValueError("a style stands twice in styles")
-        if self.budget and self.budget.usd is not None and self.price is None:
-            raise ValueError("budget.usd needs a price: { input, output, source, date }, dollars per million tokens")
-        return self
+        if len(set(styles)) != len(styles):
+            raise ValueError("a style stands there twice")
+        return styles
+
+    @field_validator("budget")
+    @classmethod
+    def _priced(cls, budget: BudgetConfig | None, found: ValidationInfo) -> BudgetConfig | None:
+        if budget and budget.usd is not None and found.data.get("price") is None:
+            raise ValueError("usd needs a price: { input, output, source, date }, US dollars per million tokens")
+        return budget
 
     @property
     def parameters(self) -> dict[str, Any]:
