@@ -424,7 +424,8 @@ def test_a_killed_run_pays_nothing_twice(tmp_path):
     case = Case(tmp_path, corpus_of(30))
     code = (
         "import sys; sys.path.insert(0, sys.argv[3]); from pathlib import Path; import test_llm\n"
-        "case = test_llm.Case(Path(sys.argv[1]), test_llm.corpus_of(30)); case.run(sys.argv[2], concurrency=2, timeout_s=30)"
+        "case = test_llm.Case(Path(sys.argv[1]), test_llm.corpus_of(30))\n"
+        "case.run(sys.argv[2], concurrency=2, timeout_s=30)"
     )
     with LLMServer(["good"] * 12, always="slow") as server:
         arguments = [sys.executable, "-c", code, str(tmp_path), server.base_url, str(Path(__file__).parent)]
@@ -593,7 +594,7 @@ def test_a_table_that_makes_no_sense_is_refused(keys, said):
 
 def test_a_corpus_is_named_where_there_are_several(tmp_path):
     case = Case(tmp_path)
-    with pytest.raises(ConfigError, match='"manul".*Did you mean "manual"'):
+    with pytest.raises(ConfigError, match=r'"manul".*Did you mean "manual"'):
         case.run("http://localhost/v1", corpus="manul")
 
 
