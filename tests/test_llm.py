@@ -215,13 +215,25 @@ def test_refusals_and_cut_answers_are_told_apart(case):
 
 
 @pytest.mark.parametrize(
-    "fault",
-    ["html", "bad_gateway", "nan_body", "deep", "truncated", "huge", "compressed", "limited", "error", "reset"],
+    ("fault", "reason"),
+    [
+        ("html", "the server's answer is not JSON"),
+        ("nan_body", "the server's answer is not JSON"),
+        ("deep", "the server's answer is not JSON"),
+        ("huge", "the server's answer is too large"),
+        ("compressed", "the server's answer is compressed"),
+        ("truncated", "connection cut"),
+        ("reset", "connection cut"),
+        ("limited", "rate limited (HTTP 429)"),
+        ("error", "HTTP 500"),
+        ("bad_gateway", "HTTP 502"),
+    ],
 )
-def test_a_passing_fault_costs_one_more_request_and_no_pair(case, fault):
+def test_a_passing_fault_costs_one_more_request_and_no_pair(case, fault, reason):
     with LLMServer([fault]) as server:
         found, counts = case.run(server)
     assert len(found) == 18 and counts["requests"] == 7 and not [key for key in counts if "lost" in key]
+    assert [row["outcome"] for row in case.ledger()] == [reason, *["answered"] * 6]
 
 
 @pytest.mark.parametrize("fault", ["slow", "dripping_headers"])
@@ -459,6 +471,8 @@ def test_a_damaged_answer_or_ledger_line_is_a_hole_and_nothing_worse(case):
         ledger.write_bytes(ledger.read_bytes()[:-10] + b"\n\xff[[[")
         second, counts = case.run(server)
         assert second == first and len(server.requests) == 9 and counts["requests"] == 3
+        # Nine requests, of which one line was cut.
+        assert llm.estimate(case.config(server), case.context()).spent.requests == 8
 
 
 def test_failures_are_not_kept_as_answers(case):
