@@ -20,7 +20,7 @@ from bench.errors import ConfigError, PairsError
 from bench.llm import Budget, Endpoint, Fault, Pace, Price, Spent, api_key, estimated_tokens
 from bench.llm.client import Client, retry_after_s
 from bench.llm.pace import Stopped
-from bench.records import Corpus, EvalProtocol, Suite
+from bench.records import Corpus, EvalProtocol, Labels, QuerySet, Suite
 from bench.store import Store
 from bench.train.origins import Context, llm
 
@@ -66,7 +66,9 @@ class Case:
 
     def config(self, server, **keys):
         base_url = server if isinstance(server, str) else server.base_url
-        return llm.Config(**{"base_url": base_url, "model": "stand-in", "timeout_s": 0.25, "concurrency": 1} | keys)
+        return llm.Config(
+            **{"kind": "llm", "base_url": base_url, "model": "stand-in", "timeout_s": 0.25, "concurrency": 1} | keys
+        )
 
     def context(self, seed=0):
         return Context(
@@ -130,7 +132,7 @@ def test_a_second_run_asks_nothing_and_needs_neither_server_nor_key(case, monkey
         first, _ = case.run(server, api_key_env="A_KEY")
     monkeypatch.delenv("A_KEY")
     second, counts = case.run(server, api_key_env="A_KEY")
-    assert second == first and counts == {"passages chosen": 6, "passages answered in an earlier run": 6}
+    assert second == first and counts["passages answered in an earlier run"] == 6 and "requests" not in counts
 
 
 def test_more_passages_keep_the_earlier_ones(case):
@@ -146,12 +148,38 @@ def test_passages_are_chosen_by_seed_and_stratum_in_proportion():
     # 30 short passages and 10 long ones; ids tell the source.
     texts = [(f"a-{i:02}", "short " * 20) for i in range(30)] + [(f"b-{i:02}", "long " * 90) for i in range(10)]
     corpus = Corpus.build("c", [*texts, ("c-00", "tiny")])
-    config = llm.Config(base_url="http://localhost/v1", model="m", passages=12, stratify="id:[a-z]+")
+    config = llm.Config(kind="llm", base_url="http://localhost/v1", model="m", passages=12, stratify="id:[a-z]+")
     rows = llm.chosen(corpus, config, 0)
     assert [sum(corpus.ids[row].startswith(s) for row in rows) for s in "abc"] == [9, 3, 0]
     assert rows == llm.chosen(corpus, config, 0) != llm.chosen(corpus, config, 1)
-    longest = llm.Config(base_url="http://localhost/v1", model="m", passages=8)
+    longest = llm.Config(kind="llm", base_url="http://localhost/v1", model="m", passages=8)
     assert sum(corpus.ids[row].startswith("b") for row in llm.chosen(corpus, longest, 0)) == 2
+
+
+def test_a_corpus_without_a_passage_is_said(case):
+    with pytest.raises(PairsError, match="of 6 none has 5000 characters"):
+        case.run("http://localhost/v1", min_passage_chars=5000)
+
+
+def test_more_requests_at_once_than_a_pool_holds_by_default(tmp_path, fake_time):
+    case = Case(tmp_path, corpus_of(130))
+    with LLMServer() as server:
+        found, counts = case.run(server, concurrency=120, per_passage=1, timeout_s=20)
+    assert len(found) == 130 == counts["requests"]
+
+
+def test_documents_that_evaluation_holds_are_not_paid_for(tmp_path, fake_time):
+    corpus = corpus_of(6)
+    copy = Corpus.build("manual", [*zip(corpus.ids, corpus.texts, strict=True), ("copy", corpus.texts[2].upper())])
+    case = Case(tmp_path, copy)
+    judged = QuerySet.build("staff", "held-out", "manual", [("q1", "which one ends?")])
+    labels = {"staff": Labels({"q1": {"d02": 1, "d03": 0}})}
+    case.suite = Suite("s", 1, "", EvalProtocol(("ndcg@10",)), {"manual": copy}, {"staff": judged}, labels)
+    with LLMServer() as server:
+        found, counts = case.run(server)
+        assert len(server.requests) == 5
+    assert {pair.doc_id for pair in found} == {"d00", "d01", "d03", "d04", "d05"}
+    assert counts["documents not asked about, because evaluation holds them"] == 2
 
 
 def test_the_strictest_form_of_json_that_the_server_takes_is_found_once(case):
@@ -274,7 +302,7 @@ def test_a_wait_of_hours_ends_the_batch(case, fake_time):
         found, counts = case.run(server)
         assert len(server.requests) == 2
     assert len(found) == 3 and fake_time.t < 60
-    assert sum(n for key, n in counts.items() if "the server asks to wait 7200 s" in key) == 5
+    assert sum(n for key, n in counts.items() if "not asked: the server asks to wait 7200 s" in key) == 4
 
 
 def test_retry_after_takes_seconds_and_dates_and_ignores_the_rest():
@@ -291,7 +319,8 @@ def test_a_server_that_is_down_ends_the_batch_soon(tmp_path, fake_time):
     case = Case(tmp_path, corpus_of(50))
     with pytest.raises(PairsError, match="not one of 50 passages") as caught:
         case.run(address, concurrency=4, give_up_after=6)
-    assert "no connection" in str(caught.value) and "6 times in a row" in str(caught.value)
+    assert "4 × no connection" in str(caught.value) and "46 × not asked" in str(caught.value)
+    assert "6 times in a row" in str(caught.value)
     # 50 passages with 4 attempts each would be 200 requests.
     assert len(case.ledger()) <= 6 + 3 and fake_time.t < 90
 
@@ -363,7 +392,7 @@ def test_a_budget_of_requests_ends_the_batch_cleanly_and_holds_over_runs(case):
     with LLMServer() as server:
         found, counts = case.run(server, budget={"requests": 4}, concurrency=3)
         assert len(found) == 12 and len(server.requests) == 4
-        assert counts["passages lost: not asked, or not to the end: the budget of 4 requests is used up"] == 2
+        assert counts["passages lost: not asked: the budget of 4 requests is used up"] == 2
         again, _ = case.run(server, budget={"requests": 4})
         assert again == found and len(server.requests) == 4
         more, _ = case.run(server, budget={"requests": 5})
@@ -432,7 +461,8 @@ def test_the_first_limit_that_is_exceeded_is_named():
 # --- what is kept -----------------------------------------------------------------------------------
 
 
-def test_a_killed_run_pays_nothing_twice(tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_run_pays_nothing_twice(tmp_path, how):
     case = Case(tmp_path, corpus_of(30))
     code = (
         "import sys; sys.path.insert(0, sys.argv[3]); from pathlib import Path; import test_llm\n"
@@ -441,7 +471,7 @@ def test_a_killed_run_pays_nothing_twice(tmp_path):
     )
     with LLMServer(["good"] * 12, always="slow") as server:
         arguments = [sys.executable, "-c", code, str(tmp_path), server.base_url, str(Path(__file__).parent)]
-        process = subprocess.Popen(arguments, env=dict(os.environ))
+        process = subprocess.Popen(arguments, env=dict(os.environ), stderr=subprocess.PIPE)
         try:
             for _ in range(1500):
                 # Two requests wait for answers that do not come: all twelve before them are kept.
@@ -449,9 +479,12 @@ def test_a_killed_run_pays_nothing_twice(tmp_path):
                     break
                 server.released.wait(0.02)
         finally:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+            process.send_signal(how)
+            process.communicate()
         kept = set(server.passages()[:12])
+        # Who is asked to end has time to write down what may be billed; who is killed has not.
+        interrupted = sum(row["outcome"] == "interrupted" for row in case.ledger())
+        assert interrupted == (2 if how is signal.SIGINT else 0)
         server.always = "good"
         server.requests.clear()
         found, counts = case.run(server, timeout_s=5)
@@ -603,7 +636,7 @@ def test_another_machine_is_asked_only_within_a_budget(case):
 )
 def test_a_table_that_makes_no_sense_is_refused(keys, said):
     with pytest.raises(ValidationError, match=said):
-        llm.Config(**{"base_url": "http://localhost/v1", "model": "m"} | keys)
+        llm.Config(**{"kind": "llm", "base_url": "http://localhost/v1", "model": "m"} | keys)
 
 
 def test_a_corpus_is_named_where_there_are_several(tmp_path):

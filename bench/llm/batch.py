@@ -128,7 +128,11 @@ class Batch:
                     raise Unusable("cut at the token limit", "it was cut off at the token limit; be shorter")
                 job.check(answer.text)
             except Stopped as stopped:
-                return Outcome(job.key, None, lost=f"not asked, or not to the end: {stopped}")
+                return Outcome(
+                    job.key,
+                    None,
+                    lost=f"unusable answer: {unusable.reason}" if paid.requests else f"not asked: {stopped}",
+                )
             except Fault as fault:
                 return Outcome(job.key, None, lost=fault.reason)
             except Unusable as problem:
@@ -142,14 +146,19 @@ class Batch:
     async def _complete(self, job: Job, messages: Sequence[Mapping[str, str]]) -> tuple[Answer, Spent]:
         """The server's answer, whatever it is worth, after as many attempts as it may take."""
         attempt = 0
+        last: Fault | None = None
         while True:
             # Until the server has taken one form of request, requests go one by one: a wrong key or address, or a
             # form that it does not know, is found out once and not once for each request under way.
             async with contextlib.nullcontext() if self._agreed else self._negotiating:
                 try:
                     return await self._negotiated(job, messages)
+                except Stopped:
+                    if last is None:
+                        raise
+                    raise last from None
                 except Fault as fault:
-                    attempt += 1
+                    last, attempt = fault, attempt + 1
                     if not fault.retry or fault.fatal or attempt >= self.attempts:
                         raise
             await self.pace.pause(attempt)

@@ -172,6 +172,7 @@ class Client:
         # A proxy is for other machines: on this one it would only be handed the key.
         self._http = httpx2.AsyncClient(
             headers=headers,
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
             timeout=self.endpoint.timeout_s,
             follow_redirects=False,
             trust_env=not self.endpoint.loopback,

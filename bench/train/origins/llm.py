@@ -6,13 +6,14 @@ import asyncio
 import json
 import math
 import re
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from bench.checks import leaks
 from bench.config import Strict
 from bench.errors import ConfigError, PairsError, did_you_mean, excerpt
 from bench.llm import Answers, Batch, Budget, Endpoint, Job, Outcome, Pace, Price, Spent, Unusable, api_key
@@ -52,7 +53,7 @@ class BudgetConfig(Strict):
 class Config(Strict):
     """One entry of `from` of the kind `llm`."""
 
-    kind: Literal["llm"] = "llm"
+    kind: Literal["llm"]
     base_url: str
     model: str = Field(min_length=1)
     api_key_env: str = ""
@@ -198,22 +199,29 @@ def pairs(config: Config, context: Context) -> Iterator[Pair]:
 
     Raises:
         ConfigError: the key's variable is not set, or a file, a corpus or an address will not do.
-        PairsError: not one passage has an answer, or another process holds the job.
+        PairsError: there is no passage to ask about, or not one has an answer.
+        StoreError: another process has been asking the same for an hour.
     """
     plan = _plan(config, context)
+    if not plan.passages:
+        raise PairsError(
+            f'Corpus "{plan.corpus.name}" has no passage to ask about: of {len(plan.corpus.ids)} none has '
+            f"{config.min_passage_chars} characters and is free of evaluation. Lower min_passage_chars, or name "
+            f"another corpus."
+        )
     outcomes = plan.known
     if plan.holes:
         key = api_key(plan.endpoint)
         with context.store.lock(f"llm-{plan.answers.digest}"):
             # Another process may have answered some of them meanwhile.
-            plan = _plan(config, context)
+            plan = replace(plan, known=_known(plan.passages, plan.answers))
             outcomes = plan.known | _ask(config, context, plan, key)
     context.count("passages chosen", len(plan.passages))
     context.count("passages answered in an earlier run", sum(p.job.key in plan.known for p in plan.passages))
     for passage in plan.passages:
         if lost := outcomes[passage.job.key].lost:
             context.count(f"passages lost: {lost}")
-    if plan.passages and not any(outcomes[p.job.key].text is not None for p in plan.passages):
+    if not any(outcomes[p.job.key].text is not None for p in plan.passages):
         raise PairsError(_nothing(plan, outcomes))
     for passage in plan.passages:
         yield from _pairs_of(passage, outcomes[passage.job.key], config, plan)
@@ -263,17 +271,29 @@ def _plan(config: Config, context: Context) -> _Plan:
         context.store,
         {"model": config.model, "prompt_digest": prompt.digest, "prompt": prompt.spec, "parameters": config.parameters},
     )
-    rows = chosen(corpus, config, context.seed)
+    held = _held(corpus, context)
+    context.count("documents not asked about, because evaluation holds them", len(held))
     passages = []
-    for row in rows:
+    for row in chosen(corpus, config, context.seed, held):
         asked = cut(corpus.texts[row], config.max_passage_chars)
         passages.append(_Passage(corpus.ids[row], corpus.texts[row], asked, prompt.job(asked)))
+    return _Plan(endpoint, corpus, prompt, tuple(passages), answers, _known(passages, answers))
+
+
+def _known(passages: Sequence[_Passage], answers: Answers) -> dict[str, Outcome]:
     known = {}
     for passage in passages:
         answer = answers.read(passage.job.key)
         if answer is not None and _passes(passage.job, answer["text"]):
             known[passage.job.key] = Outcome(passage.job.key, answer["text"], answer["model"])
-    return _Plan(endpoint, corpus, prompt, tuple(passages), answers, known)
+    return known
+
+
+def _held(corpus: Corpus, context: Context) -> frozenset[int]:
+    """Rows that no pair may be made of: the filters would remove it, and it would have been paid for."""
+    places = [(corpus.name, doc_id) for doc_id in corpus.ids]
+    found = leaks([context.suite], [""] * len(places), corpus.texts, places, progress=context.progress)
+    return frozenset(leak.row for leak in found)
 
 
 def _corpus(config: Config, context: Context) -> Corpus:
@@ -312,12 +332,13 @@ def _prompt(config: Config, context: Context) -> Prompt:
     )
 
 
-def chosen(corpus: Corpus, config: Config, seed: int) -> list[int]:
-    """Rows of the passages to ask about: seeded, each stratum in proportion.
+def chosen(corpus: Corpus, config: Config, seed: int, held: Set[int] = frozenset()) -> list[int]:
+    """Rows of the passages to ask about: none that is held, seeded, each stratum in proportion.
 
     The order is one for all sizes: 200 passages are the 100 of a smaller run and 100 more.
     """
-    rows = [row for row, text in enumerate(corpus.texts) if len(text.strip()) >= config.min_passage_chars]
+    least = config.min_passage_chars
+    rows = [row for row, text in enumerate(corpus.texts) if row not in held and len(text.strip()) >= least]
     strata: dict[object, list[int]] = {}
     for row, stratum in zip(rows, _strata(corpus, rows, config.stratify), strict=True):
         strata.setdefault(stratum, []).append(row)
