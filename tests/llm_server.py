@@ -74,6 +74,7 @@ class LLMServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: LLMServer
 
     def log_message(self, *args):

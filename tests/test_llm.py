@@ -161,13 +161,6 @@ def test_a_corpus_without_a_passage_is_said(case):
         case.run("http://localhost/v1", min_passage_chars=5000)
 
 
-def test_more_requests_at_once_than_a_pool_holds_by_default(tmp_path, fake_time):
-    case = Case(tmp_path, corpus_of(130))
-    with LLMServer() as server:
-        found, counts = case.run(server, concurrency=120, per_passage=1, timeout_s=20)
-    assert len(found) == 130 == counts["requests"]
-
-
 def test_documents_that_evaluation_holds_are_not_paid_for(tmp_path, fake_time):
     corpus = corpus_of(6)
     copy = Corpus.build("manual", [*zip(corpus.ids, corpus.texts, strict=True), ("copy", corpus.texts[2].upper())])
