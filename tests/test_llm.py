@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from email.utils import formatdate
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings, strategies
 from llm_server import MODEL, LLMServer, completion, queries_for
 from pydantic import ValidationError
 
@@ -24,6 +27,7 @@ from bench.records import Corpus, EvalProtocol, Labels, QuerySet, Suite
 from bench.store import Store
 from bench.train.origins import Context, llm
 
+KEY = "sk-test-7f3a9c21d4"
 PRICE = {"input": 1.0, "output": 10.0, "source": "a price list of this test", "date": "2026-01-01"}
 
 
@@ -355,6 +359,66 @@ def test_an_account_without_quota_ends_the_batch_at_once(case):
         assert len(server.requests) == 1
 
 
+PASSING = (
+    "html",
+    "bad_gateway",
+    "nan_body",
+    "deep",
+    "truncated",
+    "huge",
+    "compressed",
+    "limited",
+    "limited_for",
+    "error",
+)
+UNUSABLE = ("not_json", "json_in_json", "wrong_schema", "wrong_count", "nan_content")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_the_server_does_every_passage_is_answered_or_lost_by_reason(tmp_path, fake_time, seed):
+    case, chance = Case(tmp_path, corpus_of(40)), random.Random(seed)
+    kinds = [*PASSING, *UNUSABLE, "reset", "form", *["good"] * 6]
+    with LLMServer(["good", *(chance.choice(kinds) for _ in range(90))]) as server:
+        found, counts = case.run(server, concurrency=4, attempts=3, asks_again=1, give_up_after=30)
+        answered = {pair.doc_id for pair in found}
+        lost = {key: n for key, n in counts.items() if key.startswith("passages lost: ")}
+        assert len(found) == 3 * len(answered) and sum(lost.values()) == 40 - len(answered) > 0
+        assert counts["requests"] == len(server.requests) == len(case.ledger())
+        server.script.clear()
+        before = len(server.requests)
+        more, counts = case.run(server, concurrency=4)
+        # One request a hole, and what was answered is what it was.
+        assert len(server.requests) - before == sum(lost.values()) == counts["requests"]
+        assert len(more) == 120 and [pair for pair in more if pair.doc_id in answered] == found
+
+
+JSON = strategies.recursive(
+    strategies.none() | strategies.booleans() | strategies.floats() | strategies.integers() | strategies.text(),
+    lambda inner: (
+        strategies.lists(inner, max_size=3)
+        | strategies.dictionaries(
+            strategies.sampled_from(
+                ["choices", "message", "content", "usage", "prompt_tokens", "model", "refusal", "x"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(JSON | strategies.fixed_dictionaries({"choices": strategies.lists(JSON, max_size=2), "usage": JSON}))
+@settings(max_examples=100, deadline=None)
+def test_any_body_is_an_answer_or_a_fault(document):
+    client = Client(Endpoint("http://localhost/v1", "m"), KEY)
+    for body in (json.dumps(document).encode(), json.dumps(document).encode("utf-16"), repr(document).encode()):
+        # Anything else that is raised fails the test.
+        with contextlib.suppress(Fault):
+            found = client._answer(body)
+            assert isinstance(found.text, str) and found.model
+
+
 def test_many_at_once_count_as_one_failure():
     clock = FakeTime()
     pace = clock.pace(give_up_after=3)
@@ -520,8 +584,6 @@ def test_another_model_prompt_or_parameter_is_another_question(case):
 
 
 # --- secrets and addresses --------------------------------------------------------------------------
-
-KEY = "sk-test-7f3a9c21d4"
 
 
 def test_the_key_reaches_the_server_and_nothing_else(case, monkeypatch, caplog, capfd):

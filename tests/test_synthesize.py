@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
+from hypothesis import given, settings, strategies
 
 from bench.llm import Unusable
 from bench.train.synthesize import STYLES, Prompt, cut, written_in
@@ -65,6 +67,25 @@ def test_an_answer_that_is_not_what_was_asked_for_is_refused_by_reason(text, rea
     with pytest.raises(Unusable) as caught:
         PROMPT.queries(text, PASSAGE)
     assert caught.value.reason == reason
+
+
+JSON = strategies.recursive(
+    strategies.none() | strategies.booleans() | strategies.floats() | strategies.integers() | strategies.text(),
+    lambda inner: (
+        strategies.lists(inner, max_size=3)
+        | strategies.dictionaries(strategies.sampled_from(["queries", "style", "query", "question"]), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+@given(strategies.text() | JSON.map(json.dumps) | JSON.map(lambda rows: json.dumps({"queries": [rows, rows]})))
+@settings(max_examples=100, deadline=None)
+def test_any_answer_passes_whole_or_is_refused_with_a_reason(text):
+    # Anything else that is raised fails the test.
+    with contextlib.suppress(Unusable):
+        found = PROMPT.queries(text, PASSAGE)
+        assert sorted(query.style for query in found) == ["keywords", "question"]
 
 
 def test_a_few_words_of_the_passage_are_no_copy():
