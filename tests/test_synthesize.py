@@ -106,6 +106,8 @@ def test_a_language_of_another_script_is_told():
         greek.queries(GOOD, PASSAGE)
     assert greek.queries(answer("πώς λαδώνω την αλυσίδα;", "λάδωμα αλυσίδας bike"), PASSAGE)
     assert written_in("鎖に油をさす", "ja") and written_in("смазать цепь", "ru") and written_in("Kette ölen", "de")
+    # Words of grammar tell German from English where there are some.
+    assert not written_in("how do I oil the chain of my bicycle", "de") and written_in("oil the chain", "de")
     assert not written_in("смазать цепь", "de") and not written_in("12 34", "de")
 
 

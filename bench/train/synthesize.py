@@ -14,6 +14,8 @@ from typing import Any, NoReturn
 from bench.checks import normalized
 from bench.llm import Job, Unusable
 from bench.records import digest_of, digest_texts
+from bench.train.language import LANGUAGES
+from bench.train.language import language as language_of
 
 __all__ = ["STYLES", "SYSTEM", "TEMPLATE", "Prompt", "Query", "cut", "unknown_placeholders"]
 
@@ -205,7 +207,12 @@ def cut(text: str, most: int) -> str:
 
 
 def written_in(text: str, language: str) -> bool:
-    """Whether most letters are of the language's script. It tells Greek from Latin, not German from French."""
+    """Whether most letters are of the language's script, and the text's words do not tell of another language.
+
+    A few words tell nothing; so German asked for and a short English answer passes, a longer one does not.
+    """
+    if language in LANGUAGES and language_of(text) not in (None, language):
+        return False
     scripts = _SCRIPTS.get(language.split("-")[0].lower(), ("LATIN", "FULLWIDTH"))
     letters = [c for c in text if c.isalpha()]
     if not letters:

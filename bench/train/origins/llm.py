@@ -217,7 +217,7 @@ def pairs(config: Config, context: Context) -> Iterator[Pair]:
             plan = replace(plan, known=_known(plan.passages, plan.answers))
             outcomes = plan.known | _ask(config, context, plan, key)
     context.count("passages chosen", len(plan.passages))
-    context.count("passages answered in an earlier run", sum(p.job.key in plan.known for p in plan.passages))
+    context.this_run["passages answered in an earlier run"] = sum(p.job.key in plan.known for p in plan.passages)
     for passage in plan.passages:
         if lost := outcomes[passage.job.key].lost:
             context.count(f"passages lost: {lost}")
@@ -272,7 +272,8 @@ def _plan(config: Config, context: Context) -> _Plan:
         {"model": config.model, "prompt_digest": prompt.digest, "prompt": prompt.spec, "parameters": config.parameters},
     )
     held = _held(corpus, context)
-    context.count("documents not asked about, because evaluation holds them", len(held))
+    if held:
+        context.count("documents not asked about, because evaluation holds them", len(held))
     passages = []
     for row in chosen(corpus, config, context.seed, held):
         asked = cut(corpus.texts[row], config.max_passage_chars)
@@ -396,14 +397,16 @@ def _ask(config: Config, context: Context, plan: _Plan, key: str) -> dict[str, O
     )
     outcomes = _finished(batch.run(jobs, lambda done: context.progress("asking the language model", done, len(jobs))))
     spent, total = batch.spent, batch.earlier + batch.spent
-    context.count("requests", spent.requests)
-    context.count("prompt tokens", spent.prompt_tokens)
-    context.count("completion tokens", spent.completion_tokens)
-    if spent.estimated_tokens:
-        context.count("of these tokens, estimated because the server counted none", spent.estimated_tokens)
+    context.this_run |= {
+        "requests": spent.requests,
+        "prompt tokens": spent.prompt_tokens,
+        "completion tokens": spent.completion_tokens,
+        "of these tokens, estimated because the server counted none": spent.estimated_tokens,
+        "requests over all runs": total.requests,
+        "tokens over all runs": total.tokens,
+    }
     if config.price:
-        context.count("spent, in millionths of a US dollar", math.ceil(spent.price_usd * 1e6))
-        context.count("spent over all runs, in millionths of a US dollar", math.ceil(total.price_usd * 1e6))
+        context.this_run |= {"US dollars": spent.price_usd, "US dollars over all runs": total.price_usd}
     return {outcome.key: _explained(outcome, batch.details) for outcome in outcomes}
 
 
