@@ -19,6 +19,7 @@ from hypothesis import given, settings, strategies
 from llm_server import MODEL, LLMServer, completion, queries_for
 from pydantic import ValidationError
 
+from bench.cli import main
 from bench.errors import ConfigError, PairsError
 from bench.llm import Budget, Endpoint, Fault, Pace, Price, Spent, api_key, estimated_tokens
 from bench.llm.client import Client, retry_after_s
@@ -26,6 +27,7 @@ from bench.llm.pace import Stopped
 from bench.records import Corpus, EvalProtocol, Labels, QuerySet, Suite
 from bench.store import Store
 from bench.train.origins import Context, llm
+from bench.train.pairs import read_pairs
 
 KEY = "sk-test-7f3a9c21d4"
 PRICE = {"input": 1.0, "output": 10.0, "source": "a price list of this test", "date": "2026-01-01"}
@@ -733,3 +735,41 @@ def test_it_works_where_an_event_loop_runs_already(case):
             return case.run(server)
 
     assert len(asyncio.run(notebook())[0]) == 18
+
+
+# --- bench pairs ------------------------------------------------------------------------------------
+
+
+def test_bench_pairs_makes_them_end_to_end(tiny_suite, tmp_path, monkeypatch, capsys, fake_time):
+    monkeypatch.chdir(tmp_path)
+    with LLMServer(["good", *["error"] * 4]) as server:
+        Path("bench.toml").write_text(
+            f"""
+            suites = [{json.dumps(str(tiny_suite.folder))}]
+            [systems.bm25]
+            kind = "bm25"
+            [[pairs.written.from]]
+            kind = "llm"
+            base_url = "{server.base_url}"
+            model = "m"
+            concurrency = 1
+            min_passage_chars = 20
+            price = {{ input = 1, output = 10, source = "here", date = "2026-01-01" }}
+            """
+        )
+        assert main(["pairs", "--dry-run", "--json"]) == 0
+        (planned,) = json.loads(capsys.readouterr().out)["dry_run"]
+        assert server.requests == [] and planned["requests"] == planned["passages"] > 1 and planned["price_usd"] > 0
+        assert main(["pairs", "written", "--json"]) == 0
+        (made,) = json.loads(capsys.readouterr().out)["made"]
+        (read,) = made["read"]
+        assert read["counts"]["passages lost: HTTP 500"] == 1
+        assert made["this_run"][0]["requests"] == len(server.requests) == planned["requests"] + 3
+        before = len(server.requests)
+        assert main(["pairs", "written"]) == 0
+        assert len(server.requests) == before + 1 and "US dollars over all runs" in capsys.readouterr().err
+        whole = Path(made["out"]).read_bytes()
+        assert main(["pairs", "written"]) == 0
+        assert len(server.requests) == before + 1 and Path(made["out"]).read_bytes() == whole
+    header, pairs = read_pairs(Path(made["out"]))
+    assert {pair.origin for pair in pairs} == {"llm"} and header["read"][0]["pairs"] == 3 * planned["passages"]

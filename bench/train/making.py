@@ -27,11 +27,15 @@ __all__ = ["Made", "make", "read_removed", "removed_path"]
 
 @dataclass(frozen=True)
 class Made:
-    """What was made: the file, its pairs' digest, and the counts that its header holds."""
+    """What was made: the file, its pairs' digest, and the counts that its header holds.
+
+    `this_run` has, by origin, what another run may do otherwise and make the same file: requests, tokens, money.
+    """
 
     path: Path
     digest: str
     counts: dict[str, Any] = field(repr=False)
+    this_run: list[dict[str, Any]] = field(repr=False, default_factory=list)
 
 
 def removed_path(path: Path) -> Path:
@@ -65,6 +69,7 @@ def make(
     """
     suite, path = evaluator.suite, table.path(name, base)
     told: list[dict[str, Any]] = []
+    this_run: list[dict[str, Any]] = []
 
     def read() -> Iterator[Pair]:
         for number, one in enumerate(table.from_):
@@ -75,6 +80,8 @@ def make(
                     progress(f"{name}: {one['kind']}", n, n + 1)
                 yield pair
             told.append({"from": number, "kind": str(one["kind"]), "pairs": n, "counts": context.counts})
+            if context.this_run:
+                this_run.append({"from": number, "kind": str(one["kind"]), **context.this_run})
 
     suites = [suite, *(other for other in protected if other.digest != suite.digest)]
     kept, removed, unchecked = filtered(read(), table.filters, suites=suites, evaluator=evaluator, progress=progress)
@@ -99,7 +106,7 @@ def make(
         **counts,
     }
     write_pairs(path, kept, header)
-    return Made(path, digest, counts)
+    return Made(path, digest, counts, this_run)
 
 
 def _write_removed(path: Path, name: str, removed: Sequence[Removed]) -> None:

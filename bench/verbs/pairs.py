@@ -29,6 +29,7 @@ def options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "names", metavar="[make|audit|export|show] NAME", nargs="*", help="tables of [pairs] (default: make all)"
     )
+    parser.add_argument("--dry-run", action="store_true", help="make: say what language models would cost, and stop")
     parser.add_argument("--answers", metavar="F", help="audit: read the answers back, JSON of the page or CSV")
     parser.add_argument("--sample", metavar="N", type=positive, default=100, help="audit: pairs (default: 100)")
     parser.add_argument("--seed", metavar="N", type=int, help="audit: of the sample (default: the table's)")
@@ -46,9 +47,10 @@ def run(options: Namespace) -> int:
     action, names = "make", list(options.names)
     if names and names[0] in ACTIONS:
         action, names = names[0], names[1:]
-    for option, of in (("answers", "audit"), ("format", "export"), ("negatives", "export"), ("removed", "show")):
+    belongs = {"dry_run": "make", "answers": "audit", "format": "export", "negatives": "export", "removed": "show"}
+    for option, of in belongs.items():
         if getattr(options, option) and action != of:
-            raise UsageError(f"--{option} belongs to: bench pairs {of} NAME")
+            raise UsageError(f"--{option.replace('_', '-')} belongs to: bench pairs {of} NAME")
     workspace = Workspace.open(options.config)
     tables = workspace.config.pairs
     for name in names:
@@ -63,7 +65,7 @@ def run(options: Namespace) -> int:
             f"{workspace.path} has no table [pairs.NAME]; docs/pairs.md shows one. Query sets of role train need none."
         )
     if action == "make":
-        return _make(workspace, names or list(tables), options)
+        return (_dry_run if options.dry_run else _make)(workspace, names or list(tables), options)
     if not names and len(tables) == 1:
         names = list(tables)
     if len(names) != 1:
@@ -89,12 +91,44 @@ def _make(workspace: Workspace, names: Sequence[str], options: Namespace) -> int
         with terminal.progress(quiet=options.json) as told:
             evaluator = workspace.evaluator(suite, systems_of(table.filters), progress=told)
             made = make(name, table, evaluator=evaluator, base=workspace.base, protected=protected, progress=told)
-        documents.append({"name": name, "out": str(made.path), "digest": made.digest, **made.counts})
+        documents.append(
+            {"name": name, "out": str(made.path), "digest": made.digest, **made.counts, "this_run": made.this_run}
+        )
         if not options.json:
             _tell(name, made.counts)
+            for one in made.this_run:
+                rows = [[what, f"{n:,.6g}"] for what, n in one.items() if what not in ("from", "kind")]
+                terminal.table([f"{one['kind']}: this run", "number"], rows)
             terminal.say(f"{sum(made.counts['kept'].values())} pairs in {made.path}")
     if options.json:
         print_json({"format": 1, "made": documents})
+    return 0
+
+
+def _dry_run(workspace: Workspace, names: Sequence[str], options: Namespace) -> int:
+    from bench import terminal
+    from bench.train import origins
+
+    documents = []
+    for name in names:
+        table = workspace.config.pairs[name]
+        suite = workspace.suite(options.suite or table.suite)
+        for number, one in enumerate(table.from_):
+            with terminal.progress(quiet=options.json) as told:
+                context = origins.Context(suite, workspace.base, workspace.store, table.seed, told)
+                found = origins.estimate(one, context)
+            if found is None:
+                continue
+            documents.append({"name": name, "from": number, "kind": str(one["kind"]), **found})
+            if not options.json:
+                flat = {**found, **{f"spent so far: {what}": n for what, n in found["spent"].items()}}
+                del flat["spent"]
+                rows = [[what.replace("_", " "), "–" if n in (None, "") else str(n)] for what, n in flat.items()]
+                terminal.table([f"{name}: {one['kind']}, estimated", "number"], rows)
+    if options.json:
+        print_json({"format": 1, "dry_run": documents})
+    elif not documents:
+        terminal.say("Nothing in these tables asks a language model; making them costs nothing.")
     return 0
 
 
