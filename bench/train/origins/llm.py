@@ -302,7 +302,11 @@ def _corpus(config: Config, context: Context) -> Corpus:
     name = config.corpus or (next(iter(corpora)) if len(corpora) == 1 else "")
     if name not in corpora:
         said = f'corpus is "{name}"' if name else "corpus is missing"
-        raise ConfigError(f"{said}; expected one of {', '.join(corpora)}.{did_you_mean(name, corpora)}")
+        hint = did_you_mean(name, corpora)
+        raise ConfigError(
+            f'A table of [pairs] of kind llm: {said}; suite "{context.suite.name}" has {", ".join(corpora)}. '
+            f"Name the one whose passages are asked about.{hint}"
+        )
     return corpora[name]
 
 
