@@ -29,7 +29,7 @@ __all__ = ["RowCache", "Store", "json_text", "parse_json", "read_json", "replaci
 
 FORMAT = 1
 _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-KINDS = ("embeddings", "pairs", "runs", "results", "latency", "models")
+KINDS = ("embeddings", "llm", "pairs", "runs", "results", "latency", "models")
 
 
 @contextlib.contextmanager
