@@ -45,15 +45,17 @@ def sections(material: Material) -> list[Section]:
     return [section for section in built if section.blocks]
 
 
-def render(material: Material) -> str:
-    """The whole report as one HTML document: no outside address, no style or script but its own.
+def render(material: Material, *, only: str | None = None) -> str:
+    """The whole report, or one section of it, as one HTML document: no outside address, no style or script but its own.
 
     Costs some tens of milliseconds per chart.
     """
     env = environment()
     env.filters |= {"number": words.number, "query_data": _query_data}
     body = env.get_template("body.html.j2").render(
-        material=material, sections=sections(material), subtitle=_subtitle(material)
+        material=material,
+        sections=[section for section in sections(material) if only in (None, section.name)],
+        subtitle=_subtitle(material) if only is None else [],
     )
     return page(material.title, body, styles=("style.css",), script="script.js")
 
