@@ -34,6 +34,7 @@ VERBS = (
     "mine",
     "finetune",
     "loop",
+    "models",
     "report",
     "export",
     "doctor",
