@@ -65,7 +65,7 @@ def history(path: Path) -> list[Promotion]:
     document = read_json(path)
     if not isinstance(document, dict) or document.get("kind") != "promotions" or document.get("format") != FORMAT:
         raise StoreError(
-            f'{path} is no history of promotions: expected {{"format": {FORMAT}, "kind": "promotions", "history": […]}}. '
+            f'{path} is no history of promotions: expected {{"format": {FORMAT}, "kind": "promotions"}} and more. '
             "Restore it from version control."
         )
     rows = document.get("history")
@@ -100,9 +100,8 @@ def _entry(row: Any) -> Promotion | None:
     verdicts = isinstance(row["verdicts"], list) and all(isinstance(verdict, dict) for verdict in row["verdicts"])
     if not (texts and seed and verdicts) or Path(row["folder"]).name != row["folder"]:
         return None
-    return Promotion(
-        **{key: value for key, value in row.items() if key != "digest"} | {"verdicts": tuple(row["verdicts"])}
-    )
+    held = {key: value for key, value in row.items() if key != "digest"}
+    return Promotion(**held | {"verdicts": tuple(row["verdicts"])})
 
 
 def standing(entries: Sequence[Promotion], name: str) -> list[Promotion]:

@@ -17,6 +17,21 @@ __all__ = ["card", "write_card"]
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _INTERVAL_FROM = 5
 
+_ENCODER = (
+    "from sentence_transformers import SentenceTransformer",
+    "",
+    'model = SentenceTransformer("PATH")',
+    'queries = model.encode_query(["a question"])',
+    'documents = model.encode_document(["a document"])',
+    "scores = model.similarity(queries, documents)",
+)
+_READER = (
+    "from sentence_transformers import CrossEncoder",
+    "",
+    'model = CrossEncoder("PATH")',
+    'scores = model.predict([("a question", "a document")])',
+)
+
 
 def write_card(record: ModelRecord, results: Sequence[Result], **more: Any) -> Path:
     """Write the card beside the weights; it is no part of their digest.
@@ -99,15 +114,7 @@ def _about(record: ModelRecord, base_model: str | None, ancestors: Sequence[Mode
 
 
 def _how_to_load(record: ModelRecord, reader: bool) -> list[str]:
-    code = (
-        ["from sentence_transformers import CrossEncoder", "", 'model = CrossEncoder("PATH")']
-        + ['scores = model.predict([("a question", "a document")])']
-        if reader
-        else ["from sentence_transformers import SentenceTransformer", "", 'model = SentenceTransformer("PATH")']
-        + ['queries = model.encode_query(["a question"])', 'documents = model.encode_document(["a document"])']
-        + ["scores = model.similarity(queries, documents)"]
-    )
-    lines = ["## How to load it", "", "```python", *code, "```", ""]
+    lines = ["## How to load it", "", "```python", *(_READER if reader else _ENCODER), "```", ""]
     dims = record.recipe.get("matryoshka") or []
     if len(dims) > 1:
         listed = ", ".join(map(str, dims))
@@ -123,8 +130,8 @@ def _measured(results: Sequence[Result]) -> list[str]:
     if not results:
         return [*lines, "None of its systems has been evaluated yet (`bench run`).", ""]
     lines += [
-        "Means over queries that it was not trained on, with 95 % t intervals of the mean; cluster-robust where queries "
-        "paraphrase one need.",
+        "Means over queries that it was not trained on, with 95 % t intervals of the mean; cluster-robust where "
+        "queries paraphrase one need.",
         "",
         "| Suite | Query set | Role | System | Queries | Measure | Mean | 95 % interval |",
         "| --- | --- | --- | --- | ---: | --- | ---: | --- |",
@@ -166,9 +173,8 @@ def _training(record: ModelRecord, licenses: Mapping[str, str]) -> list[str]:
         ("Suite", f"{_plain(suite.get('name'))} version {_plain(suite.get('version'))}"),
         ("Licence of its data", _plain(licenses.get(str(suite.get("name"))) or "not stated by the suite")),
     ]
-    rows += [
-        (f"`{_plain(key)}`", f"`{_plain(value)}`") for key, value in record.recipe.items() if value not in (None, [])
-    ]
+    settings = {key: value for key, value in record.recipe.items() if value not in (None, [])}
+    rows += [(f"`{_plain(key)}`", _plain(value)) for key, value in settings.items()]
     if record.seconds is not None:
         rows.append(("Time", f"{record.seconds:.0f} s"))
     rows.append(("Libraries", ", ".join(f"{_plain(k)} {_plain(v)}" for k, v in record.versions.items())))

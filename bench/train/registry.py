@@ -87,8 +87,9 @@ def find_record(known: Sequence[ModelRecord], target: str) -> ModelRecord:
     if named:
         raise UsageError(f'"{target}" begins the digests of {len(named)} models; give more of it.')
     names = sorted({record.name for record in known})
+    listed = ", ".join(names) or "none (make one: bench finetune NAME)"
     raise UsageError(
-        f'No model "{target}" in the working folder; expected one of {", ".join(names) or "none (bench finetune NAME)"}, '
+        f'No model "{target}" in the working folder; expected one of {listed}, '
         f"NAME/seed-N, promoted:NAME, or the beginning of a weights digest.{did_you_mean(name, names)}"
     )
 

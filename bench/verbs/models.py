@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HELP", "options", "run"]
 
-HELP = "list, show, promote and roll back fine-tuned models; what may share an index"
+HELP = "list, show, promote and roll back fine-tuned models"
 
 
 def options(parser: ArgumentParser) -> None:
@@ -256,9 +256,8 @@ def _of_system(options: Namespace, workspace: Workspace, corpus: str | None) -> 
     if corpus is not None:
         corpora = workspace.suite(options.suite).corpora
         if corpus not in corpora:
-            raise UsageError(
-                f'No corpus "{corpus}" in the suite; expected one of {", ".join(corpora)}.{did_you_mean(corpus, corpora)}'
-            )
+            hint = did_you_mean(corpus, corpora)
+            raise UsageError(f'No corpus "{corpus}" in the suite; expected one of {", ".join(corpora)}.{hint}')
         indexed = corpora[corpus]
     config = getattr(system.encoder, "config", None)
     model = str(getattr(config, "model", options.system))
