@@ -314,7 +314,7 @@ def test_verdict_from_before_a_change_promotes_nothing(project, capsys, tiny_sui
     else:
         (folder / "model.safetensors").write_text("w8")
     error = promote(capsys, code=2)["error"]
-    expected = {"model": "missing-result", "suite": "not-comparable", "baseline": "store", "weights": "store"}
+    expected = {"model": "missing-result", "suite": "not-comparable", "baseline": "baseline", "weights": "store"}
     assert error["code"] == expected[stale]
     assert not (project / PROMOTED).exists()
 
