@@ -11,8 +11,9 @@ from bench.verbs._options import config_options, flat, json_option, positive, pr
 
 if TYPE_CHECKING:
     from bench.config import NegativesConfig
-    from bench.records import Suite
+    from bench.records import Progress, Suite
     from bench.train.negatives import Negatives
+    from bench.train.pairs import Pairs
     from bench.workspace import Workspace
 
 __all__ = ["HELP", "options", "run"]
@@ -31,7 +32,8 @@ def options(parser: ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", nargs="?", help="a recipe whose table negatives is taken")
     parser.add_argument("--from", dest="from_", metavar="N", nargs="+", help="systems that rank candidates")
     parser.add_argument("--manual", metavar="F", help="negatives that people named, JSON lines or TSV; they go first")
-    parser.add_argument("--query-set", metavar="N", nargs="+", help="training sets (default: all of role train)")
+    text = "training sets, pairs:NAME, pair files (default: the recipe's, else all sets of role train)"
+    parser.add_argument("--pairs", "--query-set", dest="pairs", metavar="N", nargs="+", help=text)
     parser.add_argument("--per-query", metavar="K", type=positive, help="negatives per query (default: 1)")
     parser.add_argument("--random-per-query", metavar="K", type=positive, help="random ones beside them (default: 0)")
     parser.add_argument("--skip", metavar="K", type=int, help="ranks passed over first (default: 0)")
@@ -60,7 +62,6 @@ def run(options: Namespace) -> int:
     from bench import terminal
     from bench.train.mine import mine
     from bench.train.negatives import write_negatives
-    from bench.train.pairs import from_suite
     from bench.workspace import Workspace
 
     workspace = Workspace.open(options.config)
@@ -68,7 +69,7 @@ def run(options: Namespace) -> int:
     suite = workspace.suite(options.suite)
     with terminal.progress(quiet=options.json) as told:
         evaluator = workspace.evaluator(suite, settings.systems, progress=told)
-        pairs = from_suite(suite, flat(options.query_set))
+        pairs = _pairs(options, workspace, suite, told)
         negatives = mine(evaluator, pairs, settings, seed=seed, progress=told)
     header = {
         "suite": {"name": suite.name, "version": suite.version, "digest": suite.digest},
@@ -85,6 +86,18 @@ def run(options: Namespace) -> int:
     else:
         _say(negatives, options.out)
     return 0
+
+
+def _pairs(options: Namespace, workspace: Workspace, suite: Suite, told: Progress) -> Pairs:
+    """The pairs named, else those that the recipe trains on, else the suite's training sets."""
+    from bench.train.loading import load
+    from bench.train.pairs import from_suite
+
+    recipe = workspace.config.finetune.get(options.name or "")
+    names = flat(options.pairs) or list(getattr(recipe, "pairs", None) or ())
+    if names:
+        return load(names, suite, base=workspace.base, config=workspace.config, progress=told)
+    return from_suite(suite)
 
 
 def _settings(options: Namespace, workspace: Workspace) -> tuple[NegativesConfig, int]:
