@@ -628,3 +628,17 @@ def test_same_call_twice_writes_the_same_file(project):
     main(["mine", "shop", "--json", "--out", "a.jsonl"])
     main(["mine", "shop", "--json", "--out", "b.jsonl"])
     assert digest_of((project / "a.jsonl").read_text()) == digest_of((project / "b.jsonl").read_text())
+
+
+def test_verb_takes_a_file_of_pairs_and_drops_what_evaluation_holds(project, capsys):
+    lines = [
+        {"query": "new tyre pressure", "document": "seven bar for the road", "origin": "faq"},
+        {"query": "oil the chain", "document": "drip it on every link", "origin": "faq"},
+    ]
+    header = {"format": 1, "kind": "pairs"}
+    (project / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [header, *lines]))
+    call = ["mine", "shop", "--pairs", "p.jsonl", "--json"]
+    assert main(call) == 2
+    assert "1 of no corpus" in said(capsys)["error"]["message"], "the held-out query is gone already"
+    assert main([*call, "--corpus", "manual"]) == 0
+    assert said(capsys)["queries"] == 1
