@@ -133,8 +133,7 @@ def measure(
     kept = [query_id for query_id in order if query_id in with_positives]
     if not kept:
         raise RunError(
-            f'Query set "{run.query_set}": no query of {len(order)} has a document judged {relevance_level} or higher; '
-            "nothing can be measured. Judge documents, or take the set out of the suite."
+            f"No query of {len(order)} has a document judged {relevance_level} or higher; nothing can be measured."
         )
     row_of = {query_id: row for row, query_id in enumerate(run.query_ids)}
     missing = [query_id for query_id in kept if query_id not in row_of]

@@ -238,7 +238,7 @@ def test_run_whose_documents_nobody_judged_is_refused(known_runs):
 
 
 def test_judgements_without_a_positive_are_refused(known_runs):
-    with pytest.raises(RunError, match="no query of 1 has a document judged 1 or higher"):
+    with pytest.raises(RunError, match="No query of 1 has a document judged 1 or higher"):
         measure(known_runs.run, {"q1": {"a": 0}}, ["map"])
     with pytest.raises(RunError, match="judged 3 or higher"):
         measure(known_runs.run, known_runs.qrels, ["map"], relevance_level=3)
