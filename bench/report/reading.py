@@ -23,6 +23,7 @@ __all__ = [
     "Task",
     "best_system",
     "differences",
+    "is_smaller",
     "judged_result",
     "leaders",
     "pooled",
@@ -102,6 +103,11 @@ class Difference:
 def systems(material: Material) -> list[str]:
     """All systems, in the order of their first result."""
     return list(dict.fromkeys(result.system for result in material.results))
+
+
+def is_smaller(system: str) -> bool:
+    """Whether a name is that of a shorter or coarser copy of a dense system: `minilm@128`, `minilm/int8`."""
+    return "@" in system or "/" in system
 
 
 def tasks(material: Material) -> list[Task]:
