@@ -59,7 +59,10 @@ _SHAPES = ("o", "s", "D", "^", "v", "P", "X", "h")
 
 @dataclass(frozen=True)
 class Mark:
-    """A point with optional intervals. `tone` is "better", "worse", "reference" or empty; `weight` ranks its label."""
+    """A point with optional intervals. `tone` is "better", "worse", "front", "reference" or empty.
+
+    `weight` ranks its label, which is left out where it is negative; `size` is the mark's width in units.
+    """
 
     label: str
     x: float
@@ -68,17 +71,19 @@ class Mark:
     y_range: tuple[float, float] | None = None
     tone: str = ""
     weight: int = 0
+    size: float = 7.0
 
 
 @dataclass(frozen=True)
 class Line:
-    """A series; `group` chooses the colour, `style` dash and mark."""
+    """A series; `group` chooses the colour, `style` dash and mark; the point at `chosen` is ringed."""
 
     label: str
     xs: Sequence[float]
     ys: Sequence[float]
     group: int = 0
     style: int = 0
+    chosen: int | None = None
 
 
 def _drawn(
@@ -116,9 +121,8 @@ def _width(text: str) -> float:
 
 
 def _colour(tone: str) -> str:
-    return {"better": COLOURS["better"], "worse": COLOURS["worse"], "reference": COLOURS["ink"]}.get(
-        tone, COLOURS["quiet"]
-    )
+    known = {"better": COLOURS["better"], "worse": COLOURS["worse"], "front": SERIES[0], "reference": COLOURS["ink"]}
+    return known.get(tone, COLOURS["quiet"])
 
 
 def _shape(tone: str) -> str:
@@ -210,6 +214,9 @@ def lines(
                 marker=_SHAPES[line.style % len(_SHAPES)] if len(line.xs) < 40 else None,
                 markersize=5,
             )
+            if line.chosen is not None:
+                at = ([line.xs[line.chosen]], [line.ys[line.chosen]])
+                axes.plot(*at, "o", markersize=11, markerfacecolor="none", color=COLOURS["ink"], markeredgewidth=1.5)
         if ticks:
             axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
             axes.minorticks_off()
@@ -311,7 +318,7 @@ def _crossed(axes: Any, mark: Mark) -> None:
         axes.plot(mark.x_range, (mark.y, mark.y), color=colour, linewidth=1, alpha=0.45)
     if mark.y_range:
         axes.plot((mark.x, mark.x), mark.y_range, color=colour, linewidth=1, alpha=0.45)
-    axes.plot([mark.x], [mark.y], _shape(mark.tone), color=colour, markersize=7, linestyle="none", zorder=3)
+    axes.plot([mark.x], [mark.y], _shape(mark.tone), color=colour, markersize=mark.size, linestyle="none", zorder=3)
 
 
 def _limits(axes: Any, marks: Sequence[Mark], *, logarithmic: bool, around_zero: bool) -> None:
@@ -358,7 +365,7 @@ def _place_labels(axes: Any, marks: Sequence[Mark], front: Sequence[tuple[float,
     points = [axes.transData.transform((mark.x, mark.y)) * scale for mark in marks]
     taken: list[Box] = [(x - 4, y - 4, x + 4, y + 4) for x, y in points]
     taken += _steps([axes.transData.transform(corner) * scale for corner in front])
-    for i in sorted(range(len(marks)), key=lambda i: -marks[i].weight):
+    for i in sorted((i for i, mark in enumerate(marks) if mark.weight >= 0), key=lambda i: -marks[i].weight):
         label, (x, y) = plain(marks[i].label, LABEL_LIMIT), points[i]
         long = _width(label)
         for dx, dy in ((8, -5), (6, -15), (-8 - long, -5), (-8 - long, 4), (-long / 2, 8), (-long / 2, -17), (6, 6)):

@@ -5,23 +5,26 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib
-import json
 import pkgutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench.report import Material, words
+from bench.report import Material, embedded, words
 from bench.report import markdown as as_markdown
 from bench.report import sections as sections_package
-from bench.report.blocks import Block, QueryList, name, plain, visible
+from bench.report.blocks import Block, Explorer, name, plain, visible
 from bench.report.reading import systems, tasks
 from bench.store import write_text
 
 __all__ = ["Section", "markdown", "render", "sections", "write"]
 
 TEMPLATES = Path(__file__).parent / "templates"
+
+STYLES = ("page.css", "tables.css", "charts.css", "explorer.css", "print.css")
+SCRIPTS = ("page.js", "explorer.js")
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,8 @@ def render(material: Material) -> str:
         lstrip_blocks=True,
         finalize=lambda value: visible(value) if type(value) is str else value,
     )
-    environment.filters |= {"number": words.number, "query_data": _query_data, "safe_svg": Markup}
-    style, script = ((TEMPLATES / file).read_text(encoding="utf-8") for file in ("style.css", "script.js"))
+    environment.filters |= {"number": words.number, "explorer_data": _explorer_data, "safe_svg": Markup}
+    style, script = (_joined(names) for names in (STYLES, SCRIPTS))
     body = environment.get_template("body.html.j2").render(
         material=material, sections=sections(material), subtitle=_subtitle(material)
     )
@@ -75,6 +78,10 @@ def render(material: Material) -> str:
         script_hash=_hash(script),
     )
     return page
+
+
+def _joined(names: Sequence[str]) -> str:
+    return "\n".join((TEMPLATES / name).read_text(encoding="utf-8").strip() for name in names)
 
 
 def _without_addresses(html: str) -> Any:
@@ -111,27 +118,11 @@ def _subtitle(material: Material) -> list[Any]:
     return [*parts, "."]
 
 
-def _query_data(block: QueryList) -> Any:
-    """The rankings of an explorer as JSON that is safe inside a script element; documents are named by number.
-
-    {"documents": [[id, first words], …], "queries": [[relevant], [before], [after]], …]} in the order of the entries.
-    """
+def _explorer_data(block: Explorer) -> Any:
+    """The queries of an explorer as JSON inside a script element."""
     from markupsafe import Markup
 
-    places: dict[tuple[str, str], int] = {}
-    queries = []
-    for group in block.groups:
-        for entry in group.entries:
-            lists = ([document.doc_id for document in entry.relevant], entry.before, entry.after)
-            queries.append([[places.setdefault((entry.query_set, d), len(places)) for d in ids] for ids in lists])
-    documents = [
-        [visible(doc, 80), visible(block.snippets.get(query_set, {}).get(doc, ""), 200)] for query_set, doc in places
-    ]
-    text = json.dumps({"documents": documents, "queries": queries}, ensure_ascii=True, separators=(",", ":"))
-    # "</script>" and "<!--" would end the element; "://" is kept out of the file altogether.
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text.replace("://", ":\\u002f/"))
+    return Markup(embedded.script_json(embedded.document(block)))
 
 
 def write(material: Material, path: Path) -> Path:
@@ -143,5 +134,5 @@ def markdown(material: Material) -> str:
     """A material's verdicts for a job summary: the outcome first, a table of checks, changed queries folded."""
     from bench.report.sections import queries, verdicts
 
-    explorer = [block for block in queries.build(material) if isinstance(block, QueryList)]
-    return as_markdown.markdown([*verdicts.build(material), *explorer])
+    listed = queries.changes(material)
+    return as_markdown.markdown([*verdicts.build(material), *([listed] if listed else [])])
