@@ -117,7 +117,7 @@ class Heading(Block):
 
 @dataclass(frozen=True)
 class Prose(Block):
-    """A paragraph; `style` is "text", "lead" (the first thing read) or "note" (the small print)."""
+    """A paragraph; `style` is "text", "answer" (the one sentence), "lead" (read next) or "note" (the small print)."""
 
     kind: ClassVar[str] = "prose"
     parts: Text

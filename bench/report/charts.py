@@ -234,25 +234,34 @@ def lines(
 
 
 def _end_labels(axes: Any, series: Sequence[Line], labels: Sequence[str]) -> None:
-    """Names at the lines' right ends, moved apart where they would overlap."""
+    """Names at the lines' right ends, moved apart where they would overlap and no farther."""
     low, high = axes.get_ylim()
-    gap = (high - low) * 13 / 182
     ends = sorted(range(len(series)), key=lambda i: series[i].ys[-1])
-    places: list[float] = []
-    for i in ends:
-        places.append(max(series[i].ys[-1], places[-1] + gap if places else low))
-    overflow = max(0.0, places[-1] - high)
+    places = _apart([series[i].ys[-1] for i in ends], gap=(high - low) * 13 / 182, least=low, most=high)
     right = axes.get_xlim()[1]
     for i, place in zip(ends, places, strict=True):
         axes.annotate(
             labels[i],
-            (right, place - overflow),
+            (right, place),
             xytext=(6, 0),
             textcoords="offset points",
             va="center",
             color=SERIES[series[i].group % len(SERIES)],
             annotation_clip=False,
         )
+
+
+def _apart(wanted: Sequence[float], *, gap: float, least: float, most: float) -> list[float]:
+    """The places nearest to those wanted, ascending, that are a gap apart (pooled as in isotonic regression)."""
+    blocks: list[list[float]] = []
+    for i, value in enumerate(wanted):
+        blocks.append([value - i * gap])
+        while len(blocks) > 1 and sum(blocks[-2]) / len(blocks[-2]) > sum(blocks[-1]) / len(blocks[-1]):
+            last = blocks.pop()
+            blocks[-1] += last
+    levels = [sum(block) / len(block) for block in blocks for _ in block]
+    highest = most - (len(wanted) - 1) * gap
+    return [max(min(least, highest), min(highest, level)) + i * gap for i, level in enumerate(levels)]
 
 
 # --- scatter ---------------------------------------------------------------------------------------
@@ -291,8 +300,8 @@ def scatter(
         if x_ticks:
             axes.set_xscale("log")
         axes.grid(axis="y" if corner else "both")
-        for mark in marks:
-            _crossed(axes, mark)
+        for mark in sorted(marks, key=lambda mark: mark.weight):
+            _crossed(axes, mark, hollow=bool(front))
         _limits(axes, marks, logarithmic=bool(x_ticks), around_zero=bool(corner))
         if x_ticks:
             axes.set_xticks([at for at, _ in x_ticks], [text for _, text in x_ticks])
@@ -312,13 +321,24 @@ def scatter(
     return _drawn(uid, title, description, paint, height=height, width=width)
 
 
-def _crossed(axes: Any, mark: Mark) -> None:
+def _crossed(axes: Any, mark: Mark, *, hollow: bool) -> None:
+    """A point with its intervals; `hollow` where it says nothing but where it is."""
     colour = _colour(mark.tone)
     if mark.x_range:
         axes.plot(mark.x_range, (mark.y, mark.y), color=colour, linewidth=1, alpha=0.45)
     if mark.y_range:
         axes.plot((mark.x, mark.x), mark.y_range, color=colour, linewidth=1, alpha=0.45)
-    axes.plot([mark.x], [mark.y], _shape(mark.tone), color=colour, markersize=mark.size, linestyle="none", zorder=3)
+    face = "none" if hollow and not mark.tone else colour
+    axes.plot(
+        [mark.x],
+        [mark.y],
+        _shape(mark.tone),
+        color=colour,
+        markerfacecolor=face,
+        markersize=mark.size,
+        linestyle="none",
+        zorder=3,
+    )
 
 
 def _limits(axes: Any, marks: Sequence[Mark], *, logarithmic: bool, around_zero: bool) -> None:

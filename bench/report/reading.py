@@ -6,7 +6,7 @@ systems compared with the same one by one measure on one query set (or, pooled, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,10 +27,14 @@ __all__ = [
     "judged_result",
     "leaders",
     "pooled",
+    "prominent",
     "roles",
     "systems",
     "tasks",
 ]
+
+MOST_OPEN = 16
+"""Systems that are read one by one; past it, shorter and coarser copies of a model are looked up."""
 
 # A margin decides nothing in a difference; `compare` wants one for the query count that would settle it.
 _ANY_MARGIN = 0.02
@@ -108,6 +112,19 @@ def systems(material: Material) -> list[str]:
 def is_smaller(system: str) -> bool:
     """Whether a name is that of a shorter or coarser copy of a dense system: `minilm@128`, `minilm/int8`."""
     return "@" in system or "/" in system
+
+
+def prominent(material: Material, names: Iterable[str]) -> list[str]:
+    """Systems that stand in the open: all, or past `MOST_OPEN` those that are no smaller copy of another one.
+
+    The reference and what was judged always do.
+    """
+    held = list(names)
+    if len(held) <= MOST_OPEN:
+        return held
+    judged = {name for verdict in material.verdicts for name in (verdict.baseline, verdict.candidate)}
+    kept = [name for name in held if not is_smaller(name) or name in judged or name == material.reference]
+    return kept if len(kept) > 1 else held
 
 
 def tasks(material: Material) -> list[Task]:

@@ -21,7 +21,7 @@ from bench.report.blocks import (
     strong,
 )
 from bench.report.groups import significance_groups
-from bench.report.reading import Difference, Task, best_system, differences, is_smaller, tasks
+from bench.report.reading import Difference, Task, best_system, differences, prominent, tasks
 
 __all__ = ["ORDER", "TITLE", "build"]
 
@@ -30,9 +30,6 @@ TITLE = "Model comparison"
 
 MOST_ROWS = 24
 """Rows of a forest plot; the tables hold all systems."""
-
-MOST_OPEN = 16
-"""Systems that stand in the open; where there are more, shorter and coarser copies of a model are folded away."""
 
 Differences = Mapping[str, Mapping[str, Difference]]
 
@@ -55,13 +52,8 @@ def build(material: Material) -> list[Block]:
 
 
 def _open(material: Material, task: Task) -> list[str]:
-    """Systems that are read, the best first: all, or those that are no copy of another, the reference, what was judged."""
-    ranked = sorted(task.results, key=lambda system: -(task.mean(system, task.primary) or 0.0))
-    if len(ranked) <= MOST_OPEN:
-        return ranked
-    judged = {name for verdict in material.verdicts for name in (verdict.baseline, verdict.candidate)}
-    kept = [s for s in ranked if not is_smaller(s) or s in judged or s == material.reference]
-    return kept if len(kept) > 1 else ranked
+    """Systems that are read, the best first."""
+    return sorted(prominent(material, task.results), key=lambda system: -(task.mean(system, task.primary) or 0.0))
 
 
 def _heading(task: Task) -> Heading:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from bench.report import Material, Times, charts, words
 from bench.report.blocks import Block, Column, Datum, Figure, Panel, Prose, Table, name, plain
-from bench.report.reading import Task, is_smaller, tasks
+from bench.report.reading import Task, is_smaller, prominent, tasks
 
 __all__ = ["ORDER", "TITLE", "build", "frontier", "unbeaten"]
 
@@ -51,10 +51,11 @@ def build(material: Material) -> list[Block]:
 
 
 def _latency(material: Material, timed: Sequence[Task], by_time: Mapping[str, Points], *, numbers: bool) -> Figure:
-    panels = [
-        Panel(_title(task), _chart(material, position, task, by_time[task.name], "latency"))
-        for position, task in enumerate(timed)
-    ]
+    panels = []
+    for position, task in enumerate(timed):
+        points = by_time[task.name]
+        drawn = {system: points[system] for system in (*prominent(material, points), *frontier(points))}
+        panels.append(Panel(_title(task), _chart(material, position, task, drawn, "latency")))
     n_queries = sum(record.n_queries for record in material.times if record.query_set in by_time)
     caption = (
         f"Means against the 95th percentile of {words.count(n_queries, 'query')} asked one at a time, all systems side by "

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from bench.report import Material, words
 from bench.report.blocks import Banner, Block, Bullets, Folded, Prose, Span, name, plain, strong
-from bench.report.reading import Difference, Pooled, Task, differences, leaders, pooled, roles, tasks
+from bench.report.reading import Difference, Pooled, Task, differences, is_smaller, leaders, pooled, roles, tasks
 
 __all__ = ["ORDER", "TITLE", "build"]
 
@@ -24,8 +24,9 @@ Compared = Sequence[tuple[Task, Mapping[str, Difference]]]
 
 
 def build(material: Material) -> list[Block]:
-    """Verdicts in a line each, at most seven sentences, and the words explained."""
-    blocks: list[Block] = [
+    """The answer in a sentence, verdicts in a line each, at most seven sentences more, and the words explained."""
+    blocks: list[Block] = _answer(material)
+    blocks += [
         Banner(
             verdict.outcome,
             words.OUTCOMES.get(verdict.outcome, verdict.outcome),
@@ -63,6 +64,64 @@ def build(material: Material) -> list[Block]:
         blocks.append(Prose([strong(plain(measure, 40)), about], style="note"))
     blocks.append(_terms(held, material))
     return blocks
+
+
+def _answer(material: Material) -> list[Block]:
+    """What a reader takes away who reads one sentence: who gains at home, and whether that costs anything abroad."""
+    held = tasks(material)
+    if not held or len({system for task in held for system in task.results}) < 2:
+        return []
+    if any(finding.severity == "error" for finding in material.findings if finding.where != "gate"):
+        return [Prose(["Nothing can be concluded yet: the check of the suite found errors."], style="answer")]
+    measure, reference = held[0].primary, material.reference
+    home = pooled(material, measure, reference).get("held-out", {})
+    if reference not in home:
+        return []
+    gains = [s for s in leaders(home) if _shown(home[s]) == "better" and not is_smaller(s)]
+    gains = gains or [s for s in leaders(home) if _shown(home[s]) == "better"]
+    if not gains:
+        worse = [system for system in home if _shown(home[system]) == "worse"]
+        parts: Parts = ["Keep ", name(reference), ": nothing measured here is shown to find more on held-out queries"]
+        parts += [f", and {words.count(len(worse), 'system')} {'are' if len(worse) > 1 else 'is'} shown to find less"]
+        return [Prose([*parts[: 3 if not worse else None], "."], style="answer")]
+    return [Prose(_gain(material, home, gains, measure), style="answer")]
+
+
+def _gain(material: Material, home: Mapping[str, Pooled], gains: Sequence[str], measure: str) -> Parts:
+    """The largest gain at home; where it loses abroad, the largest gain that is not shown to."""
+    abroad = {system: _losses(material, system, measure) for system in gains}
+    best = gains[0]
+    safe = next((system for system in gains if not abroad[system]), None)
+    parts: Parts = [name(best), " finds more than ", name(material.reference), " on held-out queries ("]
+    parts += [*_delta(home[best], measure), ")"]
+    if not _has_abroad(material):
+        return [*parts, "; no out-of-distribution queries were measured."]
+    if safe == best:
+        return [*parts, ", and is not shown to lose anywhere else."]
+    parts += [", but less on ", *words.listed([name(where) for where in abroad[best]], most=3)]
+    if safe is not None:
+        parts += ["; ", name(safe), " gains too (", *_delta(home[safe], measure), ") and is not shown to lose anywhere"]
+    return [*parts, "."]
+
+
+def _delta(one: Pooled, measure: str) -> Parts:
+    delta = one.difference.delta if one.difference else None
+    return [f"{plain(measure, 40)} ", strong(words.signed(delta))]
+
+
+def _losses(material: Material, system: str, measure: str) -> list[str]:
+    """Out-of-distribution query sets on which a system is shown to lose."""
+    return [
+        task.name
+        for task in tasks(material)
+        if task.role == "out-of-distribution"
+        and (found := differences(material, task, material.reference, measures=[measure]).get(system))
+        and found[measure].shown == "worse"
+    ]
+
+
+def _has_abroad(material: Material) -> bool:
+    return any(task.role == "out-of-distribution" for task in tasks(material))
 
 
 def _believable(material: Material) -> list[Parts]:
