@@ -476,7 +476,7 @@ class Evaluator:
     # --- tuning on dev ---
 
     def weights_tried(self, name: str) -> dict[float, float]:
-        """Fusion weight → mean of the suite's first measure on dev, as stored when it was tuned; empty where it was not."""
+        """Fusion weight → mean of the suite's first measure on dev, as stored when tuned; empty where none was."""
         if not getattr(self.systems[name], "tunable", False) or not self.suite.of_role("dev"):
             return {}
         try:

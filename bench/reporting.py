@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bench import __version__, checks
-from bench.errors import BenchError, ConfigError, UsageError, did_you_mean
+from bench.errors import BenchError, ConfigError, StoreError, UsageError, did_you_mean
 from bench.evaluate import Evaluator, Missing
 from bench.gating import judged
 from bench.latency import records_of
@@ -17,11 +17,11 @@ from bench.measure import recall_by_depth
 from bench.records import EVALUATION_ROLES, Finding, Qrels, Result, Suite, Verdict
 from bench.report import Fusion, Material, Times
 from bench.report.reading import is_smaller
-from bench.store import Store
+from bench.store import Store, read_json
 from bench.train.models import lineage
 from bench.workspace import Workspace
 
-__all__ = ["Curves", "assemble", "lineages", "material", "times"]
+__all__ = ["Curves", "assemble", "lineages", "loops", "material", "times"]
 
 
 def material(
@@ -78,6 +78,7 @@ def material(
         baselines=before,
         findings=findings,
         training=lineages(workspace),
+        loops=loops(workspace, suite),
         curves=curves,
         times=times(workspace.store, results),
         commands=commands,
@@ -96,6 +97,7 @@ def assemble(
     baselines: Sequence[Result] = (),
     findings: Sequence[Finding] = (),
     training: Sequence[dict[str, Any]] = (),
+    loops: Sequence[dict[str, Any]] = (),
     curves: Curves | None = None,
     times: Sequence[Times] = (),
     commands: Sequence[str] = (),
@@ -116,6 +118,7 @@ def assemble(
         baselines=tuple(baselines),
         findings=tuple(findings),
         training=tuple(training),
+        loops=tuple(loops),
         texts={q.name: dict(zip(q.ids, q.texts, strict=True)) for q in shown},
         documents={q.name: dict(zip(corpora[q.corpus].ids, corpora[q.corpus].texts, strict=True)) for q in shown},
         qrels=qrels or ({q.name: suite.qrels(q.name) for q in sets} if suite else {}),
@@ -137,7 +140,7 @@ class Curves:
     fusions: list[Fusion] = field(default_factory=list)
 
     def add(self, evaluator: Evaluator, name: str) -> None:
-        """Take in one system, as far as the evaluator's store holds its runs; smaller copies of a model are left out."""
+        """Take in one system, as far as the evaluator's store holds its runs; smaller copies of a model have none."""
         system, suite = evaluator.systems[name], evaluator.suite
         tried = evaluator.weights_tried(name)
         if tried:
@@ -181,4 +184,15 @@ def lineages(workspace: Workspace) -> list[dict[str, Any]]:
                 if document is not None:
                     made.setdefault(target, document)
         found += made.values()
+    return found
+
+
+def loops(workspace: Workspace, suite: Suite) -> list[dict[str, Any]]:
+    """What `bench loop` found out last about each recipe, on this suite as it is now."""
+    found = []
+    for name in workspace.config.finetune:
+        with contextlib.suppress(StoreError):
+            document = read_json(workspace.store.path("loops", f"{name}.json"))
+            if isinstance(document, dict) and document.get("suite_digest") == suite.digest:
+                found.append(document)
     return found

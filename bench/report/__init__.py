@@ -39,7 +39,8 @@ class Material:
     `reference` names the system that others are compared with. `texts` maps query set → query id → text, and
     `documents` maps query set → document id → text; both are empty where texts must not leave the house. `baselines`
     holds the accepted results that verdicts were judged against, where they are none of `results`. `training` holds
-    one lineage document per model made. `depths` maps query set → system → mean recall among the first 1, 2, 3 …
+    one lineage document per model made, `loops` what training at several seeds and shares of the pairs found out
+    (documents of `bench loop`). `depths` maps query set → system → mean recall among the first 1, 2, 3 …
     documents. `commands` are the lines that make the numbers again.
     """
 
@@ -50,6 +51,7 @@ class Material:
     baselines: tuple[Result, ...] = field(default=(), repr=False)
     findings: tuple[Finding, ...] = ()
     training: tuple[Mapping[str, Any], ...] = ()
+    loops: tuple[Mapping[str, Any], ...] = ()
     texts: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     documents: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     qrels: Mapping[str, Qrels] = field(default_factory=dict, repr=False)

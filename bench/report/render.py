@@ -12,14 +12,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench.report import Material, embedded, words
+from bench.report import Material, as_json, embedded, latex, words
 from bench.report import markdown as as_markdown
 from bench.report import sections as sections_package
-from bench.report.blocks import Block, Explorer, name, plain, visible
+from bench.report.blocks import Block, Explorer, Heading, Prose, name, plain, visible
 from bench.report.reading import systems, tasks
 from bench.store import write_text
 
-__all__ = ["Section", "markdown", "render", "sections", "write"]
+__all__ = ["Section", "markdown", "render", "sections", "whole_json", "whole_latex", "whole_markdown", "write"]
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -128,6 +128,34 @@ def _explorer_data(block: Explorer) -> Any:
 def write(material: Material, path: Path) -> Path:
     """Write the report whole or not at all."""
     return write_text(Path(path), render(material))
+
+
+def whole_markdown(material: Material) -> str:
+    """The whole report as Markdown: every section's sentences and tables, charts as the tables of their numbers."""
+    blocks: list[Block] = [Heading([material.title], level=1), Prose(_subtitle(material))]
+    for section in sections(material):
+        blocks += [Heading([section.title], level=2), *section.blocks]
+    blocks.append(Prose([f"Made {material.made} by retrieval-gate {material.version}."], style="note"))
+    return as_markdown.markdown(blocks)
+
+
+def whole_json(material: Material) -> dict[str, Any]:
+    """The whole report as one JSON document: every section's blocks, as `bench.report.as_json` has them."""
+    return {
+        "title": visible(material.title),
+        "reference": visible(material.reference),
+        "made": visible(material.made),
+        "version": visible(material.version),
+        "sections": [
+            {"name": section.name, "title": section.title, "blocks": as_json.blocks(section.blocks)}
+            for section in sections(material)
+        ],
+    }
+
+
+def whole_latex(material: Material) -> str:
+    """Every table of the report for a LaTeX document, those behind charts and folds too."""
+    return latex.document([(section.title, section.blocks) for section in sections(material)])
 
 
 def markdown(material: Material) -> str:

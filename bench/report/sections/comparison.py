@@ -135,8 +135,8 @@ def _table(material: Material, task: Task, found: Differences, shown: Sequence[s
     )
     if grouped:
         note += (
-            f" Group: systems that share a letter are not shown to differ in {plain(task.primary, 40)}; paired tests of "
-            "all pairs in this table, Holm-adjusted together."
+            f" Group: systems that share a letter are not shown to differ in {plain(task.primary, 40)}; paired tests "
+            "of all pairs in this table, Holm-adjusted together."
         )
     refused = sorted({d.refusal for held in found.values() for d in held.values() if d.refusal})
     note += "".join(f" Not compared: {plain(sentence, 300)}" for sentence in refused[:3])

@@ -29,8 +29,8 @@ def build(material: Material) -> list[Block]:
         for position, (task, curves) in enumerate(held)
     ]
     sentence = (
-        "Where a curve still climbs after 10, relevant documents wait below the first ten, and a reranker can lift them. "
-        "Where it is flat, they are not found at all."
+        "Where a curve still climbs after 10, relevant documents wait below the first ten, and a reranker can lift "
+        "them. Where it is flat, they are not found at all."
     )
     caption = "Mean recall among the first k documents."
     if len(chosen) < len({system for _, curves in held for system in curves}):

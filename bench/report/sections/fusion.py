@@ -24,8 +24,8 @@ def build(material: Material) -> list[Block]:
         for position, fusion in enumerate(held)
     ]
     caption = (
-        "Mean on the dev queries by the second part's share; 0 is the first part alone, 1 the second alone. The ring is "
-        "the weight chosen: the best on dev, among equals the nearest to a half. No held-out query had a say in it."
+        "Mean on the dev queries by the second part's share; 0 is the first part alone, 1 the second alone. The ring "
+        "is the weight chosen: the best on dev, among equals the nearest to a half. No held-out query had a say in it."
     )
     return [
         *(Prose(_sentence(fusion)) for fusion in held),

@@ -21,7 +21,7 @@ Points = Mapping[str, tuple[float, float]]
 
 
 def build(material: Material) -> list[Block]:
-    """A frontier per query set where at least two systems state their size; the same by latency where that was timed."""
+    """A frontier per query set where at least two systems state their size; the same by latency where timed."""
     held = tasks(material)
     by_size = {task.name: _by_size(task) for task in held}
     by_size = {place: points for place, points in by_size.items() if len({size for size, _ in points.values()}) > 1}
@@ -58,9 +58,9 @@ def _latency(material: Material, timed: Sequence[Task], by_time: Mapping[str, Po
         panels.append(Panel(_title(task), _chart(material, position, task, drawn, "latency")))
     n_queries = sum(record.n_queries for record in material.times if record.query_set in by_time)
     caption = (
-        f"Means against the 95th percentile of {words.count(n_queries, 'query')} asked one at a time, all systems side by "
-        "side in one process; the larger the mark, the larger the index. Milliseconds hold on that machine alone, their "
-        "ratios elsewhere too."
+        f"Means against the 95th percentile of {words.count(n_queries, 'query')} asked one at a time, all systems side "
+        "by side in one process; the larger the mark, the larger the index. Milliseconds hold on that machine alone, "
+        "their ratios elsewhere too."
     )
     return Figure(panels, caption, _table(material, timed) if numbers else None)
 

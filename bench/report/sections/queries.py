@@ -57,8 +57,8 @@ def build(material: Material) -> list[Block]:
     runs = {run.label for one in sets for run in one.runs}
     left_out = sorted({result.system for result in material.results} - runs)
     sentence = (
-        f"Choose two systems and read what each finds: open a query to see its relevant passages and the first {TOP} of "
-        "both rankings side by side."
+        f"Choose two systems and read what each finds: open a query to see its relevant passages and the first {TOP} "
+        "of both rankings side by side."
     )
     if left_out:
         sentence += (
