@@ -147,7 +147,7 @@ class Curves:
             chosen = float(getattr(system, "weight", 0.5))
             measure = suite.protocol.measures[0]
             self.fusions.append(Fusion(name, tuple(system.parts), measure, tried, chosen))
-        if is_smaller(name):
+        if is_smaller(name, evaluator.systems):
             return
         for query_set in suite.of_role(*EVALUATION_ROLES):
             if evaluator.takes(name, query_set):
@@ -173,7 +173,7 @@ def times(store: Store, results: Sequence[Result]) -> list[Times]:
 
 def lineages(workspace: Workspace) -> list[dict[str, Any]]:
     """The lineages of the models that each recipe of the config made last, one for each of its seeds."""
-    found = []
+    found: list[dict[str, Any]] = []
     for name, recipe in workspace.config.finetune.items():
         folder = workspace.store.path("models", name)
         made: dict[str, dict[str, Any]] = {}
@@ -189,7 +189,7 @@ def lineages(workspace: Workspace) -> list[dict[str, Any]]:
 
 def loops(workspace: Workspace, suite: Suite) -> list[dict[str, Any]]:
     """What `bench loop` found out last about each recipe, on this suite as it is now."""
-    found = []
+    found: list[dict[str, Any]] = []
     for name in workspace.config.finetune:
         with contextlib.suppress(StoreError):
             document = read_json(workspace.store.path("loops", f"{name}.json"))

@@ -32,7 +32,7 @@ _JOINED = re.compile(r"([-,])(?=\1)")
 
 def escaped(text: object, limit: int = CELL_LIMIT) -> str:
     """Text that LaTeX sets as it is: one line, no command, no comment, no ligature."""
-    return _LIVE.sub(lambda found: _MARKS[found[0]], _JOINED.sub("\\1\ufdd0", visible(text, limit))).replace("\ufdd0", "{}")
+    return _JOINED.sub(r"\1{}", _LIVE.sub(lambda found: _MARKS[found[0]], visible(text, limit)))
 
 
 def document(sections: Iterable[tuple[str, Sequence[Block]]]) -> str:

@@ -6,7 +6,7 @@ systems compared with the same one by one measure on one query set (or, pooled, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -109,9 +109,9 @@ def systems(material: Material) -> list[str]:
     return list(dict.fromkeys(result.system for result in material.results))
 
 
-def is_smaller(system: str) -> bool:
-    """Whether a name is that of a shorter or coarser copy of a dense system: `minilm@128`, `minilm/int8`."""
-    return "@" in system or "/" in system
+def is_smaller(system: str, names: Collection[str]) -> bool:
+    """Whether a system is a shorter or coarser copy of another of these: `minilm@128` or `minilm/int8` of `minilm`."""
+    return any(system[:place] in names for place, sign in enumerate(system) if sign in "@/")
 
 
 def prominent(material: Material, names: Iterable[str]) -> list[str]:
@@ -123,7 +123,7 @@ def prominent(material: Material, names: Iterable[str]) -> list[str]:
     if len(held) <= MOST_OPEN:
         return held
     judged = {name for verdict in material.verdicts for name in (verdict.baseline, verdict.candidate)}
-    kept = [name for name in held if not is_smaller(name) or name in judged or name == material.reference]
+    kept = [name for name in held if not is_smaller(name, held) or name in judged or name == material.reference]
     return kept if len(kept) > 1 else held
 
 

@@ -55,7 +55,7 @@ def _from_results(material: Material, task: Task) -> dict[str, Sequence[float]]:
         return {}
     found: dict[str, Sequence[float]] = {}
     for system, result in task.results.items():
-        if is_smaller(system) or result.scores.query_ids != task.first.scores.query_ids:
+        if is_smaller(system, task.results) or result.scores.query_ids != task.first.scores.query_ids:
             continue
         width = min(TOP, max(map(len, result.top_ids), default=0))
         found[system] = [
@@ -69,7 +69,8 @@ def _from_results(material: Material, task: Task) -> dict[str, Sequence[float]]:
 def _chosen(material: Material, held: Sequence[Task]) -> list[str]:
     """The same systems in every panel, so that a colour means one thing."""
     judged = [name for verdict in material.verdicts for name in (verdict.baseline, verdict.candidate)]
-    names = dict.fromkeys(system for task in held for system in task.results if not is_smaller(system))
+    everyone = {system: None for task in held for system in task.results}
+    names = [system for system in everyone if not is_smaller(system, everyone)]
     first = held[0]
     ranked = sorted(names, key=lambda system: -(first.mean(system, first.primary) or 0.0))
     wanted = dict.fromkeys([material.reference, *ranked[:2], *judged, *ranked])

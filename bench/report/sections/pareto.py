@@ -117,7 +117,7 @@ def _chart(material: Material, position: int, task: Task, points: Points, axis: 
             cost,
             mean,
             tone="reference" if system == material.reference else "front" if system in best else "",
-            weight=_weight(material, system, best, len(points)),
+            weight=_weight(material, system, best, points),
             size=_size(task, system) if axis == "latency" else 7.0,
         )
         for system, (cost, mean) in points.items()
@@ -136,12 +136,12 @@ def _chart(material: Material, position: int, task: Task, points: Points, axis: 
     )
 
 
-def _weight(material: Material, system: str, best: Sequence[str], n_points: int) -> int:
+def _weight(material: Material, system: str, best: Sequence[str], points: Points) -> int:
     if system == material.reference:
         return 100
     if system in best:
         return 50 + best.index(system)
-    return -1 if n_points > MOST_NAMED and is_smaller(system) else 0
+    return -1 if len(points) > MOST_NAMED and is_smaller(system, points) else 0
 
 
 def _size(task: Task, system: str) -> float:

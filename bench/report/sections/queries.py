@@ -124,7 +124,7 @@ def _best(material: Material, held: Mapping[tuple[str, str], Mapping[str, Result
     for runs in held.values():
         for label, result in runs.items():
             means[label] = max(means.get(label, 0.0), float(result.scores.values[:, 0].mean()))
-    ranked = sorted(means, key=lambda label: (is_smaller(label), -means[label]))
+    ranked = sorted(means, key=lambda label: (is_smaller(label, means), -means[label]))
     return set(list(dict.fromkeys([material.reference, *judged, *ranked]))[:room])
 
 

@@ -77,7 +77,7 @@ def _answer(material: Material) -> list[Block]:
     home = pooled(material, measure, reference).get("held-out", {})
     if reference not in home:
         return []
-    gains = [s for s in leaders(home) if _shown(home[s]) == "better" and not is_smaller(s)]
+    gains = [s for s in leaders(home) if _shown(home[s]) == "better" and not is_smaller(s, home)]
     gains = gains or [s for s in leaders(home) if _shown(home[s]) == "better"]
     if not gains:
         worse = [system for system in home if _shown(home[system]) == "worse"]
@@ -98,7 +98,7 @@ def _gain(material: Material, home: Mapping[str, Pooled], gains: Sequence[str], 
         return [*parts, "; no out-of-distribution queries were measured."]
     if safe == best:
         return [*parts, ", and is not shown to lose anywhere else."]
-    parts += [", but less on ", *words.listed([name(where) for where in abroad[best]], most=3)]
+    parts += [", but less on ", *_places(abroad[best])]
     if safe is not None:
         parts += ["; ", name(safe), " gains too (", *_delta(home[safe], measure), ") and is not shown to lose anywhere"]
     return [*parts, "."]
@@ -109,15 +109,24 @@ def _delta(one: Pooled, measure: str) -> Parts:
     return [f"{plain(measure, 40)} ", strong(words.signed(delta))]
 
 
-def _losses(material: Material, system: str, measure: str) -> list[str]:
-    """Out-of-distribution query sets on which a system is shown to lose."""
-    return [
-        task.name
-        for task in tasks(material)
-        if task.role == "out-of-distribution"
-        and (found := differences(material, task, material.reference, measures=[measure]).get(system))
-        and found[measure].shown == "worse"
-    ]
+def _losses(material: Material, system: str, measure: str) -> dict[str, float]:
+    """Out-of-distribution query set → difference, where a system is shown to lose."""
+    found = {}
+    for task in tasks(material):
+        if task.role == "out-of-distribution":
+            by = differences(material, task, material.reference, measures=[measure]).get(system, {})
+            if measure in by and by[measure].shown == "worse":
+                found[task.name] = by[measure].delta or 0.0
+    return found
+
+
+def _places(losses: Mapping[str, float]) -> Parts:
+    """Query sets with what is lost there, the largest loss first; past three, the rest is a number."""
+    parts: Parts = []
+    ranked = sorted(losses, key=lambda where: losses[where])
+    for position, where in enumerate(ranked[:3]):
+        parts += [", " if position else "", name(where), " (", strong(words.signed(losses[where])), ")"]
+    return [*parts, f" and {len(ranked) - 3} more sets" if len(ranked) > 3 else ""]
 
 
 def _has_abroad(material: Material) -> bool:
@@ -247,7 +256,7 @@ def _losers(compared: Compared, but: Sequence[str]) -> list[str]:
         (d.delta or 0.0, system, task.name)
         for task, found in compared
         for system, d in found.items()
-        if d.shown == "worse" and system not in but and "@" not in system and "/" not in system
+        if d.shown == "worse" and system not in but and not is_smaller(system, found)
     )
     return [f"{plain(system, 40)} on {plain(where, 40)} ({words.signed(delta)})" for delta, system, where in lost]
 

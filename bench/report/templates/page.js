@@ -38,7 +38,8 @@
 
   function key(row, column) {
     const cell = row.cells[column];
-    const text = cell.dataset.sort !== undefined ? cell.dataset.sort : cell.textContent.trim();
+    const shown = cell.querySelector(".value, .pill") || cell;
+    const text = cell.dataset.sort !== undefined ? cell.dataset.sort : shown.textContent.trim();
     const value = Number(text);
     return text !== "" && Number.isFinite(value) ? value : text;
   }
