@@ -123,7 +123,8 @@ def prominent(material: Material, names: Iterable[str]) -> list[str]:
     if len(held) <= MOST_OPEN:
         return held
     judged = {name for verdict in material.verdicts for name in (verdict.baseline, verdict.candidate)}
-    kept = [name for name in held if not is_smaller(name, held) or name in judged or name == material.reference]
+    everyone = {*held, material.reference}
+    kept = [name for name in held if not is_smaller(name, everyone) or name in judged or name == material.reference]
     return kept if len(kept) > 1 else held
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from bench.report import Material, charts, words
 from bench.report.blocks import (
@@ -41,12 +42,15 @@ def build(material: Material) -> list[Block]:
         return []
     compared = [(task, differences(material, task, material.reference)) for task in held]
     blocks: list[Block] = _figure(material, compared)
-    for task, found in compared:
+    for position, (task, found) in enumerate(compared):
         shown = _open(material, task)
-        blocks += [_heading(task), Prose(_indistinguishable(material, task)), _table(material, task, found, shown)]
+        table = _table(material, task, found, shown)
+        blocks += [_heading(task), Prose(_indistinguishable(material, task, shown))]
+        # What the signs mean is said once; below the other tables, only what was not compared.
+        blocks.append(table if position == 0 else replace(table, note=_refusals(found)))
         if len(shown) < len(task.results):
             # Folded, it is looked up and not read: every system, and no letters, which would count other pairs.
-            everything = _table(material, task, found, list(task.results), letters=False)
+            everything = replace(_table(material, task, found, list(task.results), letters=False), note="")
             blocks.append(Folded(f"All {len(task.results)} systems on {plain(task.name, 40)}", [everything]))
     return blocks
 
@@ -138,9 +142,14 @@ def _table(material: Material, task: Task, found: Differences, shown: Sequence[s
             f" Group: systems that share a letter are not shown to differ in {plain(task.primary, 40)}; paired tests "
             "of all pairs in this table, Holm-adjusted together."
         )
-    refused = sorted({d.refusal for held in found.values() for d in held.values() if d.refusal})
-    note += "".join(f" Not compared: {plain(sentence, 300)}" for sentence in refused[:3])
+    note = f"{note} {_refusals(found)}".strip()
     return Table(f"Systems on {plain(task.name, 40)}", columns, rows, sortable=True, note=note)
+
+
+def _refusals(found: Differences) -> str:
+    """Why there are no differences, where there are none."""
+    refused = sorted({d.refusal for held in found.values() for d in held.values() if d.refusal})
+    return " ".join(f"Not compared: {plain(sentence, 300)}" for sentence in refused[:3])
 
 
 def _datum(task: Task, system: str, measure: str, found: Differences, best: float | None) -> Datum:
@@ -159,7 +168,7 @@ def _datum(task: Task, system: str, measure: str, found: Differences, best: floa
     return Datum(words.number(mean), mean, "number", note=note, tone=tone, label=label)
 
 
-def _indistinguishable(material: Material, task: Task) -> list[str | Span]:
+def _indistinguishable(material: Material, task: Task, shown: Sequence[str]) -> list[str | Span]:
     """Who might as well be the best: differences to the leader, with their own family."""
     measure = task.primary
     best = best_system(task, measure)
@@ -176,5 +185,9 @@ def _indistinguishable(material: Material, task: Task) -> list[str | Span]:
             else "; the other system is shown to be worse.",
         ]
     open_ones.sort(key=lambda system: -(task.mean(system, measure) or 0))
+    named: list[str | Span] = [name(system) for system in open_ones if system in shown]
+    folded = len(open_ones) - len(named)
+    if folded:
+        named.append(words.count(folded, "smaller copy", "smaller copies") + " of a model")
     verb = "is" if len(open_ones) == 1 else "are"
-    return [*parts, "; ", *words.listed(map(name, open_ones), most=8), f" {verb} not shown to differ from it."]
+    return [*parts, "; ", *words.listed(named, most=8), f" {verb} not shown to differ from it."]

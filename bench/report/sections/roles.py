@@ -86,8 +86,8 @@ def _chart(material: Material, measure: str, both: dict[str, tuple[Pooled, Poole
         x_axis="held-out, difference",
         y_axis="out-of-distribution, difference",
         corner="wins at home,\nloses abroad",
-        width=600,
-        height=400,
+        width=460,
+        height=340,
     )
 
 

@@ -256,7 +256,7 @@ def _losers(compared: Compared, but: Sequence[str]) -> list[str]:
         (d.delta or 0.0, system, task.name)
         for task, found in compared
         for system, d in found.items()
-        if d.shown == "worse" and system not in but and not is_smaller(system, found)
+        if d.shown == "worse" and system not in but and not is_smaller(system, task.results)
     )
     return [f"{plain(system, 40)} on {plain(where, 40)} ({words.signed(delta)})" for delta, system, where in lost]
 
