@@ -316,6 +316,44 @@ def test_report_is_written_from_stored_results(project, capsys):
     assert not [text for text in queries if text in private]
 
 
+def test_report_comes_in_four_forms_and_without_texts_where_told(project, capsys):
+    assert main(["run", "--latency"]) == 0
+    assert main(["baseline", "accept", "--system", "flat", "--reason", "to have a verdict in the report"]) == 0
+    capsys.readouterr()
+    options = ("report", "--json", "--out", "r.html", "--markdown", "r.md", "--latex", "r.tex")
+    code, document = _json(capsys, *options)
+    assert code == 0 and (document["format"], document["report"], document["left_out"]) == (1, "r.html", [])
+    names = [section["name"] for section in document["sections"]]
+    # What only the store knows: weights tried on dev, whole runs, times.
+    assert {"fusion", "depth", "pareto", "queries", "verdicts"} <= set(names)
+    depth = next(section for section in document["sections"] if section["name"] == "depth")
+    table = depth["blocks"][1]["table"]
+    results = {(r["system"], r["query_set"]): r["measures"] for r in _json(capsys, "run", "--json")[1]["results"]}
+    # Whole runs: the last depth is all that was retrieved of the suite's hundred.
+    deepest = {(row[0]["text"], row[1]["text"]): row[-1]["value"] for row in table["rows"]}
+    assert deepest == pytest.approx({key: measures["recall@100"] for key, measures in results.items()}, abs=1e-6)
+    pareto = next(section for section in document["sections"] if section["name"] == "pareto")
+    assert "p95" in pareto["blocks"][0]["table"]["columns"]
+    texts = [
+        json.loads(line)[key]
+        for path in (project / "tiny").rglob("*.jsonl")
+        for line in path.read_text().splitlines()
+        for key in ("text", "title")
+        if json.loads(line).get(key)
+    ]
+    assert len(texts) > 50
+
+    def held(document):
+        forms = [(project / name).read_text() for name in ("r.html", "r.md", "r.tex")]
+        return [[text for text in texts if text in form] for form in (*forms, json.dumps(document, ensure_ascii=False))]
+
+    html, markdown, _, whole = held(document)
+    # The page and its JSON carry evaluation queries and what was retrieved for them; Markdown what changed.
+    assert len(html) > 30 and len(whole) > 30 and markdown
+    code, document = _json(capsys, *options, "--private")
+    assert code == 0 and held(document) == [[], [], [], []]
+
+
 def test_compare_systems_by_name(project, capsys):
     assert main(["run"]) == 0
     capsys.readouterr()

@@ -42,7 +42,10 @@ def _curves(material: Material, task: Task) -> dict[str, Sequence[float]]:
     """System → recall among the first 1, 2, 3 … documents."""
     stored = material.depths.get(task.name, {})
     found = {system: stored[system] for system in task.results if len(stored.get(system, ())) > 1}
-    return found or _from_results(material, task)
+    curves = found or _from_results(material, task)
+    # Who retrieves no more documents finds no more.
+    longest = max(map(len, curves.values()), default=0)
+    return {system: [*curve, *[curve[-1]] * (longest - len(curve))] for system, curve in curves.items()}
 
 
 def _from_results(material: Material, task: Task) -> dict[str, Sequence[float]]:
@@ -107,7 +110,7 @@ def _chart(position: int, task: Task, curves: Mapping[str, Sequence[float]], cho
 
 def _table(held: Sequence[tuple[Task, Mapping[str, Sequence[float]]]]) -> Table:
     longest = max(len(curve) for _, curves in held for curve in curves.values())
-    depths = [k for k in (1, 5, 10, 20, 50, 100, 200, 500, 1000) if k <= longest]
+    depths = [k for k in (1, 5, 10, 20, 50, 100, 200, 500) if k < longest] + [longest]
     columns = [Column("System"), Column("Query set"), *(Column(f"recall@{k}", numeric=True) for k in depths)]
     rows = []
     for task, curves in held:
