@@ -329,9 +329,9 @@ def test_report_comes_in_four_forms_and_without_texts_where_told(project, capsys
     depth = next(section for section in document["sections"] if section["name"] == "depth")
     table = depth["blocks"][1]["table"]
     results = {(r["system"], r["query_set"]): r["measures"] for r in _json(capsys, "run", "--json")[1]["results"]}
-    # Whole runs: the last depth is all that was retrieved of the suite's hundred.
+    # Whole runs: the last depth is all that was retrieved. On "phone" nothing has a second document: no curve.
     deepest = {(row[0]["text"], row[1]["text"]): row[-1]["value"] for row in table["rows"]}
-    assert deepest == pytest.approx({key: measures["recall@100"] for key, measures in results.items()}, abs=1e-6)
+    assert deepest == pytest.approx({key: m["recall@100"] for key, m in results.items() if key[1] == "shop"}, abs=1e-6)
     pareto = next(section for section in document["sections"] if section["name"] == "pareto")
     assert "p95" in pareto["blocks"][0]["table"]["columns"]
     texts = [
