@@ -6,7 +6,6 @@ import base64
 import hashlib
 import itertools
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from html.parser import HTMLParser
@@ -665,76 +664,3 @@ def test_markdown_folds_at_most_twenty_queries_a_side() -> None:
     _, _, folded = text.partition("<details><summary>25 queries lost (the largest 20)</summary>")
     assert folded.count("\n- <code>home-") == 20
     assert "gained" not in text
-
-
-# --- a browser -------------------------------------------------------------------------------------
-
-CHROMIUM = Path("/usr/bin/chromium")
-
-
-def test_page_works_in_a_browser_without_a_network(page: str, tmp_path: Path) -> None:
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    found = CHROMIUM if CHROMIUM.exists() else shutil.which("chromium")
-    if not found:
-        pytest.skip("chromium is not installed")
-    path = tmp_path / "report.html"
-    path.write_text(page, encoding="utf-8")
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(found), args=flags)
-        try:
-            context = browser.new_context(viewport={"width": 400, "height": 800}, offline=True, color_scheme="light")
-            tab = context.new_page()
-            complaints: list[str] = []
-            tab.on("console", lambda message: complaints.append(message.text))
-            tab.on("pageerror", lambda error: complaints.append(str(error)))
-            tab.on("request", lambda request: complaints.extend([request.url] * (not request.url.startswith("file:"))))
-            tab.goto(path.as_uri())
-            _no_sideways_scrolling(tab)
-            _sorting(tab)
-            _filtering(tab)
-            _theme(tab)
-            assert complaints == []
-        finally:
-            browser.close()
-
-
-def _no_sideways_scrolling(tab: Any) -> None:
-    assert tab.evaluate("document.documentElement.scrollWidth") == 400
-
-
-def _sorting(tab: Any) -> None:
-    def column(place: int) -> list[str]:
-        rows = tab.locator("#comparison table").first.locator(f"tbody tr > :nth-child({place}) .value")
-        return [text.strip() for text in rows.all_inner_texts()]
-
-    assert column(1) == ["base", "tuned", "base/int8", "base@32"]
-    heading = tab.locator("#comparison table").first.locator("th").nth(1)
-    heading.locator("button").click()
-    assert column(2) == ["0.950", "0.525", "0.500", "0.300"] and heading.get_attribute("aria-sort") == "descending"
-    heading.locator("button").press("Enter")
-    assert column(2) == ["0.300", "0.500", "0.525", "0.950"] and heading.get_attribute("aria-sort") == "ascending"
-
-
-def _filtering(tab: Any) -> None:
-    shown = tab.locator("details.query:not([hidden])")
-    everything = shown.count()
-    tab.fill("#query-text", "away-012")
-    assert 0 < shown.count() < everything
-    shown.first.locator("summary").click()
-    tab.wait_for_selector(".rankings")
-    assert tab.locator(".ranking").first.locator("li.hit").inner_text().startswith("d012 relevant")
-    tab.fill("#query-text", "")
-    tab.select_option("#query-side", "gained")
-    assert 0 < shown.count() < everything
-
-
-def _theme(tab: Any) -> None:
-    def paper() -> str:
-        return str(tab.evaluate("getComputedStyle(document.body).backgroundColor"))
-
-    light = paper()
-    tab.click("#theme")
-    assert paper() == light
-    tab.click("#theme")
-    assert paper() != light and tab.locator("#theme").inner_text() == "Theme: dark"

@@ -14,10 +14,11 @@ import pytest
 from test_report import a_material, a_result, hits
 from test_report_browser import a_whole_material
 
-from bench.report import Fusion, Material, Times, charts
+from bench.report import Fusion, Material, Times
 from bench.report.blocks import Block, Explorer, Figure, Folded, Table
 from bench.report.embedded import decoded
 from bench.report.embedded import document as embedded_document
+from bench.report.labels import apart
 from bench.report.latex import escaped
 from bench.report.markdown import inert
 from bench.report.render import render, sections, whole_json, whole_latex, whole_markdown
@@ -274,7 +275,6 @@ def test_training_bears_loops_with_missing_keys(loop: dict[str, object]) -> None
 
 
 def test_labels_move_apart_and_no_farther() -> None:
-    apart = charts._apart
     assert apart([0.0, 5.0], gap=1.0, least=-9.0, most=9.0) == [0.0, 5.0]
     # Three at one place: spread around it.
     assert apart([1.0, 1.0, 1.0], gap=1.0, least=-9.0, most=9.0) == [0.0, 1.0, 2.0]

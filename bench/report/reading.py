@@ -25,6 +25,7 @@ __all__ = [
     "differences",
     "is_smaller",
     "judged_result",
+    "labelled",
     "leaders",
     "pooled",
     "prominent",
@@ -313,3 +314,37 @@ def judged_result(material: Material, verdict: Verdict, query_set: str, side: st
         if all(abs(means.get(measure, 2.0) - mean) < 1e-9 for measure, mean in wanted.items()):
             return result
     return None
+
+
+def labelled(material: Material) -> dict[tuple[str, str], dict[str, Result]]:
+    """(suite, query set) → label → result; what was accepted under a name that is measured anew says so."""
+    found: dict[tuple[str, str], dict[str, Result]] = {}
+    order = {(task.suite, task.name): place for place, task in enumerate(tasks(material))}
+    suffixes = _suffixes(material)
+    for result in (*material.results, *material.baselines):
+        runs = found.setdefault((result.suite, result.query_set), {})
+        first = next(iter(runs.values()), result)
+        if result.variant or not result.top_ids or first.scores.query_ids != result.scores.query_ids:
+            continue
+        if not any(_same(one, result) for one in runs.values()):
+            runs.setdefault(f"{result.system}{suffixes.get(id(result), '')}", result)
+    return dict(sorted(found.items(), key=lambda pair: order.get(pair[0], len(order))))
+
+
+def _suffixes(material: Material) -> dict[int, str]:
+    """What tells a verdict's references from a candidate of the same name, by the result's identity."""
+    found: dict[int, str] = {}
+    for verdict in material.verdicts:
+        for query_set in dict.fromkeys(cell.query_set for cell in verdict.cells):
+            candidate = judged_result(material, verdict, query_set, "candidate")
+            sides = (("merge-base", verdict.merge_base, " (merge base)"), ("baseline", verdict.baseline, " (accepted)"))
+            for side, system, suffix in sides:
+                result = judged_result(material, verdict, query_set, side)
+                if system == verdict.candidate and result is not None and result is not candidate:
+                    found[id(result)] = suffix
+    return found
+
+
+def _same(one: Result, other: Result) -> bool:
+    """Whether two results are one run, measured alike."""
+    return (one.system, one.run_digest, one.labels_digest) == (other.system, other.run_digest, other.labels_digest)

@@ -19,7 +19,7 @@ from bench.report.blocks import (
     plain,
 )
 from bench.report.embedded import TOP
-from bench.report.reading import best_system, is_smaller, judged_result, tasks
+from bench.report.reading import best_system, is_smaller, judged_result, labelled, tasks
 from bench.report.sections.verdicts import changed_queries, shown_reference
 
 __all__ = ["ORDER", "TITLE", "build", "changes"]
@@ -73,46 +73,12 @@ def build(material: Material) -> list[Block]:
 
 def _sets(material: Material) -> list[ExplorerSet]:
     """Query sets with the runs whose rankings are known, as many as fit."""
-    held = _labelled(material)
+    held = labelled(material)
     n_rankings = sum(len(result.scores.query_ids) for runs in held.values() for result in runs.values())
     if n_rankings > MOST_RANKINGS:
         kept = _best(material, held)
         held = {key: {label: r for label, r in runs.items() if label in kept} for key, runs in held.items()}
     return [_set(material, key[1], runs) for key, runs in held.items() if runs]
-
-
-def _labelled(material: Material) -> dict[tuple[str, str], dict[str, Result]]:
-    """(suite, query set) → label → result; what was accepted under a name that is measured anew says so."""
-    found: dict[tuple[str, str], dict[str, Result]] = {}
-    order = {(task.suite, task.name): place for place, task in enumerate(tasks(material))}
-    suffixes = _suffixes(material)
-    for result in (*material.results, *material.baselines):
-        runs = found.setdefault((result.suite, result.query_set), {})
-        first = next(iter(runs.values()), result)
-        if result.variant or not result.top_ids or first.scores.query_ids != result.scores.query_ids:
-            continue
-        if not any(_same(one, result) for one in runs.values()):
-            runs.setdefault(f"{result.system}{suffixes.get(id(result), '')}", result)
-    return dict(sorted(found.items(), key=lambda pair: order.get(pair[0], len(order))))
-
-
-def _suffixes(material: Material) -> dict[int, str]:
-    """What tells a verdict's references from a candidate of the same name, by the result's identity."""
-    found: dict[int, str] = {}
-    for verdict in material.verdicts:
-        for query_set in dict.fromkeys(cell.query_set for cell in verdict.cells):
-            candidate = judged_result(material, verdict, query_set, "candidate")
-            sides = (("merge-base", verdict.merge_base, " (merge base)"), ("baseline", verdict.baseline, " (accepted)"))
-            for side, system, suffix in sides:
-                result = judged_result(material, verdict, query_set, side)
-                if system == verdict.candidate and result is not None and result is not candidate:
-                    found[id(result)] = suffix
-    return found
-
-
-def _same(one: Result, other: Result) -> bool:
-    """Whether two results are one run, measured alike."""
-    return (one.system, one.run_digest, one.labels_digest) == (other.system, other.run_digest, other.labels_digest)
 
 
 def _best(material: Material, held: Mapping[tuple[str, str], Mapping[str, Result]]) -> set[str]:

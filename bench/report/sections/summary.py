@@ -25,6 +25,9 @@ Compared = Sequence[tuple[Task, Mapping[str, Difference]]]
 
 def build(material: Material) -> list[Block]:
     """The answer in a sentence, verdicts in a line each, at most seven sentences more, and the words explained."""
+    if not material.results and len(material.verdicts) < 2:
+        # A page of one verdict begins with it.
+        return []
     blocks: list[Block] = _answer(material)
     blocks += [
         Banner(
@@ -233,15 +236,19 @@ def _abroad(material: Material, numbers: Mapping[str, Mapping[str, Pooled]], com
             ]
         ]
     parts: Parts = [strong("What hurts out of distribution: ")]
-    for position, system in enumerate(losers[:3]):
-        parts += ["; " if position else "", name(system), " gains on held-out queries but is shown to lose on "]
-        parts += words.listed(
-            [f"{plain(task.name, 40)} ({words.signed(d.delta)} {words.interval(d.ci)})" for task, d in hurt[system]],
-            most=3,
-        )
-    if len(losers) > 3:
-        parts += [f"; {len(losers) - 3} more do likewise"]
+    if len(losers) == 1:
+        parts += [name(losers[0]), " gains on held-out queries but is shown to lose on "]
+        return [[*parts, *words.listed(_where(hurt[losers[0]]), most=3), ".", *others]]
+    parts += ["these gain on held-out queries but are shown to lose elsewhere: "]
+    for position, system in enumerate(losers[:4]):
+        parts += ["; " if position else "", name(system), " on ", *words.listed(_where(hurt[system]), most=3)]
+    if len(losers) > 4:
+        parts += [f"; and {len(losers) - 4} more"]
     return [[*parts, ".", *others]]
+
+
+def _where(hurt: Sequence[tuple[Task, Difference]]) -> list[str | Span]:
+    return [f"{plain(task.name, 40)} ({words.signed(d.delta)} {words.interval(d.ci)})" for task, d in hurt]
 
 
 def _other_losers(abroad: Compared, winners: Sequence[str]) -> Parts:
