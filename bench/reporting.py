@@ -68,7 +68,9 @@ def material(
             verdicts.append(found_gate.verdict)
         except BenchError as error:
             findings.append(Finding("error", error.code, "gate", str(error)))
-    commands = ("bench run", "bench report")
+    timed = times(workspace.store, results)
+    commands = [f"bench finetune {name}" for name in workspace.config.finetune if _used(workspace, name)]
+    commands += ["bench run --latency" if timed else "bench run", "bench report"]
     found = assemble(
         suite,
         results,
@@ -80,12 +82,17 @@ def material(
         training=lineages(workspace),
         loops=loops(workspace, suite),
         curves=curves,
-        times=times(workspace.store, results),
+        times=timed,
         commands=commands,
         private=private,
         alpha=workspace.config.gate.alpha,
     )
     return found, left_out
+
+
+def _used(workspace: Workspace, recipe: str) -> bool:
+    """Whether a system of the config is made of a recipe's model."""
+    return any(f"finetune:{recipe}" in str(table) for table in workspace.config.systems.values())
 
 
 def assemble(
