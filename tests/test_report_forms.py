@@ -191,7 +191,7 @@ def test_answer_names_the_gain_and_what_it_costs(material: Material) -> None:
         (block,) = (b for b in summary.build(a_material(**others)) if getattr(b, "style", "") == "answer")
         return "".join(part if isinstance(part, str) else part.text for part in block.parts)  # type: ignore[attr-defined]
 
-    assert answer() == "tuned finds more than base on held-out queries (recall@10 +0.450), but less on away (−0.450)."
+    assert answer() == "tuned does better than base on held-out queries (recall@10 +0.450), but worse on away (−0.450)."
     home = tuple(result for result in material.results if result.role == "held-out")
     assert answer(results=home).endswith("(recall@10 +0.450); no out-of-distribution queries were measured.")
     safe = (
@@ -201,9 +201,30 @@ def test_answer_names_the_gain_and_what_it_costs(material: Material) -> None:
     )
     assert answer(results=safe).endswith("both gains too (recall@10 +0.250) and is not shown to lose anywhere.")
     assert answer(reference="tuned") == (
-        "Keep tuned: nothing measured here is shown to find more on held-out queries, "
-        "and 3 systems are shown to find less."
+        "Nothing measured here is shown to do better than tuned on held-out queries; "
+        "3 systems are shown to do worse (recall@10)."
     )
+
+
+def test_answer_does_not_take_what_was_not_measured_for_harmless() -> None:
+    results = tuple(r for r in a_material().results if (r.system, r.role) != ("tuned", "out-of-distribution"))
+    block = summary.build(a_material(results=results, verdicts=()))[0]
+    text = "".join(part if isinstance(part, str) else part.text for part in block.parts)  # type: ignore[attr-defined]
+    assert text.endswith("(recall@10 +0.450); it was not measured on away.")
+
+
+def test_glance_tells_what_a_mean_over_several_sets_hides(material: Material) -> None:
+    elsewhere = [a_result(s, "other", hits(n), role="out-of-distribution") for s, n in (("base", 5), ("tuned", 40))]
+    table = next(tables(summary.build(a_material(results=(*material.results, *elsewhere)))))
+    rows = {row[0].text: row for row in table.rows}
+    assert [column.title for column in table.columns if not column.minor] == [
+        "System", "Held-out recall@10", "Out-of-distribution recall@10", "Loses on", "Index",
+    ]  # fmt: skip
+    # 30 and 5 of 80 against 12 and 40 of 80: better on both sets together, worse on one of them.
+    assert rows["tuned"][3].text == "0.650" and rows["tuned"][3].note.startswith("+0.212")
+    assert rows["tuned"][5].text == "away" and rows["base"][5].text == ""
+    drawn = rows["tuned"][2].range
+    assert drawn is not None and 0 < drawn.low < drawn.middle == pytest.approx(0.45) < drawn.high
 
 
 def test_comparison_folds_smaller_copies_away_where_there_are_many() -> None:

@@ -4,9 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from bench.records import EVALUATION_ROLES
 from bench.report import Material, words
-from bench.report.blocks import Banner, Block, Bullets, Folded, Prose, Span, name, plain, strong
-from bench.report.reading import Difference, Pooled, Task, differences, is_smaller, leaders, pooled, roles, tasks
+from bench.report.blocks import (
+    Banner,
+    Block,
+    Bullets,
+    Folded,
+    Prose,
+    Span,
+    name,
+    plain,
+    strong,
+)
+from bench.report.glance import glance
+from bench.report.reading import (
+    Difference,
+    Pooled,
+    Task,
+    differences,
+    is_smaller,
+    leaders,
+    pooled,
+    roles,
+    tasks,
+)
 
 __all__ = ["ORDER", "TITLE", "build"]
 
@@ -28,8 +50,7 @@ def build(material: Material) -> list[Block]:
     if not material.results and len(material.verdicts) < 2:
         # A page of one verdict begins with it.
         return []
-    blocks: list[Block] = _answer(material)
-    blocks += [
+    banners = [
         Banner(
             verdict.outcome,
             words.OUTCOMES.get(verdict.outcome, verdict.outcome),
@@ -41,7 +62,7 @@ def build(material: Material) -> list[Block]:
     ]
     held = tasks(material)
     if not held:
-        return blocks
+        return list(banners)
     measure = held[0].primary
     numbers = pooled(material, measure, material.reference)
     compared: Compared = [
@@ -49,6 +70,8 @@ def build(material: Material) -> list[Block]:
         for task in held
         if (found := differences(material, task, material.reference, measures=[measure]))
     ]
+    blocks: list[Block] = [*_answer(material, numbers, compared, measure), *banners]
+    blocks += glance(material, numbers, measure, losses=lambda system: list(_losses(system, compared, abroad=True)))
     items = [
         *_believable(material),
         *(_best(material, numbers[role], role, measure) for role in numbers if len(numbers[role]) > 1),
@@ -69,39 +92,45 @@ def build(material: Material) -> list[Block]:
     return blocks
 
 
-def _answer(material: Material) -> list[Block]:
+def _answer(
+    material: Material, numbers: Mapping[str, Mapping[str, Pooled]], compared: Compared, measure: str
+) -> list[Block]:
     """What a reader takes away who reads one sentence: who gains at home, and whether that costs anything abroad."""
-    held = tasks(material)
-    if not held or len({system for task in held for system in task.results}) < 2:
-        return []
-    if any(finding.severity == "error" for finding in material.findings if finding.where != "gate"):
+    if any(finding.severity == "error" and finding.where != "gate" for finding in material.findings):
         return [Prose(["Nothing can be concluded yet: the check of the suite found errors."], style="answer")]
-    measure, reference = held[0].primary, material.reference
-    home = pooled(material, measure, reference).get("held-out", {})
-    if reference not in home:
+    home, reference = numbers.get("held-out", {}), material.reference
+    if reference not in home or len(home) < 2:
         return []
-    gains = [s for s in leaders(home) if _shown(home[s]) == "better" and not is_smaller(s, home)]
-    gains = gains or [s for s in leaders(home) if _shown(home[s]) == "better"]
-    if not gains:
-        worse = [system for system in home if _shown(home[system]) == "worse"]
-        parts: Parts = ["Keep ", name(reference), ": nothing measured here is shown to find more on held-out queries"]
-        parts += [f", and {words.count(len(worse), 'system')} {'are' if len(worse) > 1 else 'is'} shown to find less"]
-        return [Prose([*parts[: 3 if not worse else None], "."], style="answer")]
-    return [Prose(_gain(material, home, gains, measure), style="answer")]
+    gains = [system for system in leaders(home) if _shown(home[system]) == "better"]
+    gains = [system for system in gains if not is_smaller(system, home)] or gains
+    if gains:
+        return [Prose(_gain(material, home, gains, compared, measure), style="answer")]
+    worse = sum(_shown(one) == "worse" for one in home.values())
+    parts: Parts = ["Nothing measured here is shown to do better than ", name(reference), " on held-out queries"]
+    if worse:
+        parts += [f"; {words.count(worse, 'system')} {'are' if worse > 1 else 'is'} shown to do worse"]
+    return [Prose([*parts, f" ({plain(measure, 40)})."], style="answer")]
 
 
-def _gain(material: Material, home: Mapping[str, Pooled], gains: Sequence[str], measure: str) -> Parts:
-    """The largest gain at home; where it loses abroad, the largest gain that is not shown to."""
-    abroad = {system: _losses(material, system, measure) for system in gains}
+def _gain(
+    material: Material, home: Mapping[str, Pooled], gains: Sequence[str], compared: Compared, measure: str
+) -> Parts:
+    """The largest gain at home; where it loses somewhere, the largest gain that is measured and not shown to."""
     best = gains[0]
-    safe = next((system for system in gains if not abroad[system]), None)
-    parts: Parts = [name(best), " finds more than ", name(material.reference), " on held-out queries ("]
+    parts: Parts = [name(best), " does better than ", name(material.reference), " on held-out queries ("]
     parts += [*_delta(home[best], measure), ")"]
-    if not _has_abroad(material):
+    sets = [(task, found) for task, found in compared if task.role in EVALUATION_ROLES]
+    if all(task.role == "held-out" for task, _ in sets):
         return [*parts, "; no out-of-distribution queries were measured."]
-    if safe == best:
-        return [*parts, ", and is not shown to lose anywhere else."]
-    parts += [", but less on ", *_places(abroad[best])]
+    lost = _losses(best, sets)
+    if not lost:
+        unseen = [task.name for task, found in sets if best not in found]
+        if not unseen:
+            return [*parts, ", and is not shown to lose anywhere."]
+        parts += ["; it was not measured on ", *words.listed(map(name, unseen), most=3)]
+    else:
+        parts += [", but worse on ", *_places(lost)]
+    safe = next((s for s in gains if not _losses(s, sets) and all(s in found for _, found in sets)), None)
     if safe is not None:
         parts += ["; ", name(safe), " gains too (", *_delta(home[safe], measure), ") and is not shown to lose anywhere"]
     return [*parts, "."]
@@ -112,15 +141,13 @@ def _delta(one: Pooled, measure: str) -> Parts:
     return [f"{plain(measure, 40)} ", strong(words.signed(delta))]
 
 
-def _losses(material: Material, system: str, measure: str) -> dict[str, float]:
-    """Out-of-distribution query set → difference, where a system is shown to lose."""
-    found = {}
-    for task in tasks(material):
-        if task.role == "out-of-distribution":
-            by = differences(material, task, material.reference, measures=[measure]).get(system, {})
-            if measure in by and by[measure].shown == "worse":
-                found[task.name] = by[measure].delta or 0.0
-    return found
+def _losses(system: str, compared: Compared, *, abroad: bool = False) -> dict[str, float]:
+    """Query set → difference, where a system is shown to lose; out-of-distribution sets alone where `abroad`."""
+    return {
+        task.name: found[system].delta or 0.0
+        for task, found in compared
+        if system in found and found[system].shown == "worse" and (task.role != "held-out" or not abroad)
+    }
 
 
 def _places(losses: Mapping[str, float]) -> Parts:
@@ -130,10 +157,6 @@ def _places(losses: Mapping[str, float]) -> Parts:
     for position, where in enumerate(ranked[:3]):
         parts += [", " if position else "", name(where), " (", strong(words.signed(losses[where])), ")"]
     return [*parts, f" and {len(ranked) - 3} more sets" if len(ranked) > 3 else ""]
-
-
-def _has_abroad(material: Material) -> bool:
-    return any(task.role == "out-of-distribution" for task in tasks(material))
 
 
 def _believable(material: Material) -> list[Parts]:
