@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -352,6 +354,24 @@ def test_report_comes_in_four_forms_and_without_texts_where_told(project, capsys
     assert len(html) > 30 and len(whole) > 30 and markdown
     code, document = _json(capsys, *options, "--private")
     assert code == 0 and held(document) == [[], [], [], []]
+
+
+def test_report_loads_no_model_library(project):
+    assert main(["run"]) == 0
+    told = (
+        "import sys; from bench.cli import main; code = main(['report']); "
+        "print(code, sorted({'torch', 'transformers', 'sentence_transformers', 'mteb'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert done.stdout == "0 []\n"
+
+
+def test_verdict_page_says_what_it_rests_on_and_how_to_come_to_it_again(project, capsys):
+    assert main(["run"]) == 0
+    assert main(["compare", "bm25", "flat", "--html", "c.html", "--markdown", "c.md"]) == 0
+    page, text = (project / "c.html").read_text(), (project / "c.md").read_text()
+    assert "bench compare bm25 flat" in page and 'id="provenance"' in page and 'id="explorer-data"' in page
+    assert page.count('id="summary"') == 0 and "flat</code> against <code>bm25" in text
 
 
 def test_compare_systems_by_name(project, capsys):
