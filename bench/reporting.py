@@ -151,6 +151,7 @@ class Curves:
         system, suite = evaluator.systems[name], evaluator.suite
         tried = evaluator.weights_tried(name)
         if tried:
+            evaluator.system_digest(name)  # reads the weight that was chosen
             chosen = float(getattr(system, "weight", 0.5))
             measure = suite.protocol.measures[0]
             self.fusions.append(Fusion(name, tuple(system.parts), measure, tried, chosen))

@@ -227,15 +227,21 @@ def test_arrow_keys_walk_through_the_queries(open_page: Open) -> None:
 # --- accessibility -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 400)])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 400)])
 def test_axe_has_no_serious_finding(open_page: Open, scheme: str, width: int) -> None:
     axe = pytest.importorskip("axe_playwright_python.base", reason="axe-playwright-python is not installed")
     tab = open_page(scheme=scheme, width=width, bypass_csp=True)
     tab.locator("details").evaluate_all("all => all.forEach(one => one.open = true)")
     tab.locator("button.query").first.click()
+    # Behind the shadows at a table's edges axe cannot tell the background, and would leave every cell out.
+    tab.add_style_tag(content=".box { background: none !important; }")
     tab.evaluate(axe.AXE_SCRIPT)
     found = tab.evaluate("axe.run()")
     assert len(found["passes"]) > 25
+    if width == 1280:
+        # Text of charts is beyond axe, and what a narrow screen scrolls away; here it judged all the rest.
+        unclear = [node["html"] for finding in found["incomplete"] for node in finding["nodes"]]
+        assert len([html for html in unclear if not html.startswith("<text ")]) <= 3
     grave = [
         (finding["id"], finding["impact"], [node["html"][:160] for node in finding["nodes"][:3]])
         for finding in found["violations"]

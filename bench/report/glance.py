@@ -59,7 +59,8 @@ def glance(
             row += _glanced(one.get(system), min(ends), max(ends))
         if "out-of-distribution" in held:
             lost = losses(system) if system != material.reference else []
-            row.append(Datum(", ".join(plain(where, 20) for where in lost), tone="worse" if lost else ""))
+            rest = f"and {len(lost) - 1} more" if len(lost) > 1 else ""
+            row.append(Datum(plain(lost[0], 20) if lost else "", tone="worse" if lost else "", note=rest))
         size = sizes.get(system, -1)
         rows.append([*row, Datum(words.size(size if size >= 0 else None), size, "number")])
     note = (

@@ -50,7 +50,11 @@ def build(material: Material) -> list[Block]:
         blocks.append(table if position == 0 else replace(table, note=_refusals(found)))
         if len(shown) < len(task.results):
             # Folded, it is looked up and not read: every system, and no letters, which would count other pairs.
-            everything = replace(_table(material, task, found, list(task.results), letters=False), note="")
+            everything = replace(
+                _table(material, task, found, list(task.results), letters=False),
+                note="",
+                caption=f"All systems on {plain(task.name, 40)}",
+            )
             blocks.append(Folded(f"All {len(task.results)} systems on {plain(task.name, 40)}", [everything]))
     return blocks
 
