@@ -141,9 +141,14 @@ def _report(
     verdicts: Sequence[Verdict],
     findings: Sequence[Finding],
 ) -> Path:
+    from bench import systems
     from bench.report.render import write
-    from bench.reporting import assemble, lineages
+    from bench.reporting import Curves, assemble, lineages, times
 
+    curves = Curves()
+    evaluator = workspace.evaluator(loaded, make=False)
+    for name in systems.selected(evaluator.systems, [*BEFORE, *AFTER]):
+        curves.add(evaluator, name)
     material = assemble(
         loaded,
         results,
@@ -151,6 +156,8 @@ def _report(
         verdicts=verdicts,
         findings=findings,
         training=lineages(workspace),
+        curves=curves,
+        times=times(workspace.store, results),
         commands=("make demo", f"bench run --config {workspace.path}", f"bench report --config {workspace.path}"),
         alpha=workspace.config.gate.alpha,
         title="Does fine-tuning help this clinic's search?",

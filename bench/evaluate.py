@@ -475,30 +475,46 @@ class Evaluator:
 
     # --- tuning on dev ---
 
+    def weights_tried(self, name: str) -> dict[float, float]:
+        """Fusion weight → mean of the suite's first measure on dev, as stored when tuned; empty where none was."""
+        if not getattr(self.systems[name], "tunable", False) or not self.suite.of_role("dev"):
+            return {}
+        try:
+            tried = read_json(self._weights_path(name))["tried"]
+            return {float(weight): float(value) for weight, value in tried.items()}
+        except (StoreError, KeyError, TypeError, ValueError, AttributeError):
+            return {}
+
+    def _weights_path(self, name: str) -> Path:
+        """Where the weights tried for a hybrid are kept: its parts, the dev sets and the measure decide."""
+        system, protocol = self.systems[name], self.suite.protocol
+        key = digest_of(
+            {
+                "parts": [self.system_digest(part) for part in system.parts],
+                "dev": [
+                    [q.digest, self._corpus(q).digest, self.suite.labels[q.name].digest]
+                    for q in self.suite.of_role("dev")
+                ],
+                "measure": protocol.measures[0],
+                "protocol": protocol.digest,
+                "weights": WEIGHTS,
+            }
+        )
+        return self.store.path("results", f"weight-{key}.json")
+
     def _tuned_weight(self, name: str) -> float:
         """The convex fusion weight that is best on the suite's dev sets; among equals, the nearest to ½.
 
         Chosen by the mean of the suite's first measure over all dev queries. Held-out sets are not looked at.
         """
-        system = self.systems[name]
+        system, protocol = self.systems[name], self.suite.protocol
         dev_sets = self.suite.of_role("dev")
         if not dev_sets:
             raise ConfigError(
                 f'System "{name}" tunes its weight on dev, but suite "{self.suite.name}" has no query set of role dev. '
                 "Give the suite one, or state a number: fusion.weight = 0.5."
             )
-        parts = [[self.system_digest(part) for part in system.parts], list(system.parts)]
-        protocol = self.suite.protocol
-        key = digest_of(
-            {
-                "parts": parts[0],
-                "dev": [[q.digest, self._corpus(q).digest, self.suite.labels[q.name].digest] for q in dev_sets],
-                "measure": protocol.measures[0],
-                "protocol": protocol.digest,
-                "weights": WEIGHTS,
-            }
-        )
-        path = self.store.path("results", f"weight-{key}.json")
+        path = self._weights_path(name)
         if not self._anew(name):
             with contextlib.suppress(StoreError, KeyError, TypeError, ValueError):
                 return float(read_json(path)["weight"])

@@ -11,7 +11,7 @@ import functools
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,11 +20,19 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError, SystemFailed, UsageError, did_you_mean
 from bench.evaluate import Evaluator, environment, failing_as
-from bench.records import EVALUATION_ROLES, QuerySet, Run, Search, digest_of
+from bench.records import EVALUATION_ROLES, QuerySet, Result, Run, Search, digest_of
 from bench.stats import RatioInterval, percentile_ratio
-from bench.store import read_json, write_json
+from bench.store import Store, read_json, write_json
 
-__all__ = ["Latency", "Timing", "measure_latency", "stored_latency", "timed_query_set", "untimed"]
+__all__ = [
+    "Latency",
+    "Timing",
+    "measure_latency",
+    "records_of",
+    "stored_latency",
+    "timed_query_set",
+    "untimed",
+]
 
 LATENCY_FORMAT = 1
 
@@ -265,17 +273,39 @@ def stored_latency(
     digests = [evaluator.system_digest(name) for name in (candidate, reference)]
     task = _task(evaluator, evaluator.suite.query_sets[query_set])
     newest, found = "", None
-    for path in evaluator.store.path("latency", "").glob("*.json"):
-        try:
-            record = Latency.from_json(read_json(path))
-        except BenchError:  # a damaged record is as if it were not there
-            continue
-        if record is None or [record.corpus_digest, record.query_set_digest, record.depth] != task:
+    for record in _records(evaluator.store):
+        if [record.corpus_digest, record.query_set_digest, record.depth] != task:
             continue
         ms = {timing.system_digest: timing.ms for timing in record.systems}
         if record.made_at > newest and all(digest in ms for digest in digests):
             newest, found = record.made_at, (ms[digests[0]], ms[digests[1]])
     return found
+
+
+def records_of(store: Store, results: Sequence[Result]) -> list[Latency]:
+    """The record of each query set that times most of these systems as they are now, the newest of equals.
+
+    Args:
+        store: what was timed is kept there.
+        results: they name systems, query sets and corpora by digest.
+    """
+    best: dict[tuple[str, str], tuple[int, str, Latency]] = {}
+    for record in _records(store):
+        task = (record.query_set_digest, record.corpus_digest)
+        digests = {r.system_digest for r in results if (r.query_set_digest, r.corpus_digest) == task}
+        fit = tuple(timing for timing in record.systems if timing.system_digest in digests)
+        if fit and (len(fit), record.made_at) > best.get(task, (0, ""))[:2]:
+            best[task] = (len(fit), record.made_at, replace(record, systems=fit))
+    return [record for _, _, record in best.values()]
+
+
+def _records(store: Store) -> Iterator[Latency]:
+    """Every whole record of the store; a damaged one is as if it were not there."""
+    for path in sorted(store.path("latency", "").glob("*.json")):
+        with contextlib.suppress(BenchError):
+            record = Latency.from_json(read_json(path))
+            if record is not None:
+                yield record
 
 
 def _task(evaluator: Evaluator, query_set: QuerySet) -> list[Any]:

@@ -20,7 +20,16 @@ from bench.errors import MeasureError, RunError, did_you_mean
 from bench.records import EvalProtocol, Labels, Qrels, QuerySet, Result, Run, Scores
 from bench.stats import MINIMUM_QUERIES
 
-__all__ = ["DEFAULT_MEASURES", "Measure", "measure", "parse", "parse_list", "relevant_queries", "result"]
+__all__ = [
+    "DEFAULT_MEASURES",
+    "Measure",
+    "measure",
+    "parse",
+    "parse_list",
+    "recall_by_depth",
+    "relevant_queries",
+    "result",
+]
 
 DEFAULT_MEASURES = ("recall@10", "ndcg@10", "mrr@10", "recall@100")
 
@@ -97,6 +106,25 @@ def parse_list(names: Iterable[str] | None) -> tuple[str, ...]:
 def relevant_queries(qrels: Qrels, *, relevance_level: int = 1) -> list[str]:
     """Queries with at least one relevant document: those for which recall is defined."""
     return [q for q, grades in qrels.items() if any(grade >= relevance_level for grade in grades.values())]
+
+
+def recall_by_depth(run: Run, qrels: Qrels, *, relevance_level: int = 1) -> NDArray[np.float64]:
+    """Mean recall@k for every k from 1 to the run's depth, float64[depth]: one look at the run instead of one per k.
+
+    Judged queries that the run lacks count 0, as in `measure`; empty where no query has a relevant document.
+    """
+    judged = relevant_queries(qrels, relevance_level=relevance_level)
+    row_of = {query_id: row for row, query_id in enumerate(run.query_ids)}
+    place_of = {doc_id: place for place, doc_id in enumerate(run.doc_ids)}
+    found = np.zeros(run.docs.shape[1])
+    for query_id in judged:
+        relevant = [doc_id for doc_id, grade in qrels[query_id].items() if grade >= relevance_level]
+        if query_id in row_of:
+            # A relevant document that no query of the run retrieves has no place; -2 is none's either.
+            places = [place_of.get(doc_id, -2) for doc_id in relevant]
+            found += np.isin(run.docs[row_of[query_id]], places) / len(relevant)
+    curve: NDArray[np.float64] = np.cumsum(found) / len(judged) if judged else np.zeros(0)
+    return curve
 
 
 def measure(

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from bench import __version__, checks
-from bench.errors import BenchError, ConfigError, UsageError, did_you_mean
-from bench.evaluate import Missing
+from bench.errors import BenchError, ConfigError, StoreError, UsageError, did_you_mean
+from bench.evaluate import Evaluator, Missing
 from bench.gating import judged
+from bench.latency import records_of
+from bench.measure import recall_by_depth
 from bench.records import EVALUATION_ROLES, Finding, Qrels, Result, Suite, Verdict
-from bench.report import Material
+from bench.report import Fusion, Material, Times
+from bench.report.reading import is_smaller
+from bench.store import Store, read_json
 from bench.train.models import lineage
 from bench.workspace import Workspace
 
-__all__ = ["assemble", "lineages", "material"]
+__all__ = ["Curves", "assemble", "lineages", "loops", "material", "times"]
 
 
 def material(
@@ -29,6 +35,7 @@ def material(
     from bench import systems
 
     results: list[Result] = []
+    curves = Curves()
     left_out = []
     for table in workspace.config.systems:
         try:
@@ -42,6 +49,8 @@ def material(
                 results += evaluator.results([name])
             except Missing:
                 left_out.append(name)
+            else:
+                curves.add(evaluator, name)
     if not results:
         raise UsageError(f'No stored result on suite "{suite.name}" fits the config as it is now. Make some: bench run')
     names = list(dict.fromkeys(result.system for result in results))
@@ -59,7 +68,9 @@ def material(
             verdicts.append(found_gate.verdict)
         except BenchError as error:
             findings.append(Finding("error", error.code, "gate", str(error)))
-    commands = ("bench run", "bench report")
+    timed = times(workspace.store, results)
+    commands = [f"bench finetune {name}" for name in workspace.config.finetune if _used(workspace, name)]
+    commands += ["bench run --latency" if timed else "bench run", "bench report"]
     found = assemble(
         suite,
         results,
@@ -69,11 +80,19 @@ def material(
         baselines=before,
         findings=findings,
         training=lineages(workspace),
+        loops=loops(workspace, suite),
+        curves=curves,
+        times=timed,
         commands=commands,
         private=private,
         alpha=workspace.config.gate.alpha,
     )
     return found, left_out
+
+
+def _used(workspace: Workspace, recipe: str) -> bool:
+    """Whether a system of the config is made of a recipe's model."""
+    return any(f"finetune:{recipe}" in str(table) for table in workspace.config.systems.values())
 
 
 def assemble(
@@ -85,6 +104,9 @@ def assemble(
     baselines: Sequence[Result] = (),
     findings: Sequence[Finding] = (),
     training: Sequence[dict[str, Any]] = (),
+    loops: Sequence[dict[str, Any]] = (),
+    curves: Curves | None = None,
+    times: Sequence[Times] = (),
     commands: Sequence[str] = (),
     private: bool = False,
     alpha: float = 0.05,
@@ -103,9 +125,13 @@ def assemble(
         baselines=tuple(baselines),
         findings=tuple(findings),
         training=tuple(training),
+        loops=tuple(loops),
         texts={q.name: dict(zip(q.ids, q.texts, strict=True)) for q in shown},
         documents={q.name: dict(zip(corpora[q.corpus].ids, corpora[q.corpus].texts, strict=True)) for q in shown},
         qrels=qrels or ({q.name: suite.qrels(q.name) for q in sets} if suite else {}),
+        depths=curves.depths if curves else {},
+        fusions=tuple(curves.fusions) if curves else (),
+        times=tuple(times),
         commands=tuple(commands),
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         version=__version__,
@@ -113,13 +139,68 @@ def assemble(
     )
 
 
+@dataclass
+class Curves:
+    """What only the stored runs tell: recall at every depth, and the fusion weights that were tried on dev."""
+
+    depths: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    fusions: list[Fusion] = field(default_factory=list)
+
+    def add(self, evaluator: Evaluator, name: str) -> None:
+        """Take in one system, as far as the evaluator's store holds its runs; smaller copies of a model have none."""
+        system, suite = evaluator.systems[name], evaluator.suite
+        tried = evaluator.weights_tried(name)
+        if tried:
+            evaluator.system_digest(name)  # reads the weight that was chosen
+            chosen = float(getattr(system, "weight", 0.5))
+            measure = suite.protocol.measures[0]
+            self.fusions.append(Fusion(name, tuple(system.parts), measure, tried, chosen))
+        if is_smaller(name, evaluator.systems):
+            return
+        for query_set in suite.of_role(*EVALUATION_ROLES):
+            if evaluator.takes(name, query_set):
+                with contextlib.suppress(BenchError):
+                    run = evaluator.run(name, query_set)
+                    level = suite.protocol.relevance_level
+                    curve = recall_by_depth(run, suite.qrels(query_set.name), relevance_level=level)
+                    self.depths.setdefault(query_set.name, {})[name] = [round(float(value), 6) for value in curve]
+
+
+def times(store: Store, results: Sequence[Result]) -> list[Times]:
+    """What the store's latency records say about these systems as they are now."""
+    return [
+        Times(
+            record.query_set,
+            record.n_queries,
+            {timing.system: (timing.p50, timing.p95) for timing in record.systems},
+            record.made_at,
+        )
+        for record in records_of(store, results)
+    ]
+
+
 def lineages(workspace: Workspace) -> list[dict[str, Any]]:
-    """The lineage of the model that each recipe of the config made last."""
-    found = []
+    """The lineages of the models that each recipe of the config made last, one for each of its seeds."""
+    found: list[dict[str, Any]] = []
+    for name, recipe in workspace.config.finetune.items():
+        folder = workspace.store.path("models", name)
+        made: dict[str, dict[str, Any]] = {}
+        for pointer in (folder / "current", *(folder / f"seed-{seed}" for seed in recipe.seeds)):
+            if pointer.exists():
+                target = pointer.read_text(encoding="utf-8").strip()
+                document = lineage(folder / target)
+                if document is not None:
+                    made.setdefault(target, document)
+        found += made.values()
+    return found
+
+
+def loops(workspace: Workspace, suite: Suite) -> list[dict[str, Any]]:
+    """What `bench loop` found out last about each recipe, on this suite as it is now."""
+    found: list[dict[str, Any]] = []
     for name in workspace.config.finetune:
-        pointer = workspace.store.path("models", name) / "current"
-        if pointer.exists():
-            document = lineage(pointer.parent / pointer.read_text(encoding="utf-8").strip())
-            if document is not None:
+        with contextlib.suppress(StoreError):
+            document = read_json(workspace.store.path("loops", f"{name}.json"))
+            if isinstance(document, dict) and document.get("suite_digest") == suite.digest:
                 found.append(document)
     return found

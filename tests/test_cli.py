@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -378,6 +380,62 @@ def test_report_is_written_from_stored_results(project, capsys):
     queries = [json.loads(line)["text"] for line in (project / "tiny/queries/shop.jsonl").read_text().splitlines()]
     assert any(text in page for text in queries)
     assert not [text for text in queries if text in private]
+
+
+def test_report_comes_in_four_forms_and_without_texts_where_told(project, capsys):
+    assert main(["run", "--latency"]) == 0
+    assert main(["baseline", "accept", "--system", "flat", "--reason", "to have a verdict in the report"]) == 0
+    capsys.readouterr()
+    options = ("report", "--json", "--out", "r.html", "--markdown", "r.md", "--latex", "r.tex")
+    code, document = _json(capsys, *options)
+    assert code == 0 and (document["format"], document["report"], document["left_out"]) == (1, "r.html", [])
+    names = [section["name"] for section in document["sections"]]
+    # What only the store knows: weights tried on dev, whole runs, times.
+    assert {"fusion", "depth", "pareto", "queries", "verdicts"} <= set(names)
+    depth = next(section for section in document["sections"] if section["name"] == "depth")
+    table = depth["blocks"][1]["table"]
+    results = {(r["system"], r["query_set"]): r["measures"] for r in _json(capsys, "run", "--json")[1]["results"]}
+    # Whole runs: the last depth is all that was retrieved. On "phone" nothing has a second document: no curve.
+    deepest = {(row[0]["text"], row[1]["text"]): row[-1]["value"] for row in table["rows"]}
+    assert deepest == pytest.approx({key: m["recall@100"] for key, m in results.items() if key[1] == "shop"}, abs=1e-6)
+    pareto = next(section for section in document["sections"] if section["name"] == "pareto")
+    assert "p95" in pareto["blocks"][0]["table"]["columns"]
+    texts = [
+        json.loads(line)[key]
+        for path in (project / "tiny").rglob("*.jsonl")
+        for line in path.read_text().splitlines()
+        for key in ("text", "title")
+        if json.loads(line).get(key)
+    ]
+    assert len(texts) > 50
+
+    def held(document):
+        forms = [(project / name).read_text() for name in ("r.html", "r.md", "r.tex")]
+        return [[text for text in texts if text in form] for form in (*forms, json.dumps(document, ensure_ascii=False))]
+
+    html, markdown, _, whole = held(document)
+    # The page and its JSON carry evaluation queries and what was retrieved for them; Markdown what changed.
+    assert len(html) > 30 and len(whole) > 30 and markdown
+    code, document = _json(capsys, *options, "--private")
+    assert code == 0 and held(document) == [[], [], [], []]
+
+
+def test_report_loads_no_model_library(project):
+    assert main(["run"]) == 0
+    told = (
+        "import sys; from bench.cli import main; code = main(['report']); "
+        "print(code, sorted({'torch', 'transformers', 'sentence_transformers', 'mteb'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert done.stdout == "0 []\n"
+
+
+def test_verdict_page_says_what_it_rests_on_and_how_to_come_to_it_again(project, capsys):
+    assert main(["run"]) == 0
+    assert main(["compare", "bm25", "flat", "--html", "c.html", "--markdown", "c.md"]) == 0
+    page, text = (project / "c.html").read_text(), (project / "c.md").read_text()
+    assert "bench compare bm25 flat" in page and 'id="provenance"' in page and 'id="explorer-data"' in page
+    assert page.count('id="summary"') == 0 and "flat</code> against <code>bm25" in text
 
 
 def test_compare_systems_by_name(project, capsys):

@@ -603,6 +603,17 @@ def test_weight_goes_to_the_system_that_is_better_on_dev(tiny_suite, store, firs
     assert (weight < 0.5) if side == "first" else (weight > 0.5)
 
 
+def test_weights_tried_are_told_from_the_store(tiny_suite, store):
+    suite, systems = by_mrr(tiny_suite.suite), hybrid(Fixed("a", _good), Fixed("b", _bad))
+    assert Evaluator(suite, systems, store, make=False).weights_tried("hybrid") == {}
+    chosen = tuned(suite, systems, store)
+    tried = Evaluator(suite, hybrid(Fixed("a", _good), Fixed("b", _bad)), store, make=False).weights_tried("hybrid")
+    assert len(tried) == 21 and tried[0.0] == 1.0 and tried[chosen] == max(tried.values())
+    assert Evaluator(suite, systems, store).weights_tried("a") == {}
+    fixed = hybrid(Fixed("a", _good), Fixed("b", _bad), weight=0.25)
+    assert Evaluator(suite, fixed, store).weights_tried("hybrid") == {}
+
+
 def test_equal_systems_share_equally(tiny_suite, store):
     assert tuned(tiny_suite.suite, hybrid(Fixed("a", _good), Fixed("b", _good)), store) == 0.5
 

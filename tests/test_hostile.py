@@ -27,7 +27,7 @@ from bench.records import Finding, Policy, Verdict
 from bench.report import Material, metrics
 from bench.report.comment import comment, error_comment
 from bench.report.junit import document, error_document
-from bench.report.render import markdown, render
+from bench.report.render import markdown, render, whole_json, whole_latex, whole_markdown
 
 HARMLESS = "plain words"
 
@@ -199,6 +199,44 @@ def inert_xml(made: str, harmless: str) -> None:
     assert not re.search(r"(?m)^\s*(::|##\[)", made)
 
 
+def inert_json(made: str, harmless: str) -> None:
+    """A document with the same keys, whose strings hold nothing invisible and are short."""
+
+    def strings(value: Any) -> list[str]:
+        if isinstance(value, str):
+            return [value]
+        found = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+        return [text for held in found for text in strings(held)]
+
+    assert all(not INVISIBLE.search(text) and "\n" not in text for text in strings(json.loads(made)))
+    assert "w" * 2_100 not in made
+    assert set(json.loads(made)) == set(json.loads(harmless))
+
+
+def inert_latex(made: str, harmless: str) -> None:
+    """The commands, environments and cells are those of a harmless text; no line is a comment that was none."""
+    escape = re.compile(r"\\(?:text[a-z]+(?=\{\})|[{}$&#%_,]|ldots(?=\{\}))")
+
+    def bare(text: str) -> str:
+        return escape.sub("", text)
+
+    def shape(text: str) -> list[tuple[int, int, int]]:
+        lines = [line for line in bare(text).split("\n") if not line.startswith("%")]
+        return [(line.count("&"), line.count("\\\\"), line.count("{") - line.count("}")) for line in lines]
+
+    assert not INVISIBLE.search(made)
+    assert shape(made) == shape(harmless)
+    assert set(re.findall(r"\\[a-zA-Z]+", bare(made))) <= OUR_COMMANDS
+    assert not any(set("%#_^") & set(line) for line in bare(made).split("\n") if not line.startswith("% "))
+
+
+OUR_COMMANDS = {
+    *(r"\begin", r"\end", r"\caption", r"\toprule", r"\midrule", r"\bottomrule", r"\endfirsthead", r"\endhead"),
+    *(r"\linewidth", r"\texttt", r"\textbf", r"\scriptsize", r"\footnotesize", r"\par", r"\usepackage", r"\small"),
+    *(r"\rightarrow", r"\times", r"\blacktriangle", r"\blacktriangledown"),
+}
+
+
 def inert_lines(made: str, harmless: str) -> None:
     """No control characters, no command to a log's reader, no line that somebody else wrote."""
     assert not INVISIBLE.search(made)
@@ -303,6 +341,9 @@ SURFACES = {
     "page of a verdict": Surface(lambda text: render(a_material(text, whole=False)), inert_html),
     "Markdown": Surface(lambda text: markdown(alone(text)), inert_markdown),
     "Markdown with texts": Surface(lambda text: markdown(with_texts(text)), inert_markdown),
+    "whole report as Markdown": Surface(lambda text: whole_markdown(a_material(text, whole=True)), inert_markdown),
+    "whole report as JSON": Surface(lambda text: json.dumps(whole_json(a_material(text, whole=True))), inert_json),
+    "whole report as LaTeX": Surface(lambda text: whole_latex(a_material(text, whole=True)), inert_latex),
     "comment": Surface(a_comment, inert_comment),
     "comment of an error": Surface(
         lambda text: error_comment(" ".join(f"{text} at {text}".split("\n")), key=text), inert_comment
@@ -404,8 +445,11 @@ def test_whole_report_of_all_texts_is_inert_in_a_browser(tmp_path: Path) -> None
             tab.on("pageerror", lambda error: happened.append(str(error)))
             tab.on("request", lambda request: happened.extend([request.url] * (not request.url.startswith("file:"))))
             tab.goto(path.as_uri())
-            for opened in ("details", "details.query"):
-                tab.locator(opened).evaluate_all("all => all.forEach(one => one.open = true)")
+            tab.locator("details").evaluate_all("all => all.forEach(one => one.open = true)")
+            tab.select_option("#explorer-side", "all")
+            for query in tab.locator("button.query").all()[:8]:
+                query.click()
+            assert "onerror=alert(1)" in tab.locator(".opened .passage, .queries .words").first.inner_text()
             assert tab.locator("img, iframe, object, embed, form, base, meta[http-equiv=refresh]").count() == 0
             assert happened == []
         finally:

@@ -10,7 +10,15 @@ import pytest
 
 from bench.errors import RunError, SystemFailed, UsageError
 from bench.evaluate import Evaluator
-from bench.latency import Latency, _Clock, measure_latency, stored_latency, timed_query_set, untimed
+from bench.latency import (
+    Latency,
+    _Clock,
+    measure_latency,
+    records_of,
+    stored_latency,
+    timed_query_set,
+    untimed,
+)
 from bench.records import QuerySet, Ranked
 from bench.search import top_k
 from bench.systems import Context
@@ -106,6 +114,23 @@ def test_ratio_of_two_systems_is_the_ratio_of_what_they_do(evaluating):
     assert [(ratio.low, ratio.high) for ratio in record.ratios()] == [(None, None)] * 2
     slow, fast = stored_latency(evaluator, "slow", "fast", "shop")
     assert slow.tolist() == times["slow"].ms.tolist() and fast.tolist() == times["fast"].ms.tolist()
+
+
+def test_records_of_results_time_most_of_them_as_they_are_now(evaluating, store):
+    evaluator = evaluating(Sleeper("a", 1), Sleeper("b", 1, salt=3))
+    results = evaluator.results(["a", "b"])
+    assert records_of(store, results) == []
+    measure_latency(evaluator, ["a", "b"], query_set="shop", n_queries=2, repetitions=1)
+    # A later record of fewer systems does not hide the fuller one.
+    measure_latency(evaluator, ["a"], query_set="shop", n_queries=2, repetitions=1)
+    (record,) = records_of(store, results)
+    assert [timing.system for timing in record.systems] == ["a", "b"]
+    (record,) = records_of(store, [result for result in results if result.system == "b"])
+    assert [timing.system for timing in record.systems] == ["b"]
+    changed = [replace(result, system_digest="another") for result in results]
+    assert records_of(store, changed) == []
+    next(store.path("latency", "").glob("*.json")).write_text("{", encoding="utf-8")
+    assert len(records_of(store, results)) == 1
 
 
 def test_time_of_a_composed_system_includes_its_parts(evaluating):

@@ -14,6 +14,7 @@ from bench.measure import (
     measure,
     parse,
     parse_list,
+    recall_by_depth,
     relevant_queries,
     result,
 )
@@ -386,3 +387,24 @@ def test_measuring_in_several_threads_does_not_abort_the_process(known_runs):
             pool.map(lambda _: measure(known_runs.run, known_runs.qrels, ["ndcg@10", "map"]).means(), range(8))
         )
     assert all(means == found[0] for means in found)
+
+
+# --- recall at every depth ---
+
+
+def test_recall_by_depth_is_recall_at_every_cutoff(known_runs):
+    curve = recall_by_depth(known_runs.run, known_runs.qrels)
+    judged = ["q1", "q2", "q3"]
+    for k in (1, 2, 3):
+        each = measure(known_runs.run, known_runs.qrels, [f"recall@{k}"], depth=10)
+        assert curve[k - 1] == pytest.approx(each.values[:, 0].mean())
+        assert set(each.query_ids) == set(judged)
+    # q1 finds c, b, a of which b and a are relevant; q2's a comes third; q3 finds one of two.
+    assert curve[:3].tolist() == pytest.approx([0.5 / 3, 1 / 3, (1 + 1 + 0.5) / 3])
+
+
+def test_recall_by_depth_counts_a_missing_query_as_nothing_and_knows_grades(known_runs):
+    more = known_runs.qrels | {"q9": {"a": 1}}
+    assert recall_by_depth(known_runs.run, more)[2] == pytest.approx((1 + 1 + 0.5) / 4)
+    assert recall_by_depth(known_runs.run, known_runs.qrels, relevance_level=2)[:3].tolist() == [0.0, 0.0, 1.0]
+    assert recall_by_depth(known_runs.run, {"q4": {"a": 0}}).size == 0

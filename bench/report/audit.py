@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bench.records import digest_of
 from bench.report.blocks import TEXT_LIMIT
-from bench.report.render import environment, page
+from bench.report.render import STYLES, environment, page
 
 __all__ = ["Card", "audit_page"]
 
@@ -60,4 +60,4 @@ def audit_page(name: str, cards: Sequence[Card], *, digest: str) -> str:
         .get_template("audit.html.j2")
         .render(name=name, cards=cards, digest=digest, sample=sample, longest=LONGEST)
     )
-    return page(f"Audit of pairs: {name}", body, styles=("style.css", "audit.css"), script="audit.js")
+    return page(f"Audit of pairs: {name}", body, styles=(*STYLES, "audit.css"), scripts=("audit.js",))

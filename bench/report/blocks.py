@@ -18,6 +18,9 @@ __all__ = [
     "Code",
     "Column",
     "Datum",
+    "Explorer",
+    "ExplorerRun",
+    "ExplorerSet",
     "Figure",
     "Folded",
     "Heading",
@@ -114,7 +117,7 @@ class Heading(Block):
 
 @dataclass(frozen=True)
 class Prose(Block):
-    """A paragraph; `style` is "text", "lead" (the first thing read) or "note" (the small print)."""
+    """A paragraph; `style` is "text", "answer" (the one sentence), "lead" (read next) or "note" (the small print)."""
 
     kind: ClassVar[str] = "prose"
     parts: Text
@@ -293,8 +296,48 @@ class QueryGroup:
 
 @dataclass(frozen=True)
 class QueryList(Block):
-    """An explorer of changed queries. `snippets` maps query set → document id → the document's first words."""
+    """The queries that verdicts turned on, as a list that needs no script."""
 
     kind: ClassVar[str] = "queries"
     groups: Sequence[QueryGroup]
-    snippets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ExplorerRun:
+    """One system on a query set: `values` float[n_queries][n_measures], `tops` the first documents of each ranking."""
+
+    label: str
+    values: Sequence[Sequence[float]] = field(repr=False)
+    tops: Sequence[Sequence[str]] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ExplorerSet:
+    """A query set with every run on it. `grades` are judgements, a mapping for each query; texts may be missing."""
+
+    name: str
+    corpus: str
+    measures: Sequence[str]
+    relevance_level: int
+    runs: Sequence[ExplorerRun]
+    query_ids: Sequence[str] = field(repr=False)
+    texts: Sequence[str] = field(repr=False)
+    slices: Sequence[str] = field(repr=False)
+    pinned: Sequence[int] = field(repr=False)
+    grades: Sequence[Mapping[str, int]] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Explorer(Block):
+    """Every query under any two systems. `documents` maps corpus → document id → text, which is cut to `text_limit`.
+
+    `pair` is what is shown first: (query set, before, now). `changes` says in a list what mattered most, where there
+    is no script.
+    """
+
+    kind: ClassVar[str] = "explorer"
+    sets: Sequence[ExplorerSet]
+    documents: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    text_limit: int = 0
+    pair: tuple[str, str, str] = ("", "", "")
+    changes: QueryList | None = None

@@ -7,13 +7,13 @@ as well as in colour. Labels stand at the data; there are no legends.
 from __future__ import annotations
 
 import io
-import itertools
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bench.report.blocks import plain
+from bench.report.labels import apart, beside, width_of
 from bench.report.svg import COLOURS, SERIES, inlined
 
 __all__ = ["Line", "Mark", "forest", "lines", "scatter"]
@@ -59,7 +59,10 @@ _SHAPES = ("o", "s", "D", "^", "v", "P", "X", "h")
 
 @dataclass(frozen=True)
 class Mark:
-    """A point with optional intervals. `tone` is "better", "worse", "reference" or empty; `weight` ranks its label."""
+    """A point with optional intervals. `tone` is "better", "worse", "front", "reference" or empty.
+
+    `weight` ranks its label, which is left out where it is negative; `size` is the mark's width in units.
+    """
 
     label: str
     x: float
@@ -68,17 +71,23 @@ class Mark:
     y_range: tuple[float, float] | None = None
     tone: str = ""
     weight: int = 0
+    size: float = 7.0
 
 
 @dataclass(frozen=True)
 class Line:
-    """A series; `group` chooses the colour, `style` dash and mark."""
+    """A series; `group` chooses the colour, `style` dash and mark; the point at `chosen` is ringed.
+
+    `end` is written at its right end instead of the label; nothing where empty.
+    """
 
     label: str
     xs: Sequence[float]
     ys: Sequence[float]
     group: int = 0
     style: int = 0
+    chosen: int | None = None
+    end: str | None = None
 
 
 def _drawn(
@@ -110,15 +119,9 @@ def _inset(figure: Any, *, left: float, right: float, top: float = 4, bottom: fl
     figure.subplots_adjust(left=left / width, right=1 - right / width, top=1 - top / height, bottom=bottom / height)
 
 
-def _width(text: str) -> float:
-    """Roughly how many units a label takes."""
-    return 6.2 * len(text)
-
-
 def _colour(tone: str) -> str:
-    return {"better": COLOURS["better"], "worse": COLOURS["worse"], "reference": COLOURS["ink"]}.get(
-        tone, COLOURS["quiet"]
-    )
+    known = {"better": COLOURS["better"], "worse": COLOURS["worse"], "front": SERIES[0], "reference": COLOURS["ink"]}
+    return known.get(tone, COLOURS["quiet"])
 
 
 def _shape(tone: str) -> str:
@@ -142,7 +145,7 @@ def forest(uid: str, title: str, marks: Sequence[Mark], *, axis: str, limits: tu
     labels = [plain(mark.label, LABEL_LIMIT) for mark in marks]
 
     def paint(figure: Any, axes: Any) -> None:
-        _inset(figure, left=10 + max(map(_width, labels), default=20), right=12)
+        _inset(figure, left=10 + max(map(width_of, labels), default=20), right=12)
         axes.axvline(0, color=COLOURS["quiet"], linewidth=1)
         axes.grid(axis="x")
         for row, mark in enumerate(marks):
@@ -195,9 +198,12 @@ def lines(
     """
     height = 250.0
     labels = [plain(line.label, LABEL_LIMIT) for line in series]
+    ends = [
+        label if line.end is None else plain(line.end, LABEL_LIMIT) for line, label in zip(series, labels, strict=True)
+    ]
 
     def paint(figure: Any, axes: Any) -> None:
-        _inset(figure, left=38, right=14 + max(map(_width, labels)), top=28)
+        _inset(figure, left=38, right=14 + max(map(width_of, ends)), top=28)
         axes.grid(axis="y")
         if ticks:
             axes.set_xscale("log", base=2)
@@ -210,6 +216,9 @@ def lines(
                 marker=_SHAPES[line.style % len(_SHAPES)] if len(line.xs) < 40 else None,
                 markersize=5,
             )
+            if line.chosen is not None:
+                at = ([line.xs[line.chosen]], [line.ys[line.chosen]])
+                axes.plot(*at, "o", markersize=11, markerfacecolor="none", color=COLOURS["ink"], markeredgewidth=1.5)
         if ticks:
             axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
             axes.minorticks_off()
@@ -217,7 +226,7 @@ def lines(
             axes.set_ylim(*limits)
         axes.set_xlabel(x_axis)
         axes.set_title(y_axis, loc="left", fontsize=11, color=COLOURS["quiet"], pad=10)
-        _end_labels(axes, series, labels)
+        _end_labels(axes, series, ends)
 
     description = "; ".join(
         f"{label}: " + ", ".join(f"{x:g} {y:.3f}" for x, y in list(zip(line.xs, line.ys, strict=True))[:12])
@@ -227,19 +236,15 @@ def lines(
 
 
 def _end_labels(axes: Any, series: Sequence[Line], labels: Sequence[str]) -> None:
-    """Names at the lines' right ends, moved apart where they would overlap."""
+    """Names at the lines' right ends, moved apart where they would overlap and no farther."""
     low, high = axes.get_ylim()
-    gap = (high - low) * 13 / 182
-    ends = sorted(range(len(series)), key=lambda i: series[i].ys[-1])
-    places: list[float] = []
-    for i in ends:
-        places.append(max(series[i].ys[-1], places[-1] + gap if places else low))
-    overflow = max(0.0, places[-1] - high)
+    ends = sorted((i for i, label in enumerate(labels) if label), key=lambda i: series[i].ys[-1])
+    places = apart([series[i].ys[-1] for i in ends], gap=(high - low) * 13 / 182, least=low, most=high)
     right = axes.get_xlim()[1]
     for i, place in zip(ends, places, strict=True):
         axes.annotate(
             labels[i],
-            (right, place - overflow),
+            (right, place),
             xytext=(6, 0),
             textcoords="offset points",
             va="center",
@@ -284,8 +289,8 @@ def scatter(
         if x_ticks:
             axes.set_xscale("log")
         axes.grid(axis="y" if corner else "both")
-        for mark in marks:
-            _crossed(axes, mark)
+        for mark in sorted(marks, key=lambda mark: mark.weight):
+            _crossed(axes, mark, hollow=bool(front))
         _limits(axes, marks, logarithmic=bool(x_ticks), around_zero=bool(corner))
         if x_ticks:
             axes.set_xticks([at for at, _ in x_ticks], [text for _, text in x_ticks])
@@ -299,19 +304,32 @@ def scatter(
             axes.step(*zip(*front, strict=True), where="post", color=SERIES[0], linewidth=1.5, zorder=1)
         axes.set_xlabel(x_axis)
         axes.set_title(y_axis, loc="left", fontsize=11, color=COLOURS["quiet"], pad=10)
-        _place_labels(axes, marks, front)
+        beside(
+            axes, [(plain(mark.label, LABEL_LIMIT), mark.x, mark.y, mark.weight) for mark in marks], front, left=LEFT
+        )
 
     description = "; ".join(f"{plain(mark.label, LABEL_LIMIT)} at {mark.x:.6g}, {mark.y:.3f}" for mark in marks)
     return _drawn(uid, title, description, paint, height=height, width=width)
 
 
-def _crossed(axes: Any, mark: Mark) -> None:
+def _crossed(axes: Any, mark: Mark, *, hollow: bool) -> None:
+    """A point with its intervals; `hollow` where it says nothing but where it is."""
     colour = _colour(mark.tone)
     if mark.x_range:
         axes.plot(mark.x_range, (mark.y, mark.y), color=colour, linewidth=1, alpha=0.45)
     if mark.y_range:
         axes.plot((mark.x, mark.x), mark.y_range, color=colour, linewidth=1, alpha=0.45)
-    axes.plot([mark.x], [mark.y], _shape(mark.tone), color=colour, markersize=7, linestyle="none", zorder=3)
+    face = "none" if hollow and not mark.tone else colour
+    axes.plot(
+        [mark.x],
+        [mark.y],
+        _shape(mark.tone),
+        color=colour,
+        markerfacecolor=face,
+        markersize=mark.size,
+        linestyle="none",
+        zorder=3,
+    )
 
 
 def _limits(axes: Any, marks: Sequence[Mark], *, logarithmic: bool, around_zero: bool) -> None:
@@ -345,45 +363,3 @@ def _quadrants(axes: Any, corner: str) -> None:
         color=COLOURS["worse"],
         fontsize=10.5,
     )
-
-
-Box = tuple[float, float, float, float]
-
-
-def _place_labels(axes: Any, marks: Sequence[Mark], front: Sequence[tuple[float, float]]) -> None:
-    """Each name beside its point where nothing else is; those that find no room are left to the table."""
-    # Display units are pixels of the figure's own resolution; labels are measured in units of 1/72 inch.
-    scale = 72 / axes.figure.dpi
-    width, height = axes.figure.get_size_inches() * 72
-    points = [axes.transData.transform((mark.x, mark.y)) * scale for mark in marks]
-    taken: list[Box] = [(x - 4, y - 4, x + 4, y + 4) for x, y in points]
-    taken += _steps([axes.transData.transform(corner) * scale for corner in front])
-    for i in sorted(range(len(marks)), key=lambda i: -marks[i].weight):
-        label, (x, y) = plain(marks[i].label, LABEL_LIMIT), points[i]
-        long = _width(label)
-        for dx, dy in ((8, -5), (6, -15), (-8 - long, -5), (-8 - long, 4), (-long / 2, 8), (-long / 2, -17), (6, 6)):
-            box = (x + dx, y + dy, x + dx + long, y + dy + 10)
-            inside = box[0] >= LEFT + 2 and box[2] <= width - 2 and box[1] >= 42 and box[3] <= height - 20
-            if inside and not any(_overlap(box, other) for j, other in enumerate(taken) if j != i):
-                taken.append(box)
-                axes.annotate(
-                    label,
-                    (marks[i].x, marks[i].y),
-                    xytext=(dx, dy + 2),
-                    textcoords="offset points",
-                    fontsize=10.5,
-                    color=COLOURS["ink"],
-                )
-                break
-
-
-def _steps(corners: Sequence[tuple[float, float]]) -> list[Box]:
-    """The boxes of a staircase: flat to the next corner, then up."""
-    found: list[Box] = []
-    for (x, y), (next_x, next_y) in itertools.pairwise(corners):
-        found += [(x + 5, y - 1, next_x - 5, y + 1), (next_x - 1, y + 5, next_x + 1, next_y - 5)]
-    return found
-
-
-def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

@@ -52,7 +52,8 @@ def comment(material: Material, *, key: str = "", link: str = "") -> str:
         *_checks(verdict),
         *_warnings(verdict),
     ]
-    explorers = [block for block in queries.build(material) if isinstance(block, QueryList)]
+    listed = queries.changes(material)
+    explorers = [listed] if listed else []
     first = marker(key)
     text = ""
     for most in FEWER:

@@ -13,6 +13,7 @@ from bench.report.blocks import (
     Bullets,
     Code,
     Datum,
+    Explorer,
     Figure,
     Folded,
     Heading,
@@ -138,6 +139,11 @@ def _queries(block: QueryList) -> str:
     return "\n\n".join(parts)
 
 
+def _explorer(block: Explorer) -> str:
+    """What needs no script: the queries that mattered most."""
+    return _queries(block.changes) if block.changes else ""
+
+
 def _query(entry: QueryEntry) -> str:
     name = f"<code>{inert(entry.query_id, 60)}</code> on <code>{inert(entry.query_set, 40)}</code>"
     text = f" {inert(entry.text, 160)}" if entry.text else ""
@@ -171,4 +177,5 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "table": _table,
     "figure": _figure,
     "queries": _queries,
+    "explorer": _explorer,
 }

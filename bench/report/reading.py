@@ -6,7 +6,7 @@ systems compared with the same one by one measure on one query set (or, pooled, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,13 +23,19 @@ __all__ = [
     "Task",
     "best_system",
     "differences",
+    "is_smaller",
     "judged_result",
+    "labelled",
     "leaders",
     "pooled",
+    "prominent",
     "roles",
     "systems",
     "tasks",
 ]
+
+MOST_OPEN = 16
+"""Systems that are read one by one; past it, shorter and coarser copies of a model are looked up."""
 
 # A margin decides nothing in a difference; `compare` wants one for the query count that would settle it.
 _ANY_MARGIN = 0.02
@@ -102,6 +108,25 @@ class Difference:
 def systems(material: Material) -> list[str]:
     """All systems, in the order of their first result."""
     return list(dict.fromkeys(result.system for result in material.results))
+
+
+def is_smaller(system: str, names: Collection[str]) -> bool:
+    """Whether a system is a shorter or coarser copy of another of these: `minilm@128` or `minilm/int8` of `minilm`."""
+    return any(system[:place] in names for place, sign in enumerate(system) if sign in "@/")
+
+
+def prominent(material: Material, names: Iterable[str]) -> list[str]:
+    """Systems that stand in the open: all, or past `MOST_OPEN` those that are no smaller copy of another one.
+
+    The reference and what was judged always do.
+    """
+    held = list(names)
+    if len(held) <= MOST_OPEN:
+        return held
+    judged = {name for verdict in material.verdicts for name in (verdict.baseline, verdict.candidate)}
+    everyone = {*held, material.reference}
+    kept = [name for name in held if not is_smaller(name, everyone) or name in judged or name == material.reference]
+    return kept if len(kept) > 1 else held
 
 
 def tasks(material: Material) -> list[Task]:
@@ -289,3 +314,37 @@ def judged_result(material: Material, verdict: Verdict, query_set: str, side: st
         if all(abs(means.get(measure, 2.0) - mean) < 1e-9 for measure, mean in wanted.items()):
             return result
     return None
+
+
+def labelled(material: Material) -> dict[tuple[str, str], dict[str, Result]]:
+    """(suite, query set) → label → result; what was accepted under a name that is measured anew says so."""
+    found: dict[tuple[str, str], dict[str, Result]] = {}
+    order = {(task.suite, task.name): place for place, task in enumerate(tasks(material))}
+    suffixes = _suffixes(material)
+    for result in (*material.results, *material.baselines):
+        runs = found.setdefault((result.suite, result.query_set), {})
+        first = next(iter(runs.values()), result)
+        if result.variant or not result.top_ids or first.scores.query_ids != result.scores.query_ids:
+            continue
+        if not any(_same(one, result) for one in runs.values()):
+            runs.setdefault(f"{result.system}{suffixes.get(id(result), '')}", result)
+    return dict(sorted(found.items(), key=lambda pair: order.get(pair[0], len(order))))
+
+
+def _suffixes(material: Material) -> dict[int, str]:
+    """What tells a verdict's references from a candidate of the same name, by the result's identity."""
+    found: dict[int, str] = {}
+    for verdict in material.verdicts:
+        for query_set in dict.fromkeys(cell.query_set for cell in verdict.cells):
+            candidate = judged_result(material, verdict, query_set, "candidate")
+            sides = (("merge-base", verdict.merge_base, " (merge base)"), ("baseline", verdict.baseline, " (accepted)"))
+            for side, system, suffix in sides:
+                result = judged_result(material, verdict, query_set, side)
+                if system == verdict.candidate and result is not None and result is not candidate:
+                    found[id(result)] = suffix
+    return found
+
+
+def _same(one: Result, other: Result) -> bool:
+    """Whether two results are one run, measured alike."""
+    return (one.system, one.run_digest, one.labels_digest) == (other.system, other.run_digest, other.labels_digest)

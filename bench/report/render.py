@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib
-import json
 import pkgutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,16 +12,31 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench.report import Material, words
+from bench.report import Material, as_json, embedded, latex, words
 from bench.report import markdown as as_markdown
 from bench.report import sections as sections_package
-from bench.report.blocks import Block, QueryList, name, plain, visible
+from bench.report.blocks import Block, Explorer, Heading, Prose, name, plain, visible
 from bench.report.reading import systems, tasks
 from bench.store import write_text
 
-__all__ = ["Section", "environment", "markdown", "page", "render", "sections", "write"]
+__all__ = [
+    "STYLES",
+    "Section",
+    "environment",
+    "markdown",
+    "page",
+    "render",
+    "sections",
+    "whole_json",
+    "whole_latex",
+    "whole_markdown",
+    "write",
+]
 
 TEMPLATES = Path(__file__).parent / "templates"
+
+STYLES = ("page.css", "tables.css", "charts.css", "explorer.css", "print.css")
+SCRIPTS = ("page.js", "explorer.js")
 
 
 @dataclass(frozen=True)
@@ -51,13 +65,13 @@ def render(material: Material, *, only: str | None = None) -> str:
     Costs some tens of milliseconds per chart.
     """
     env = environment()
-    env.filters |= {"number": words.number, "query_data": _query_data}
+    env.filters |= {"number": words.number, "explorer_data": _explorer_data}
     body = env.get_template("body.html.j2").render(
         material=material,
         sections=[section for section in sections(material) if only in (None, section.name)],
         subtitle=_subtitle(material) if only is None else [],
     )
-    return page(material.title, body, styles=("style.css",), script="script.js")
+    return page(material.title, body, styles=STYLES, scripts=SCRIPTS)
 
 
 def environment() -> Any:
@@ -78,12 +92,11 @@ def environment() -> Any:
     return made
 
 
-def page(title: str, body: str, *, styles: Sequence[str], script: str) -> str:
-    """A whole HTML document around a rendered body, with styles and a script from the templates and no other."""
+def page(title: str, body: str, *, styles: Sequence[str], scripts: Sequence[str]) -> str:
+    """A whole HTML document around a rendered body, with styles and scripts from the templates and no others."""
     from markupsafe import Markup, escape
 
-    style = "".join((TEMPLATES / file).read_text(encoding="utf-8") for file in styles)
-    code = (TEMPLATES / script).read_text(encoding="utf-8")
+    style, code = _joined(styles), _joined(scripts)
     made: str = (
         environment()
         .get_template("page.html.j2")
@@ -97,6 +110,10 @@ def page(title: str, body: str, *, styles: Sequence[str], script: str) -> str:
         )
     )
     return made
+
+
+def _joined(names: Sequence[str]) -> str:
+    return "\n".join((TEMPLATES / name).read_text(encoding="utf-8").strip() for name in names)
 
 
 def _without_addresses(html: str) -> Any:
@@ -133,27 +150,11 @@ def _subtitle(material: Material) -> list[Any]:
     return [*parts, "."]
 
 
-def _query_data(block: QueryList) -> Any:
-    """The rankings of an explorer as JSON that is safe inside a script element; documents are named by number.
-
-    {"documents": [[id, first words], …], "queries": [[relevant], [before], [after]], …]} in the order of the entries.
-    """
+def _explorer_data(block: Explorer) -> Any:
+    """The queries of an explorer as JSON inside a script element."""
     from markupsafe import Markup
 
-    places: dict[tuple[str, str], int] = {}
-    queries = []
-    for group in block.groups:
-        for entry in group.entries:
-            lists = ([document.doc_id for document in entry.relevant], entry.before, entry.after)
-            queries.append([[places.setdefault((entry.query_set, d), len(places)) for d in ids] for ids in lists])
-    documents = [
-        [visible(doc, 80), visible(block.snippets.get(query_set, {}).get(doc, ""), 200)] for query_set, doc in places
-    ]
-    text = json.dumps({"documents": documents, "queries": queries}, ensure_ascii=True, separators=(",", ":"))
-    # "</script>" and "<!--" would end the element; "://" is kept out of the file altogether.
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text.replace("://", ":\\u002f/"))
+    return Markup(embedded.script_json(embedded.document(block)))
 
 
 def write(material: Material, path: Path) -> Path:
@@ -161,9 +162,37 @@ def write(material: Material, path: Path) -> Path:
     return write_text(Path(path), render(material))
 
 
+def whole_markdown(material: Material) -> str:
+    """The whole report as Markdown: every section's sentences and tables, charts as the tables of their numbers."""
+    blocks: list[Block] = [Heading([material.title], level=1), Prose(_subtitle(material))]
+    for section in sections(material):
+        blocks += [Heading([section.title], level=2), *section.blocks]
+    blocks.append(Prose([f"Made {material.made} by retrieval-gate {material.version}."], style="note"))
+    return as_markdown.markdown(blocks)
+
+
+def whole_json(material: Material) -> dict[str, Any]:
+    """The whole report as one JSON document: every section's blocks, as `bench.report.as_json` has them."""
+    return {
+        "title": visible(material.title),
+        "reference": visible(material.reference),
+        "made": visible(material.made),
+        "version": visible(material.version),
+        "sections": [
+            {"name": section.name, "title": section.title, "blocks": as_json.blocks(section.blocks)}
+            for section in sections(material)
+        ],
+    }
+
+
+def whole_latex(material: Material) -> str:
+    """Every table of the report for a LaTeX document, those behind charts and folds too."""
+    return latex.document([(section.title, section.blocks) for section in sections(material)])
+
+
 def markdown(material: Material) -> str:
     """A material's verdicts for a job summary: the outcome first, a table of checks, changed queries folded."""
     from bench.report.sections import queries, verdicts
 
-    explorer = [block for block in queries.build(material) if isinstance(block, QueryList)]
-    return as_markdown.markdown([*verdicts.build(material), *explorer])
+    listed = queries.changes(material)
+    return as_markdown.markdown([*verdicts.build(material), *([listed] if listed else [])])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -123,6 +124,19 @@ def results_of_name(name: str, options: Namespace) -> list[Result]:
     return workspace.stored(workspace.suite(options.suite), name)
 
 
+def _commands(options: Namespace, suite: Suite | None) -> list[str]:
+    """The lines that come to the same verdict."""
+    if hasattr(options, "candidate"):
+        line, names = ["bench", "compare", options.baseline, options.candidate], ["qrels", "config", "suite"]
+    else:
+        names = ["config", "suite", "system", "baseline", "base_ref", "candidate_result"]
+        line, names = ["bench", "gate"], [*names, "qrels", "baseline_run", "candidate_run"]
+    for name in names:
+        value = getattr(options, name, None)
+        line += [f"--{name.replace('_', '-')}", str(value)] if value else []
+    return [*(["bench run --gated"] if suite else []), shlex.join(line)]
+
+
 def say_verdict(
     judged: Verdict,
     options: Namespace,
@@ -149,6 +163,7 @@ def say_verdict(
             title=f"{judged.candidate} against {judged.baseline}",
             private=getattr(options, "private", False),
             qrels=qrels,
+            commands=_commands(options, suite),
         )
         publish(material, forms, place=place)
     if options.json:

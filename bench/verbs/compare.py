@@ -23,6 +23,7 @@ def options(parser: ArgumentParser) -> None:
     policy_options(parser)
     json_option(parser)
     parser.add_argument("--html", metavar="F", help="write a page")
+    parser.add_argument("--markdown", metavar="F", help="write the verdict as Markdown")
 
 
 def run(options: Namespace) -> int:

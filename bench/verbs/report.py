@@ -16,26 +16,33 @@ def options(parser: ArgumentParser) -> None:
     """What it takes."""
     config_options(parser)
     parser.add_argument("--reference", metavar="N", help="the system that others are compared with")
-    parser.add_argument("--private", action="store_true", help="no query or document texts in the page")
-    parser.add_argument("--out", metavar="F", help="default: reports/SUITE.html")
+    parser.add_argument("--private", action="store_true", help="no query or document texts in any of the forms")
+    parser.add_argument("--out", metavar="F", help="the page; default: reports/SUITE.html")
+    parser.add_argument("--markdown", metavar="F", help="write the same as Markdown, without charts")
+    parser.add_argument("--latex", metavar="F", help="write every table for LaTeX, with booktabs")
     json_option(parser)
 
 
 def run(options: Namespace) -> int:
     """The comparison report from stored results."""
     from bench import terminal
-    from bench.report.render import write
+    from bench.report import render
     from bench.reporting import material
+    from bench.store import write_text
     from bench.workspace import Workspace
 
     workspace = Workspace.open(options.config)
     suite = workspace.suite(options.suite)
     found, left_out = material(workspace, suite, reference=options.reference, private=options.private)
-    path = write(found, Path(options.out) if options.out else workspace.reports / f"{suite.name}.html")
+    path = render.write(found, Path(options.out) if options.out else workspace.reports / f"{suite.name}.html")
+    if options.markdown:
+        write_text(Path(options.markdown), render.whole_markdown(found))
+    if options.latex:
+        write_text(Path(options.latex), render.whole_latex(found))
     for name in left_out:
         terminal.say(f"{name} has no stored result and is left out; make it with: bench run --system {name}", "yellow")
     if options.json:
-        print_json({"format": 1, "report": str(path), "left_out": left_out})
+        print_json({"format": 1, "report": str(path), "left_out": left_out, **render.whole_json(found)})
     else:
         terminal.say(f"Report: {path}")
     return 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from bench.report import Material, charts, words
 from bench.report.blocks import (
@@ -20,7 +21,8 @@ from bench.report.blocks import (
     plain,
     strong,
 )
-from bench.report.reading import Difference, Task, best_system, differences, tasks
+from bench.report.groups import significance_groups
+from bench.report.reading import Difference, Task, best_system, differences, prominent, tasks
 
 __all__ = ["ORDER", "TITLE", "build"]
 
@@ -29,9 +31,6 @@ TITLE = "Model comparison"
 
 MOST_ROWS = 24
 """Rows of a forest plot; the tables hold all systems."""
-
-MOST_OPEN = 16
-"""Rows of a table that stands open below the first."""
 
 Differences = Mapping[str, Mapping[str, Difference]]
 
@@ -44,12 +43,25 @@ def build(material: Material) -> list[Block]:
     compared = [(task, differences(material, task, material.reference)) for task in held]
     blocks: list[Block] = _figure(material, compared)
     for position, (task, found) in enumerate(compared):
-        table = _table(material, task, found)
-        # The first set's table is read; long ones of further sets are looked up.
-        folded = position > 0 and len(table.rows) > MOST_OPEN
-        shown: Block = Folded(f"All {len(table.rows)} systems on {plain(task.name, 40)}", [table]) if folded else table
-        blocks += [_heading(task), Prose(_indistinguishable(material, task)), shown]
+        shown = _open(material, task)
+        table = _table(material, task, found, shown)
+        blocks += [_heading(task), Prose(_indistinguishable(material, task, shown))]
+        # What the signs mean is said once; below the other tables, only what was not compared.
+        blocks.append(table if position == 0 else replace(table, note=_refusals(found)))
+        if len(shown) < len(task.results):
+            # Folded, it is looked up and not read: every system, and no letters, which would count other pairs.
+            everything = replace(
+                _table(material, task, found, list(task.results), letters=False),
+                note="",
+                caption=f"All systems on {plain(task.name, 40)}",
+            )
+            blocks.append(Folded(f"All {len(task.results)} systems on {plain(task.name, 40)}", [everything]))
     return blocks
+
+
+def _open(material: Material, task: Task) -> list[str]:
+    """Systems that are read, the best first."""
+    return sorted(prominent(material, task.results), key=lambda system: -(task.mean(system, task.primary) or 0.0))
 
 
 def _heading(task: Task) -> Heading:
@@ -58,13 +70,19 @@ def _heading(task: Task) -> Heading:
 
 
 def _figure(material: Material, compared: list[tuple[Task, dict[str, dict[str, Difference]]]]) -> list[Block]:
-    """Differences of the primary measure, one panel per query set, on one scale."""
+    """Differences of the primary measure, one panel per query set, on one scale and in one order."""
     shown = [(task, found, task.primary) for task, found in compared if found and task.primary in task.measures]
+    order: dict[str, float] = {}
     rows = {}
-    for position, (_, found, measure) in enumerate(shown):
-        kept = {s: d[measure] for s, d in found.items() if measure in d and d[measure].delta is not None}
+    for position, (task, found, measure) in enumerate(shown):
+        wanted = set(_open(material, task))
+        kept = {
+            s: d[measure] for s, d in found.items() if s in wanted and measure in d and d[measure].delta is not None
+        }
+        for system, difference in kept.items():
+            order.setdefault(system, difference.delta or 0.0)
         best = sorted(kept, key=lambda system: -(kept[system].delta or 0))[:MOST_ROWS]
-        rows[position] = {system: kept[system] for system in kept if system in best}
+        rows[position] = {system: kept[system] for system in sorted(best, key=lambda s: -order[s])}
     ends = [end for held in rows.values() for d in held.values() for end in (d.ci or (d.delta or 0.0,))]
     if not ends:
         return []
@@ -85,45 +103,57 @@ def _figure(material: Material, compared: list[tuple[Task, dict[str, dict[str, D
         )
     caption = (
         f"Difference to {plain(material.reference, 40)} with {words.level(material.alpha)} intervals. Upward triangles "
-        "are shown to be better, downward triangles worse, counting all systems of a panel (Holm); circles are not, "
+        "are shown to be better, downward triangles worse, counting all systems of a set (Holm); circles are not, "
         "even where a line misses zero."
     )
-    if any(len(found) > MOST_ROWS for _, found, _ in shown):
-        caption += f" Only the best {MOST_ROWS} systems of each set are drawn; the tables hold all."
+    if any(len(rows[position]) < len(found) for position, (_, found, _) in enumerate(shown)):
+        caption += f" Shorter and coarser copies of a model, and systems past the best {MOST_ROWS}, are in the tables."
     return [Figure(panels, caption)]
 
 
-def _table(material: Material, task: Task, found: Differences) -> Table:
+def _table(material: Material, task: Task, found: Differences, shown: Sequence[str], *, letters: bool = True) -> Table:
     """Systems by measures, the difference to the reference below each mean."""
     best = {}
     for measure in task.measures:
         leader = best_system(task, measure)
         best[measure] = task.mean(leader, measure) if leader else None
+    grouped = significance_groups(task, task.primary, shown, alpha=material.alpha) if letters else {}
     columns = [Column("System")]
-    columns += [Column(plain(measure, 40), words.explained(measure), numeric=True) for measure in task.measures]
+    for measure in task.measures:
+        columns.append(Column(plain(measure, 40), words.explained(measure), numeric=True))
+        if measure == task.primary and grouped:
+            columns.append(Column("Group", f"Systems that share a letter are not shown to differ in {measure}"))
     columns += [Column("Index", "Size of the index", numeric=True)]
     rows = []
-    for system, result in task.results.items():
-        row = [
-            Datum(
-                plain(system, 60),
-                kind="name",
-                note="reference" if system == material.reference else plain(result.kind, 40),
-            )
-        ]
-        row += [_datum(task, system, measure, found, best[measure]) for measure in task.measures]
-        row += [
-            Datum(words.size(result.index_bytes), -1 if result.index_bytes is None else result.index_bytes, "number")
-        ]
-        rows.append(row)
+    for system in shown:
+        result = task.results[system]
+        kind = "reference" if system == material.reference else plain(result.kind, 40)
+        row = [Datum(plain(system, 60), kind="name", note=kind)]
+        for measure in task.measures:
+            row.append(_datum(task, system, measure, found, best[measure]))
+            if measure == task.primary and grouped:
+                row.append(Datum(grouped.get(system, "–"), kind="letters"))
+        size = -1 if result.index_bytes is None else result.index_bytes
+        rows.append([*row, Datum(words.size(result.index_bytes), size, "number")])
     note = (
         f"Small print: difference to {plain(material.reference, 40)} with its {words.level(material.alpha)} interval. "
-        "▲ shown to be better, ▼ shown to be worse, counting all systems of the column (two-sided, Holm); "
+        f"▲ shown to be better, ▼ shown to be worse, counting all {words.count(len(found), 'system')} compared here "
+        "(two-sided, Holm); "
         "no mark: not shown to differ. The best of each column is underlined."
     )
-    refused = sorted({d.refusal for held in found.values() for d in held.values() if d.refusal})
-    note += "".join(f" Not compared: {plain(sentence, 300)}" for sentence in refused[:3])
+    if grouped:
+        note += (
+            f" Group: systems that share a letter are not shown to differ in {plain(task.primary, 40)}; paired tests "
+            "of all pairs in this table, Holm-adjusted together."
+        )
+    note = f"{note} {_refusals(found)}".strip()
     return Table(f"Systems on {plain(task.name, 40)}", columns, rows, sortable=True, note=note)
+
+
+def _refusals(found: Differences) -> str:
+    """Why there are no differences, where there are none."""
+    refused = sorted({d.refusal for held in found.values() for d in held.values() if d.refusal})
+    return " ".join(f"Not compared: {plain(sentence, 300)}" for sentence in refused[:3])
 
 
 def _datum(task: Task, system: str, measure: str, found: Differences, best: float | None) -> Datum:
@@ -142,7 +172,7 @@ def _datum(task: Task, system: str, measure: str, found: Differences, best: floa
     return Datum(words.number(mean), mean, "number", note=note, tone=tone, label=label)
 
 
-def _indistinguishable(material: Material, task: Task) -> list[str | Span]:
+def _indistinguishable(material: Material, task: Task, shown: Sequence[str]) -> list[str | Span]:
     """Who might as well be the best: differences to the leader, with their own family."""
     measure = task.primary
     best = best_system(task, measure)
@@ -159,5 +189,9 @@ def _indistinguishable(material: Material, task: Task) -> list[str | Span]:
             else "; the other system is shown to be worse.",
         ]
     open_ones.sort(key=lambda system: -(task.mean(system, measure) or 0))
+    named: list[str | Span] = [name(system) for system in open_ones if system in shown]
+    folded = len(open_ones) - len(named)
+    if folded:
+        named.append(words.count(folded, "smaller copy", "smaller copies") + " of a model")
     verb = "is" if len(open_ones) == 1 else "are"
-    return [*parts, "; ", *words.listed(map(name, open_ones), most=8), f" {verb} not shown to differ from it."]
+    return [*parts, "; ", *words.listed(named, most=8), f" {verb} not shown to differ from it."]

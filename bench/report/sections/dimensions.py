@@ -14,6 +14,9 @@ __all__ = ["ORDER", "TITLE", "build"]
 ORDER = 40
 TITLE = "Dimensions, precision"
 
+SAME_LINE = 0.015
+"""Curves nearer than this are one line to the eye, and share a label."""
+
 PRECISIONS = ("float32", "float16", "int8", "int4", "binary", "binary-rescore")
 
 
@@ -36,6 +39,8 @@ def build(material: Material) -> list[Block]:
         "int8 and binary store each number in 8 bits and 1 bit instead of 32. A flat line means that little is lost."
     )
     caption = "Mean by number of dimensions (doubling from tick to tick), one line per model and precision."
+    if any(_alike(curves) for _, curves in held):
+        caption += f" +1, +2 …: so many more precisions of the model lie within {SAME_LINE:g} of this line everywhere."
     return [Prose([sentence]), Figure(panels, caption, _table([task for task, _ in held]))]
 
 
@@ -75,17 +80,20 @@ def _curves(task: Task) -> Curves:
 
 def _chart(position: int, task: Task, curves: Curves, *, several: bool) -> str:
     models = list(dict.fromkeys(model for model, _ in curves))
+    alike = _alike(curves)
     series = []
     for model, precision in curves:
-        points = curves[model, precision]
+        points, label = curves[model, precision], f"{model} {precision}" if several else precision
+        others = sum(of == (model, precision) for of in alike.values())
         rank = PRECISIONS.index(precision) if precision in PRECISIONS else len(PRECISIONS)
         series.append(
             charts.Line(
-                f"{model} {precision}" if several else precision,
+                label,
                 [dim for dim, _ in points],
                 [mean for _, mean in points],
                 group=models.index(model) if several else sorted({p for _, p in curves}, key=_rank).index(precision),
                 style=rank,
+                end="" if (model, precision) in alike else f"{label} +{others}" if others else None,
             )
         )
     ticks = sorted({dim for points in curves.values() for dim, _ in points})
@@ -93,6 +101,20 @@ def _chart(position: int, task: Task, curves: Curves, *, several: bool) -> str:
     return charts.lines(
         f"dimensions-{position}", title, series, x_axis="dimensions", y_axis=plain(task.primary, 40), ticks=ticks
     )
+
+
+def _alike(curves: Curves) -> dict[tuple[str, str], tuple[str, str]]:
+    """Curves that no eye tells from an earlier one of the same model → that one."""
+    found: dict[tuple[str, str], tuple[str, str]] = {}
+    for key in curves:
+        for other in curves:
+            if other == key:
+                break
+            near = [abs(mean - dict(curves[other]).get(dim, 2.0)) <= SAME_LINE for dim, mean in curves[key]]
+            if other[0] == key[0] and other not in found and all(near):
+                found[key] = other
+                break
+    return found
 
 
 def _rank(precision: str) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.report import Material, words
 from bench.report.blocks import Block, Code, Column, Datum, Folded, Heading, Prose, Table, plain
-from bench.report.reading import Task, tasks
+from bench.report.reading import Task, labelled, tasks
 
 __all__ = ["ORDER", "TITLE", "build"]
 
@@ -24,13 +24,22 @@ def build(material: Material) -> list[Block]:
     blocks: list[Block] = []
     if material.commands:
         blocks += [Prose(["These commands make the numbers again:"]), Code(list(material.commands))]
-    held = tasks(material)
+    held = tasks(material) or _judged(material)
     if held:
         blocks += [_query_sets(held), _systems(held)]
-        blocks += _environments(material)
+        blocks += _environments(held)
     if material.verdicts:
         blocks.append(_policies(material))
     return blocks
+
+
+def _judged(material: Material) -> list[Task]:
+    """What a page of a verdict alone rests on: both sides, by labels that tell them apart."""
+    return [
+        Task(suite, query_set, next(iter(runs.values())).role, runs)
+        for (suite, query_set), runs in labelled(material).items()
+        if runs
+    ]
 
 
 def _digest(value: str) -> Datum:
@@ -100,10 +109,10 @@ def _systems(held: list[Task]) -> Folded:
     return Folded(f"Runs ({len(rows)})", [Table("Runs", columns, rows, sortable=True, note=note)])
 
 
-def _environments(material: Material) -> list[Block]:
+def _environments(held: list[Task]) -> list[Block]:
     """Each different environment once."""
     found: dict[str, Mapping[str, Any]] = {}
-    for result in material.results:
+    for result in (result for task in held for result in task.results.values()):
         if result.environment:
             found.setdefault(json.dumps(result.environment, sort_keys=True, default=str), result.environment)
     if not found:

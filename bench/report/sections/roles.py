@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.records import EVALUATION_ROLES
 from bench.report import Material, charts, words
 from bench.report.blocks import Block, Column, Datum, Figure, Panel, Prose, Table, plain
-from bench.report.reading import Pooled, differences, pooled, tasks
+from bench.report.reading import Pooled, differences, pooled, prominent, tasks
 
 __all__ = ["ORDER", "TITLE", "build"]
 
@@ -38,13 +38,15 @@ def build(material: Material) -> list[Block]:
         for system, by in differences(material, task, material.reference, measures=[measure]).items()
         if by[measure].shown == "worse"
     }
-    panel = Panel("", _chart(material, measure, both, lost))
+    drawn = {system: both[system] for system in prominent(material, both)}
+    panel = Panel("", _chart(material, measure, drawn, lost))
     caption = (
         f"Difference of {plain(measure, 40)} to {plain(material.reference, 40)}, with {words.level(material.alpha)} "
         f"intervals: to the right, better on {words.count(n_home, 'held-out query')}; upwards, better on "
         f"{words.count(n_abroad, 'out-of-distribution query')}. Upward triangles are shown to gain and not "
         "shown to lose; downward triangles are shown to lose at home, abroad, or on one set abroad. Names that find "
-        "no room stand in the table."
+        "no room"
+        f"{' and smaller copies of a model' if len(drawn) < len(both) else ''} stand in the table."
     )
     sentence = (
         "A system tuned on its own kind of query can look better at home and be worse for everybody else. "
@@ -84,8 +86,8 @@ def _chart(material: Material, measure: str, both: dict[str, tuple[Pooled, Poole
         x_axis="held-out, difference",
         y_axis="out-of-distribution, difference",
         corner="wins at home,\nloses abroad",
-        width=600,
-        height=400,
+        width=460,
+        height=340,
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from bench.report import Material, words
 from bench.report.blocks import Block, Column, Datum, Heading, Prose, Table, name, plain
-from bench.report.reading import Task, tasks
+from bench.report.reading import Task, is_smaller, tasks
 
 __all__ = ["ORDER", "TITLE", "build"]
 
@@ -41,7 +41,9 @@ def build(material: Material) -> list[Block]:
 def _chosen(material: Material, task: Task) -> list[str]:
     """The reference, what was judged, and the best of the rest."""
     judged = [verdict.candidate for verdict in material.verdicts]
-    best = sorted(task.results, key=lambda system: -(task.mean(system, task.primary) or 0))
+    ranked = sorted(task.results, key=lambda system: -(task.mean(system, task.primary) or 0))
+    # A model's smaller copies rank nearly as it does: they would crowd out what differs.
+    best = sorted(ranked, key=lambda system: is_smaller(system, task.results))
     wanted = dict.fromkeys([material.reference, *best[:3], *judged, *best])
     return [system for system in wanted if system in task.results][:MOST_SYSTEMS]
 

@@ -4,9 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from bench.records import EVALUATION_ROLES
 from bench.report import Material, words
-from bench.report.blocks import Banner, Block, Bullets, Folded, Prose, Span, name, plain, strong
-from bench.report.reading import Difference, Pooled, Task, differences, leaders, pooled, roles, tasks
+from bench.report.blocks import (
+    Banner,
+    Block,
+    Bullets,
+    Folded,
+    Prose,
+    Span,
+    name,
+    plain,
+    strong,
+)
+from bench.report.glance import glance
+from bench.report.reading import (
+    Difference,
+    Pooled,
+    Task,
+    differences,
+    is_smaller,
+    leaders,
+    pooled,
+    roles,
+    tasks,
+)
 
 __all__ = ["ORDER", "TITLE", "build"]
 
@@ -24,8 +46,11 @@ Compared = Sequence[tuple[Task, Mapping[str, Difference]]]
 
 
 def build(material: Material) -> list[Block]:
-    """Verdicts in a line each, at most seven sentences, and the words explained."""
-    blocks: list[Block] = [
+    """The answer in a sentence, verdicts in a line each, at most seven sentences more, and the words explained."""
+    if not material.results and len(material.verdicts) < 2:
+        # A page of one verdict begins with it.
+        return []
+    banners = [
         Banner(
             verdict.outcome,
             words.OUTCOMES.get(verdict.outcome, verdict.outcome),
@@ -37,7 +62,7 @@ def build(material: Material) -> list[Block]:
     ]
     held = tasks(material)
     if not held:
-        return blocks
+        return list(banners)
     measure = held[0].primary
     numbers = pooled(material, measure, material.reference)
     compared: Compared = [
@@ -45,6 +70,8 @@ def build(material: Material) -> list[Block]:
         for task in held
         if (found := differences(material, task, material.reference, measures=[measure]))
     ]
+    blocks: list[Block] = [*_answer(material, numbers, compared, measure), *banners]
+    blocks += glance(material, numbers, measure, losses=lambda system: list(_losses(system, compared, abroad=True)))
     items = [
         *_believable(material),
         *(_best(material, numbers[role], role, measure) for role in numbers if len(numbers[role]) > 1),
@@ -63,6 +90,73 @@ def build(material: Material) -> list[Block]:
         blocks.append(Prose([strong(plain(measure, 40)), about], style="note"))
     blocks.append(_terms(held, material))
     return blocks
+
+
+def _answer(
+    material: Material, numbers: Mapping[str, Mapping[str, Pooled]], compared: Compared, measure: str
+) -> list[Block]:
+    """What a reader takes away who reads one sentence: who gains at home, and whether that costs anything abroad."""
+    if any(finding.severity == "error" and finding.where != "gate" for finding in material.findings):
+        return [Prose(["Nothing can be concluded yet: the check of the suite found errors."], style="answer")]
+    home, reference = numbers.get("held-out", {}), material.reference
+    if reference not in home or len(home) < 2:
+        return []
+    gains = [system for system in leaders(home) if _shown(home[system]) == "better"]
+    gains = [system for system in gains if not is_smaller(system, home)] or gains
+    if gains:
+        return [Prose(_gain(material, home, gains, compared, measure), style="answer")]
+    worse = sum(_shown(one) == "worse" for one in home.values())
+    parts: Parts = ["Nothing measured here is shown to do better than ", name(reference), " on held-out queries"]
+    if worse:
+        parts += [f"; {words.count(worse, 'system')} {'are' if worse > 1 else 'is'} shown to do worse"]
+    return [Prose([*parts, f" ({plain(measure, 40)})."], style="answer")]
+
+
+def _gain(
+    material: Material, home: Mapping[str, Pooled], gains: Sequence[str], compared: Compared, measure: str
+) -> Parts:
+    """The largest gain at home; where it loses somewhere, the largest gain that is measured and not shown to."""
+    best = gains[0]
+    parts: Parts = [name(best), " does better than ", name(material.reference), " on held-out queries ("]
+    parts += [*_delta(home[best], measure), ")"]
+    sets = [(task, found) for task, found in compared if task.role in EVALUATION_ROLES]
+    if all(task.role == "held-out" for task, _ in sets):
+        return [*parts, "; no out-of-distribution queries were measured."]
+    lost = _losses(best, sets)
+    if not lost:
+        unseen = [task.name for task, found in sets if best not in found]
+        if not unseen:
+            return [*parts, ", and is not shown to lose anywhere."]
+        parts += ["; it was not measured on ", *words.listed(map(name, unseen), most=3)]
+    else:
+        parts += [", but worse on ", *_places(lost)]
+    safe = next((s for s in gains if not _losses(s, sets) and all(s in found for _, found in sets)), None)
+    if safe is not None:
+        parts += ["; ", name(safe), " gains too (", *_delta(home[safe], measure), ") and is not shown to lose anywhere"]
+    return [*parts, "."]
+
+
+def _delta(one: Pooled, measure: str) -> Parts:
+    delta = one.difference.delta if one.difference else None
+    return [f"{plain(measure, 40)} ", strong(words.signed(delta))]
+
+
+def _losses(system: str, compared: Compared, *, abroad: bool = False) -> dict[str, float]:
+    """Query set → difference, where a system is shown to lose; out-of-distribution sets alone where `abroad`."""
+    return {
+        task.name: found[system].delta or 0.0
+        for task, found in compared
+        if system in found and found[system].shown == "worse" and (task.role != "held-out" or not abroad)
+    }
+
+
+def _places(losses: Mapping[str, float]) -> Parts:
+    """Query sets with what is lost there, the largest loss first; past three, the rest is a number."""
+    parts: Parts = []
+    ranked = sorted(losses, key=lambda where: losses[where])
+    for position, where in enumerate(ranked[:3]):
+        parts += [", " if position else "", name(where), " (", strong(words.signed(losses[where])), ")"]
+    return [*parts, f" and {len(ranked) - 3} more sets" if len(ranked) > 3 else ""]
 
 
 def _believable(material: Material) -> list[Parts]:
@@ -165,15 +259,19 @@ def _abroad(material: Material, numbers: Mapping[str, Mapping[str, Pooled]], com
             ]
         ]
     parts: Parts = [strong("What hurts out of distribution: ")]
-    for position, system in enumerate(losers[:3]):
-        parts += ["; " if position else "", name(system), " gains on held-out queries but is shown to lose on "]
-        parts += words.listed(
-            [f"{plain(task.name, 40)} ({words.signed(d.delta)} {words.interval(d.ci)})" for task, d in hurt[system]],
-            most=3,
-        )
-    if len(losers) > 3:
-        parts += [f"; {len(losers) - 3} more do likewise"]
+    if len(losers) == 1:
+        parts += [name(losers[0]), " gains on held-out queries but is shown to lose on "]
+        return [[*parts, *words.listed(_where(hurt[losers[0]]), most=3), ".", *others]]
+    parts += ["these gain on held-out queries but are shown to lose elsewhere: "]
+    for position, system in enumerate(losers[:4]):
+        parts += ["; " if position else "", name(system), " on ", *words.listed(_where(hurt[system]), most=3)]
+    if len(losers) > 4:
+        parts += [f"; and {len(losers) - 4} more"]
     return [[*parts, ".", *others]]
+
+
+def _where(hurt: Sequence[tuple[Task, Difference]]) -> list[str | Span]:
+    return [f"{plain(task.name, 40)} ({words.signed(d.delta)} {words.interval(d.ci)})" for task, d in hurt]
 
 
 def _other_losers(abroad: Compared, winners: Sequence[str]) -> Parts:
@@ -188,7 +286,7 @@ def _losers(compared: Compared, but: Sequence[str]) -> list[str]:
         (d.delta or 0.0, system, task.name)
         for task, found in compared
         for system, d in found.items()
-        if d.shown == "worse" and system not in but and "@" not in system and "/" not in system
+        if d.shown == "worse" and system not in but and not is_smaller(system, task.results)
     )
     return [f"{plain(system, 40)} on {plain(where, 40)} ({words.signed(delta)})" for delta, system, where in lost]
 

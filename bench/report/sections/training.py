@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.report import Material, charts, words
+from bench.report import Material, charts, training_loops, words
 from bench.report.blocks import Block, Column, Datum, Figure, Folded, Panel, Table, plain
 
 __all__ = ["ORDER", "TITLE", "build"]
@@ -15,23 +15,26 @@ TITLE = "Training"
 
 
 def build(material: Material) -> list[Block]:
-    """A table of models, their loss curves, and each recipe."""
+    """A table of models, their loss curves, what seeds and more pairs change, and each lineage."""
     models = [model for model in material.training if isinstance(model, Mapping)]
-    if not models:
-        return []
-    blocks: list[Block] = [_table(models)]
+    loops = [loop for loop in material.loops if isinstance(loop, Mapping)]
+    blocks: list[Block] = [_table(models)] if models else []
+    by_recipe: dict[str, list[Mapping[str, Any]]] = {}
+    for model in models:
+        by_recipe.setdefault(plain(model.get("name") or "unnamed model", 60), []).append(model)
     panels = [
-        Panel(_title(model), _chart(position, model, points))
-        for position, model in enumerate(models)
-        if len(points := _losses(model)) > 1
+        Panel(recipe, _chart(position, recipe, held))
+        for position, (recipe, held) in enumerate(by_recipe.items())
+        if any(len(_losses(model)) > 1 for model in held)
     ]
     if panels:
         caption = (
-            "Training loss by step. It falls while a model learns its training pairs; "
+            "Training loss by step, a line for each seed. It falls while a model learns its training pairs; "
             "it says nothing about other queries."
         )
         blocks.append(Figure(panels, caption))
-    blocks += [Folded(f"Recipe of {_title(model)}", [_recipe(model)]) for model in models if _settings(model)]
+    blocks += training_loops.build(loops)
+    blocks += [Folded(f"Lineage of {_title(model)}", [_lineage(model)]) for model in models if _settings(model)]
     return blocks
 
 
@@ -114,23 +117,55 @@ def _losses(model: Mapping[str, Any]) -> list[tuple[float, float]]:
     return found
 
 
-def _chart(position: int, model: Mapping[str, Any], points: list[tuple[float, float]]) -> str:
-    line = charts.Line("loss", [step for step, _ in points], [loss for _, loss in points])
-    return charts.lines(f"training-{position}", f"Loss of {_title(model)}", [line], x_axis="step", y_axis="loss")
+def _chart(position: int, recipe: str, models: list[Mapping[str, Any]]) -> str:
+    held = [(model, points) for model in models if len(points := _losses(model)) > 1]
+    lines = [
+        charts.Line(
+            "loss" if len(held) == 1 else f"seed {plain(model.get('seed'), 12)}",
+            [step for step, _ in points],
+            [loss for _, loss in points],
+            group=place,
+            style=place,
+        )
+        for place, (model, points) in enumerate(held[:8])
+    ]
+    return charts.lines(f"training-{position}", f"Loss of {recipe}", lines, x_axis="step", y_axis="loss")
 
 
 def _settings(model: Mapping[str, Any]) -> dict[str, Any]:
+    """What somebody needs to make the model again, by name; parts of nested documents have their path as a name."""
     recipe = model.get("recipe")
-    found = dict(recipe) if isinstance(recipe, Mapping) else {}
-    for key in ("commit", "rows_per_second"):
-        if model.get(key) is not None:
-            found[key] = model[key]
-    for key in ("pairs_digest", "negatives_digest", "query_sets"):
-        if _part(model, "data", key):
-            found[key] = _part(model, "data", key)
+    found = {str(key): value for key, value in recipe.items()} if isinstance(recipe, Mapping) else {}
+    for path in (
+        ("base", "weights"),
+        ("weights",),
+        ("suite", "name"),
+        ("suite", "digest"),
+        ("data", "query_sets"),
+        ("data", "pairs_digest"),
+        ("data", "negatives_digest"),
+        ("commit",),
+        ("rows_per_second",),
+        ("environment", "python"),
+        ("environment", "packages"),
+    ):
+        value = _part(model, *path)
+        if value is not None and value != "":
+            found[" ".join(path).replace("_", " ")] = value
     return found
 
 
-def _recipe(model: Mapping[str, Any]) -> Table:
-    rows = [[Datum(plain(key, 60)), Datum(plain(value, 300), kind="name")] for key, value in _settings(model).items()]
-    return Table(f"Settings of {_title(model)}", [Column("Setting"), Column("Value")], rows)
+def _lineage(model: Mapping[str, Any]) -> Table:
+    rows = [
+        [Datum(plain(key, 60)), Datum(plain(_shown(value), 600), kind="sentence")]
+        for key, value in _settings(model).items()
+    ]
+    return Table(f"Lineage of {_title(model)}", [Column("What"), Column("Value")], rows)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_shown(held)}" for key, held in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_shown, value))
+    return "–" if value is None else str(value)

@@ -38,7 +38,8 @@
 
   function key(row, column) {
     const cell = row.cells[column];
-    const text = cell.dataset.sort !== undefined ? cell.dataset.sort : cell.textContent.trim();
+    const shown = cell.querySelector(".value, .pill") || cell;
+    const text = cell.dataset.sort !== undefined ? cell.dataset.sort : shown.textContent.trim();
     const value = Number(text);
     return text !== "" && Number.isFinite(value) ? value : text;
   }
@@ -75,72 +76,6 @@
     }
   }
 
-  function ranking(title, ids, relevant, data) {
-    const box = make("div", "ranking");
-    box.append(make("p", "small-title", title));
-    if (!ids.length) { box.append(make("p", "quiet", "The ranking is not part of this report.")); return box; }
-    const list = make("ol");
-    for (const id of ids) {
-      const item = make("li", relevant.has(id) ? "hit" : "");
-      item.append(make("span", "name", data.documents[id][0]));
-      if (relevant.has(id)) { item.append(make("span", "mark", " relevant")); }
-      item.append(make("span", "quiet snippet", data.documents[id][1]));
-      list.append(item);
-    }
-    box.append(list);
-    return box;
-  }
-
-  function fill(query, data) {
-    if (query.dataset.filled) { return; }
-    query.dataset.filled = "yes";
-    const found = data.queries[Number(query.dataset.query)];
-    if (!found[1].length && !found[2].length) { return; }
-    const relevant = new Set(found[0]);
-    const pair = make("div", "rankings");
-    pair.append(ranking("Before: " + query.dataset.before, found[1], relevant, data));
-    pair.append(ranking("Now: " + query.dataset.after, found[2], relevant, data));
-    query.append(pair);
-  }
-
-  function startQueries() {
-    const holder = document.getElementById("query-data");
-    if (!holder) { return; }
-    const data = JSON.parse(holder.textContent);
-    const queries = Array.from(document.querySelectorAll("details.query"));
-    for (const query of queries) {
-      query.addEventListener("toggle", function () { if (query.open) { fill(query, data); } });
-    }
-    const text = document.getElementById("query-text");
-    const side = document.getElementById("query-side");
-    const count = document.getElementById("query-count");
-    document.querySelector(".filters").hidden = false;
-
-    function filter() {
-      const wanted = text.value.toLocaleLowerCase().split(/\s+/).filter(Boolean);
-      const filtering = wanted.length > 0 || side.value !== "";
-      let shown = 0;
-      for (const group of document.querySelectorAll("details.group")) {
-        let here = 0;
-        for (const query of group.querySelectorAll("details.query")) {
-          const words = query.querySelector("summary").textContent.toLocaleLowerCase();
-          const kept = wanted.every(function (word) { return words.includes(word); }) &&
-            (!side.value || query.dataset.side.split(" ").includes(side.value));
-          query.hidden = !kept;
-          here += kept ? 1 : 0;
-        }
-        group.hidden = filtering && here === 0;
-        if (filtering && here) { group.open = true; }
-        shown += here;
-      }
-      count.textContent = shown + " of " + queries.length;
-    }
-
-    text.addEventListener("input", filter);
-    side.addEventListener("change", filter);
-    filter();
-  }
-
   function startContents() {
     const links = new Map();
     for (const link of document.querySelectorAll(".contents a")) { links.set(link.hash.slice(1), link); }
@@ -165,7 +100,6 @@
   document.addEventListener("DOMContentLoaded", function () {
     startTheme();
     startTables();
-    startQueries();
     startContents();
     openTarget();
     window.addEventListener("hashchange", openTarget);
