@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bench import __version__, checks
+from bench.decide.records import Recommendation
 from bench.errors import BenchError, ConfigError, UsageError, did_you_mean
 from bench.evaluate import Missing
 from bench.gating import judged
@@ -15,7 +16,7 @@ from bench.report import Material
 from bench.train.models import lineage
 from bench.workspace import Workspace
 
-__all__ = ["assemble", "lineages", "material"]
+__all__ = ["assemble", "decision_page", "lineages", "material"]
 
 
 def material(
@@ -110,6 +111,19 @@ def assemble(
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         version=__version__,
         alpha=alpha,
+    )
+
+
+def decision_page(found: Recommendation) -> Material:
+    """A page with a decision and nothing else."""
+    return Material(
+        title=f"What to do about retrieval on {found.suite}",
+        results=(),
+        reference=found.current,
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        version=__version__,
+        alpha=found.alpha,
+        recommendation=found,
     )
 
 
