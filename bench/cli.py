@@ -35,6 +35,7 @@ VERBS = (
     "finetune",
     "loop",
     "models",
+    "decide",
     "report",
     "export",
     "doctor",

@@ -11,6 +11,7 @@ import re
 import tomllib
 import types
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -24,6 +25,7 @@ __all__ = [
     "CheckConfig",
     "ConsistencyConfig",
     "CorpusConfig",
+    "DecideConfig",
     "Demands",
     "FiltersConfig",
     "FinetuneConfig",
@@ -31,11 +33,14 @@ __all__ = [
     "NegativesConfig",
     "PairsConfig",
     "ParaphraseConfig",
+    "PriceConfig",
+    "PricesConfig",
     "QuerySetConfig",
     "RerankerConfig",
     "Strict",
     "SuiteConfig",
     "SystemConfig",
+    "ThresholdConfig",
     "listing",
     "load_bench",
     "load_demands",
@@ -348,6 +353,60 @@ class GateConfig(Strict):
         return Policy(rules, self.alpha, self.on_inconclusive, self.system, ceilings)
 
 
+class PriceConfig(Strict):
+    """One price in US dollars, with where and when it was found: a price without them is a guess."""
+
+    usd: float = Field(ge=0)
+    source: str = Field(min_length=1)
+    date: date
+
+
+class PricesConfig(Strict):
+    """Prices of `[decide]`, each for the unit that its name says; what has no price is not priced."""
+
+    storage_gib_month: PriceConfig | None = None
+    embedding_million_tokens: PriceConfig | None = None
+    machine_hour: PriceConfig | None = None
+    training_hour: PriceConfig | None = None
+    label: PriceConfig | None = None
+    rerank_thousand_queries: PriceConfig | None = None
+    llm_million_tokens: PriceConfig | None = None
+    answered_query: PriceConfig | None = None
+
+
+class ThresholdConfig(Strict):
+    """Another value for a named rule of `bench decide`, and why."""
+
+    value: float
+    source: str = Field(min_length=1)
+
+
+class DecideConfig(Strict):
+    """`[decide]`: what is in use, what is planned for, what things cost."""
+
+    current: str | None = None
+    systems: list[str] | None = Field(default=None, min_length=1)
+    options: dict[str, str] = {}
+    effort: dict[str, float] = {}
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    minimum_gain: float = Field(default=0.02, gt=0, lt=1)
+    out_of_distribution_margin: float = Field(default=0.03, gt=0, lt=1)
+    documents: int | None = Field(default=None, ge=1)
+    queries_per_month: int | None = Field(default=None, ge=1)
+    horizon_months: float = Field(default=12, gt=0)
+    retrain_months: float | None = Field(default=None, gt=0)
+    changed_per_month: float | None = Field(default=None, ge=0, le=1)
+    tokens_per_document: float | None = Field(default=None, gt=0)
+    tokens_per_query: float | None = Field(default=None, gt=0)
+    documents_per_second: float | None = Field(default=None, gt=0)
+    graph_bytes_per_document: float = Field(default=0, ge=0)
+    rewriting_tokens_per_query: float | None = Field(default=None, gt=0)
+    context_tokens_per_document: float | None = Field(default=None, gt=0)
+    llm_tokens_saved_per_answered_query: float | None = Field(default=None, ge=0)
+    prices: PricesConfig = PricesConfig()
+    thresholds: dict[str, ThresholdConfig] = {}
+
+
 class Demands(BaseModel):
     """What of `bench.toml` says by what a change is judged; the rest says what the change is."""
 
@@ -368,6 +427,7 @@ class BenchConfig(Strict):
     pairs: dict[str, PairsConfig] = {}
     finetune: dict[str, FinetuneConfig] = {}
     gate: GateConfig = GateConfig()
+    decide: DecideConfig = DecideConfig()
 
 
 # --- reading ---------------------------------------------------------------------------------------
@@ -540,6 +600,11 @@ def load_bench(
                 f'{path}: gate.ceilings[{i}].of is "{ceiling.of}", which is no system of this file.'
                 f"{did_you_mean(ceiling.of, systems)}"
             )
+    for place, name in _decided(config.decide) if config else ():
+        if name.split("@")[0].split("/")[0] not in systems:
+            problems.append(
+                f'{path}: {place} names "{name}", which is no system of this file.{did_you_mean(name, systems)}'
+            )
     if config is not None and config.gate.rules == []:
         problems.append(f"{path}: gate.rules is empty; a gate without a rule would pass everything. Leave it out.")
     if problems or config is None:
@@ -585,6 +650,13 @@ def _pairs_problems(
         out = str(made.get("out") or f"pairs/{name}.jsonl")
         if (other := outs.setdefault(out, name)) != name:
             yield f'{path}: pairs.{name}.out is "{out}", which pairs.{other} writes too.'
+
+
+def _decided(table: DecideConfig) -> list[tuple[str, str]]:
+    """Systems that `[decide]` names, each with the key that names it."""
+    named = [("decide.current", table.current)] if table.current is not None else []
+    named += [("decide.systems", name) for name in table.systems or ()]
+    return named + [(f"decide.options.{name}", name) for name in table.options]
 
 
 def _strings(value: Any) -> list[str]:

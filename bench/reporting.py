@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bench import __version__, checks
+from bench.decide.records import Recommendation
 from bench.errors import BenchError, ConfigError, StoreError, UsageError, did_you_mean
 from bench.evaluate import Evaluator, Missing
 from bench.gating import judged
@@ -21,7 +22,7 @@ from bench.store import Store, read_json
 from bench.train.models import lineage
 from bench.workspace import Workspace
 
-__all__ = ["Curves", "assemble", "lineages", "loops", "material", "times"]
+__all__ = ["Curves", "assemble", "decision_page", "lineages", "loops", "material", "times"]
 
 
 def material(
@@ -177,6 +178,19 @@ def times(store: Store, results: Sequence[Result]) -> list[Times]:
         )
         for record in records_of(store, results)
     ]
+
+
+def decision_page(found: Recommendation) -> Material:
+    """A page with a decision and nothing else."""
+    return Material(
+        title=f"What to do about retrieval on {found.suite}",
+        results=(),
+        reference=found.current,
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        version=__version__,
+        alpha=found.alpha,
+        recommendation=found,
+    )
 
 
 def lineages(workspace: Workspace) -> list[dict[str, Any]]:

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
     from bench.calibration import GateCalibration
     from bench.latency import Latency
+    from bench.report.blocks import Block, Table
 
 __all__ = [
+    "blocks",
     "calibration",
     "console_width",
     "findings",
@@ -35,6 +37,8 @@ LONGEST = 200
 LONGEST_LINE = 2000
 WIDE = 112
 """Columns that a verdict's whole table needs."""
+GAP = 3
+"""Columns between two of a table's."""
 _COMMAND = re.compile(r"(?<=^:)(?=:)|(?<=#)(?=#\[)")
 _COMMAND_ANYWHERE = re.compile(r"(?<=:)(?=:)|(?<=#)(?=#\[)")
 _OUTCOME_STYLE = {"pass": "green", "improved": "bold green", "inconclusive": "yellow", "fail": "bold red"}
@@ -80,8 +84,16 @@ def say(text: str = "", style: str | None = None) -> None:
     console.print("\n".join(lines), style=style)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None, left: int = 1) -> None:
-    """A table; the first `left` columns are text, the rest numbers."""
+def table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    title: str | None = None,
+    left: int = 1,
+    numeric: Sequence[bool] | None = None,
+    widths: Sequence[int] | None = None,
+) -> None:
+    """A table; the first `left` columns are text, the rest numbers, unless `numeric` says so of each."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -94,7 +106,13 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str |
         pad_edge=False,
     )
     for i, column in enumerate(columns):
-        grid.add_column(Text(inert(column, folded=True)), justify="left" if i < left else "right", overflow="fold")
+        right = i >= left if numeric is None else numeric[i]
+        grid.add_column(
+            Text(inert(column, folded=True)),
+            justify="right" if right else "left",
+            overflow="fold",
+            width=widths[i] if widths else None,
+        )
     for row in rows:
         grid.add_row(*(Text(inert(cell, folded=True)) for cell in row))
     console = _console()
@@ -217,6 +235,74 @@ def verdict(judged: Verdict) -> None:
     for check in judged.checks:
         say(f"  {check.outcome}: {inert(check.reason, LONGEST_LINE)}", _OUTCOME_STYLE[check.outcome or "inconclusive"])
     findings([finding for finding in judged.findings if finding.severity != "info"])
+
+
+def blocks(found: Sequence[Block]) -> None:
+    """A report's blocks as plain text: what a page folds away, and columns that Markdown leaves out, are left out."""
+    from bench.report.blocks import Banner, Bullets, Code, Heading, Prose, Table
+
+    for block in found:
+        if isinstance(block, Banner):
+            say()
+            say(
+                f"{block.label.upper()}. {_spoken([*block.title, ' ', *block.sentence])}",
+                _OUTCOME_STYLE.get(block.tone),
+            )
+        elif isinstance(block, Heading) and block.level < 4:  # a table below it bears its own title
+            say()
+            say(_spoken(block.text), "bold")
+        elif isinstance(block, Prose):
+            say(_spoken(block.parts), "dim" if block.style == "note" else None)
+        elif isinstance(block, Bullets):
+            for item in block.items:
+                say(f"- {_spoken(item)}")
+        elif isinstance(block, Code):
+            for line in block.lines:
+                say(f"  {inert(line, LONGEST_LINE)}")
+        elif isinstance(block, Table):
+            _block_table(block)
+
+
+def _block_table(block: Table) -> None:
+    """A table of a page; columns that find no room are left out from the right, and named."""
+    shown = [place for place, column in enumerate(block.columns) if not column.minor]
+    texts = {place: [_datum(row[place]) for row in block.rows] for place in shown}
+    kept = list(shown)
+    least = {p: _longest([word for t in (block.columns[p].title, *texts[p]) for word in t.split()]) for p in shown}
+    while len(kept) > 2 and sum(least[place] + GAP for place in kept) > console_width():
+        kept.pop()
+    widths = {place: _longest([block.columns[place].title, *texts[place]]) for place in kept}
+    while sum(widths[place] + GAP for place in kept) > console_width():
+        # The widest gives way, as long as it can be broken between words.
+        widest = max(kept, key=lambda place: (widths[place] > least[place], widths[place]))
+        if widths[widest] <= least[widest]:
+            break
+        widths[widest] -= 1
+    table(
+        [block.columns[place].title for place in kept],
+        [[texts[place][i] for place in kept] for i in range(len(block.rows))],
+        title=block.caption,
+        numeric=[block.columns[place].numeric for place in kept],
+        widths=[widths[place] for place in kept],
+    )
+    if block.note:
+        say(f"  {inert(block.note, LONGEST_LINE)}", "dim")
+    if len(kept) < len(shown):
+        missing = ", ".join(block.columns[place].title for place in shown if place not in kept)
+        say(f"  No room for {inert(missing)}: widen the terminal, or write a page.", "dim")
+
+
+def _longest(texts: Sequence[str]) -> int:
+    return max(map(len, texts), default=1)
+
+
+def _spoken(parts: Sequence[Any]) -> str:
+    return inert("".join(part if isinstance(part, str) else part.text for part in parts).strip(), LONGEST_LINE)
+
+
+def _datum(datum: Any) -> str:
+    between = " " if datum.kind == "number" else ": "
+    return f"{datum.text}{between}{datum.note}" if datum.note else str(datum.text)
 
 
 def calibration(found: GateCalibration) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.decide.records import Recommendation
 from bench.records import Finding, Qrels, Result, Verdict
 
 __all__ = ["Fusion", "Material", "Times"]
@@ -62,3 +63,4 @@ class Material:
     made: str = ""
     version: str = ""
     alpha: float = 0.05
+    recommendation: Recommendation | None = None

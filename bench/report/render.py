@@ -132,6 +132,10 @@ def _subtitle(material: Material) -> list[Any]:
     """What was compared, on how much."""
     held = tasks(material)
     if not held:
+        if material.recommendation is not None:
+            found = material.recommendation
+            asked = words.count(found.n_held_out, "held-out query")
+            return [words.count(found.family, "measured option"), " beside ", name(found.current), f", on {asked}."]
         n_cells = sum(len(verdict.cells) for verdict in material.verdicts)
         return [f"Judged by {words.count(n_cells, 'check')}."] if n_cells else ["No results."]
     who = systems(material)

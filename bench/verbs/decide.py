@@ -1,0 +1,52 @@
+"""What to do about retrieval, with evidence and cost."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from dataclasses import replace
+from pathlib import Path
+
+from bench.verbs._options import config_options, json_option, print_json
+
+__all__ = ["HELP", "options", "run"]
+
+HELP = "what to do: leave it, hybrid, rerank or fine-tune, with evidence and cost"
+
+
+def options(parser: ArgumentParser) -> None:
+    """What it takes."""
+    config_options(parser)
+    text = "the system in use (default: [decide] current, else the accepted baseline's)"
+    parser.add_argument("--current", metavar="N", help=text)
+    parser.add_argument("--html", metavar="F", help="write a page")
+    parser.add_argument("--markdown", metavar="F", help="write Markdown")
+    parser.add_argument("--private", action="store_true", help="no words of the documents in any form")
+    json_option(parser)
+
+
+def run(options: Namespace) -> int:
+    """What to do about retrieval, from stored results; informs, so never fails."""
+    from bench import terminal
+    from bench.deciding import decided
+    from bench.report.markdown import markdown
+    from bench.report.sections import decision
+    from bench.reporting import decision_page
+    from bench.store import write_text
+    from bench.workspace import Workspace
+
+    workspace = Workspace.open(options.config)
+    found = decided(workspace, workspace.suite(options.suite), current=options.current)
+    if options.private and not isinstance(found.vocabulary, str):
+        found = replace(found, vocabulary=replace(found.vocabulary, examples=()))
+    page = decision_page(found)
+    if options.html:
+        from bench.report.render import write
+
+        write(page, Path(options.html))
+    if options.markdown:
+        write_text(Path(options.markdown), markdown(decision.build(page)))
+    if options.json:
+        print_json(found.to_json())
+    else:
+        terminal.blocks(decision.build(page))
+    return 0
