@@ -15,6 +15,8 @@ _PLACES = {
     "BenchError": "errors",
     "Comparison": "records",
     "Evaluator": "evaluate",
+    "Manifest": "collections",
+    "ModelRecord": "records",
     "Policy": "records",
     "Result": "records",
     "Rule": "records",

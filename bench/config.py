@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from bench.errors import BenchError, ConfigError, SuiteError, did_you_mean, excerpt
 from bench.records import ROLES, Ceiling, Policy, Rule
 
 __all__ = [
     "BenchConfig",
+    "CheckConfig",
     "ConsistencyConfig",
     "CorpusConfig",
     "Demands",
@@ -31,6 +32,7 @@ __all__ = [
     "PairsConfig",
     "ParaphraseConfig",
     "QuerySetConfig",
+    "RerankerConfig",
     "Strict",
     "SuiteConfig",
     "SystemConfig",
@@ -78,6 +80,7 @@ class QuerySetConfig(Strict):
     split: str | None = None
     description: str = ""
     why: str = ""
+    derived_from: str | None = None
 
 
 class SuiteConfig(Strict):
@@ -110,30 +113,89 @@ class SuiteConfig(Strict):
 # --- bench.toml ------------------------------------------------------------------------------------
 
 
+class RerankerConfig(Strict):
+    """The model that reads query and document together, as in a system of kind `rerank`."""
+
+    kind: Literal["cross-encoder"]
+    model: str
+    revision: str | None = None
+    max_length: int | None = None
+    device: str | None = None
+    batch_size: int = 32
+
+
+class CheckConfig(Strict):
+    """A cross-encoder's word on candidates: too good to be a negative is what it scores near the weakest positive."""
+
+    reranker: RerankerConfig
+    margin: float = Field(default=0.0, ge=0)
+    threshold: float | None = None
+
+
 class NegativesConfig(Strict):
     """Negatives: where hard ones are mined, which are kept, and how many random ones stand beside them."""
 
     from_: list[str] = Field(default=[], alias="from")
+    manual: str | None = None
+    file: str | None = None
     per_query: int = Field(default=1, ge=0)
     random_per_query: int = Field(default=0, ge=0)
     skip: int = Field(default=0, ge=0)
     depth: int = Field(default=50, ge=1)
+    pick: Literal["top", "random"] = "top"
+    reference: str | None = None
+    margin: float | None = Field(default=None, ge=0)
     relative_margin: float = Field(default=0.05, ge=0, lt=1)
+    max_score: float | None = None
+    check: CheckConfig | None = None
+    corpus: str | None = None
+    _base: Path = PrivateAttr(default_factory=Path)
 
     @model_validator(mode="after")
     def _some(self) -> NegativesConfig:
-        if self.per_query and not self.from_:
-            raise ValueError('hard negatives need systems to be mined from, such as from = ["bm25"]')
+        if self.file and (self.from_ or self.manual or self.check):
+            raise ValueError("file holds negatives that are mined already; leave out from, manual and check")
+        if self.per_query and not (self.from_ or self.manual or self.file):
+            raise ValueError('hard negatives need systems to be mined from, such as from = ["bm25"], or a file')
         if not self.per_query + self.random_per_query:
             raise ValueError("per_query and random_per_query are both 0; leave the table out")
         return self
 
+    @property
+    def systems(self) -> list[str]:
+        """Systems that mining needs: those that rank, and the one whose similarity the margins go by."""
+        return list(dict.fromkeys([*self.from_, *([self.reference] if self.reference else [])]))
+
+    @property
+    def base(self) -> Path:
+        """The folder that `file`, `manual` and a checking model's path start from; where it is run, if never told."""
+        return self._base
+
+    def relative_to(self, base: Path) -> NegativesConfig:
+        """The same, with paths that start from a folder."""
+        found = self.model_copy()
+        found._base = base
+        return found
+
 
 class ConsistencyConfig(Strict):
-    """A pair is kept where this system, asked the query, finds the document among the best `top`."""
+    """A pair is kept where this system, asked the query, finds the document among the best `top`.
+
+    Pairs of other origins are not asked about: a search engine does not overrule people's word.
+    """
 
     system: str
     top: int = Field(default=20, ge=1)
+    origins: list[str] = ["llm", "title", "heading", "cloze", "crop"]
+
+    @field_validator("origins")
+    @classmethod
+    def _known_origins(cls, kinds: list[str]) -> list[str]:
+        known = listing("train/origins")
+        for kind in kinds:
+            if kind not in (*known, "llm"):
+                raise ValueError(f'"{excerpt(kind)}" is none of {", ".join(known)}.{did_you_mean(kind, known)}')
+        return kinds
 
 
 class ParaphraseConfig(Strict):
@@ -418,6 +480,13 @@ def load_suite_config(path: Path) -> SuiteConfig:
                 )
             if names.index(query_set.name) != i:
                 problems.append(f'{path}: query_sets[{i}].name is "{query_set.name}" again; names must be unique.')
+            above = [other.name for other in suite.query_sets[:i] if other.corpus == query_set.corpus]
+            if query_set.derived_from is not None and query_set.derived_from not in above:
+                problems.append(
+                    f'{path}: query_sets[{i}].derived_from is "{query_set.derived_from}"; expected a query set of the '
+                    f"same corpus that stands above it ({', '.join(above) or 'none does'})."
+                    f"{did_you_mean(query_set.derived_from, above)}"
+                )
             beir = query_set.corpus in suite.corpora and suite.corpora[query_set.corpus].source == "beir"
             if not beir:
                 problems += [
@@ -475,6 +544,9 @@ def load_bench(
         problems.append(f"{path}: gate.rules is empty; a gate without a rule would pass everything. Leave it out.")
     if problems or config is None:
         raise ConfigError("\n".join(problems))
+    for recipe in config.finetune.values():
+        if recipe.negatives is not None:
+            recipe.negatives._base = path.parent
     return config
 
 

@@ -102,7 +102,7 @@ def _finetune(workspace: Workspace, loaded: Suite, told: Progress) -> None:
 
     for name in RECIPES:
         recipe = workspace.config.finetune[name]
-        sources = recipe.negatives.from_ if recipe.negatives else []
+        sources = recipe.negatives.systems if recipe.negatives else []
         evaluator = workspace.evaluator(loaded, sorted({recipe.base, *sources}), progress=told)
         for model in finetune(name, recipe, evaluator=evaluator, base=workspace.base, progress=told):
             state = f"trained in {model.lineage['seconds']:.0f} s" if model.made else "unchanged, not trained again"

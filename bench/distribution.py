@@ -124,10 +124,11 @@ def distance(suite: Suite, query_set: QuerySet, reference: Sequence[QuerySet], *
         seed: of the queries drawn where there are many, the folds and the permutations.
     """
     texts, units = _queries(suite, [query_set])
-    # An altered copy has its original's id for a cluster; equal ids of two sets mean nothing.
-    clustered = set(suite.labels[query_set.name].clusters.values())
-    units = [unit if unit in clustered else f"{query_set.name} {unit}" for unit in units]
     home, home_units = _queries(suite, reference)
+    if suite.origin(query_set.name) not in {suite.origin(other.name) for other in reference}:
+        # Equal ids mean one need only where one set was made of the other; clusters mean it everywhere.
+        clustered = set(suite.labels[query_set.name].clusters.values())
+        units = [unit if unit in clustered else f"{query_set.name} {unit}" for unit in units]
     auc, p = classifier_test(texts, home, units=units, reference_units=home_units, seed=seed)
     unseen, at_home = unseen_words(texts, home)
     return Distance(

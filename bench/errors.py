@@ -13,14 +13,15 @@ BenchError                 exit 2: the input cannot be used
 ├── TooFewQueries          a statistic that would only look like evidence
 ├── StoreError             the working folder holds something we cannot read
 ├── MissingExtra           an optional dependency is absent
-└── SystemFailed           exit 4: a system under test broke while running
+├── SystemFailed           exit 4: a system under test broke while running
+└── SuitesFailed           some of several suites could not be evaluated; exit code and code are the gravest error's
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "RunError",
     "StoreError",
     "SuiteError",
+    "SuitesFailed",
     "SystemFailed",
     "TooFewQueries",
     "UsageError",
@@ -136,6 +138,26 @@ class SystemFailed(BenchError):
 
     code = "system-failed"
     exit_code = 4
+
+
+class SuitesFailed(BenchError):
+    """Some of several suites could not be evaluated.
+
+    Args:
+        errors: suite → what went wrong, one or more.
+        document: what the others gave, for `to_json`.
+    """
+
+    def __init__(self, errors: Mapping[str, BenchError], document: Mapping[str, object]) -> None:
+        worst = max(errors.values(), key=lambda error: error.exit_code)
+        self.code, self.exit_code = worst.code, worst.exit_code
+        self.errors, self.document = dict(errors), dict(document)
+        super().__init__("\n".join(f'Suite "{name}" was not evaluated: {error}' for name, error in errors.items()))
+
+    def to_json(self) -> dict[str, object]:
+        """The error, each suite's own beside it, and what the other suites gave."""
+        failed = {name: error.to_json()["error"] for name, error in self.errors.items()}
+        return {**self.document, **super().to_json(), "failed_suites": failed}
 
 
 def excerpt(text: str, most: int = 60) -> str:

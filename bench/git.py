@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.errors import UsageError
 
-__all__ = ["changed_lines", "commit", "read", "resolve", "tracked"]
+__all__ = ["author", "changed_lines", "commit", "read", "resolve", "tracked"]
 
 SECONDS = 30
 _HUNK = re.compile(r"^@@ -\S+ \+(\d+)(?:,(\d+))? @@", re.MULTILINE)
@@ -33,6 +33,20 @@ def commit(folder: Path | None = None) -> str | None:
     """The commit that is checked out, with "+" where tracked files differ from it; None outside a repository."""
     found = _git(folder, "describe", "--always", "--dirty=+", "--abbrev=40", "--exclude=*")
     return found.stdout.decode().strip() or None if found and not found.returncode else None
+
+
+def author(folder: Path | None = None) -> str:
+    """Who works here: the name and address that git would put on a commit, else the account's name."""
+    found = _git(folder, "var", "GIT_AUTHOR_IDENT")
+    if found and not found.returncode:
+        # "Name <address> 1700000000 +0100"
+        return found.stdout.decode("utf-8", "replace").rsplit(">", 1)[0].strip() + ">"
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
 
 
 def resolve(ref: str, folder: Path) -> str:

@@ -8,10 +8,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
-import os
 import re
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -28,7 +25,7 @@ from bench.records import EVALUATION_ROLES, ROLES, Progress, digest_of, no_progr
 from bench.sources import Collection, Part, Query
 from bench.sources.beir import ROLE_OF_SPLIT
 from bench.splits import DEV, HELD_OUT, TRAIN, SplitPlan, anchor, instant, place, separate
-from bench.store import json_text
+from bench.store import json_text, replacing_folder
 
 __all__ = ["CHANGES", "Imported", "QuerySetCounts", "import_collection", "kinds", "open_source", "write_suite"]
 
@@ -188,7 +185,9 @@ def import_collection(
     sets = [_Set(_file_name(part.split), role_of[part.split], [part], _judgements([part])) for part in apart]
     passes = [[one] for one in sets]
     pool = _judgements(pooled)
-    with _made_beside(folder) as scratch:
+    with replacing_folder(folder, written=WRITTEN) as scratch:
+        (scratch / "queries").mkdir()
+        (scratch / "qrels").mkdir()
         every = [one.judged for one in sets] + [pool]
         wanted = {doc_id for judged in every for grades in judged.values() for doc_id in grades}
         doc_ids, of_document = _write_documents(collection, scratch, wanted, split, changes, progress)
@@ -220,7 +219,8 @@ def import_collection(
             origin,
             {code: n for code in CHANGES if (n := changes[code])},
         )
-        (scratch / "suite.toml").write_text(_suite_toml(made), encoding="utf-8", newline="\n")
+        shared = split is not None and split.share_documents
+        (scratch / "suite.toml").write_text(_suite_toml(made, shared), encoding="utf-8", newline="\n")
         (scratch / "README.md").write_text(_data_card(made), encoding="utf-8", newline="\n")
     return made
 
@@ -282,34 +282,6 @@ def _check_target(folder: Path, force: bool) -> None:
             )
         if not (folder / "suite.toml").exists():
             raise UsageError(f"{folder} is not empty and holds no suite.toml; --force replaces nothing but a suite.")
-
-
-@contextlib.contextmanager
-def _made_beside(folder: Path) -> Iterator[Path]:
-    """A new folder that takes `folder`'s place when the block ends well, and vanishes when it does not."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    try:
-        # mkdtemp makes folders that only their owner opens; this is an ordinary one.
-        mask = os.umask(0)
-        os.umask(mask)
-        scratch.chmod(0o777 & ~mask)
-        (scratch / "queries").mkdir()
-        (scratch / "qrels").mkdir()
-        yield scratch
-        if not folder.exists():
-            scratch.rename(folder)
-            return
-        for kept in folder.iterdir():
-            if kept.name not in WRITTEN:
-                copy = shutil.copytree if kept.is_dir() and not kept.is_symlink() else shutil.copy2
-                copy(kept, scratch / kept.name)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as aside:
-            folder.rename(Path(aside) / folder.name)
-            scratch.rename(folder)
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
 
 
 # --- ids and judgements ----------------------------------------------------------------------------
@@ -568,6 +540,11 @@ def _quoted(text: str) -> str:
     return plain.replace("\x7f", "\\u007f")  # JSON allows it bare, TOML does not
 
 
+def _bare(key: str) -> str:
+    """A TOML key, in quotation marks only where it needs them."""
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _quoted(key)
+
+
 def _set_description(counts: QuerySetCounts) -> str:
     if not counts.n_sharing:
         return ""
@@ -577,7 +554,7 @@ def _set_description(counts: QuerySetCounts) -> str:
     )
 
 
-def _suite_toml(made: Imported) -> str:
+def _suite_toml(made: Imported, share_documents: bool) -> str:
     fields = SuiteConfig.model_fields
     lines = [
         f"name = {_quoted(made.name)}",
@@ -586,9 +563,10 @@ def _suite_toml(made: Imported) -> str:
         f"license = {_quoted(made.origin.get('license', ''))}",
         f"measures = [{', '.join(map(_quoted, fields['measures'].default))}]",
         f"depth = {fields['depth'].default}",
+        *(["share_documents = true"] if share_documents else []),
         "",
         "[origin]",
-        *(f"{_quoted(key)} = {_quoted(value)}" for key, value in made.origin.items()),
+        *(f"{_bare(key)} = {_quoted(value)}" for key, value in made.origin.items()),
         "",
         "[corpora.documents]",
         'source = "jsonl"',

@@ -20,11 +20,11 @@ from typing import Any
 
 from bench import suite as suites
 from bench.config import QuerySetConfig, SuiteConfig
-from bench.errors import SuiteError, UsageError, did_you_mean
+from bench.errors import SuiteError, UsageError, did_you_mean, excerpt
 from bench.records import EVALUATION_ROLES
 from bench.slices import STOP_WORDS
 from bench.sources import jsonl
-from bench.store import write_text
+from bench.store import replacing_folder, write_text
 
 __all__ = [
     "TRANSFORMATIONS",
@@ -193,7 +193,9 @@ def _from_python(target: str) -> Transformation:
     sys.path.insert(0, str(Path.cwd()))
     try:
         function = getattr(import_module(module_name), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+        if not callable(function):
+            raise TypeError(f"{attribute} is a {type(function).__name__}")
+    except Exception as error:  # whatever the module does when it is imported
         raise UsageError(
             f"bench perturb: python={target} cannot be loaded ({error}); expected python=module:function, which takes "
             "a text and a random.Random and returns a text."
@@ -240,16 +242,21 @@ def altered(text: str, transformation: Transformation, *, query_id: str, seed: i
     Chance comes from seed, transformation and query id: neither order nor other queries change anything.
 
     Raises:
-        UsageError: the transformation returned no text.
+        UsageError: the transformation failed, or returned no text that a file can hold.
     """
     # Seeding by a string goes through SHA-512, the same on every machine.
     rng = Random(f"{seed}\t{transformation.name}\t{query_id}")  # noqa: S311 (no secret hangs on it)
-    found = transformation.alter(text, rng)
-    if not isinstance(found, str):
+    try:
+        found = transformation.alter(text, rng)
+        if not isinstance(found, str):
+            raise TypeError(f"it returned a {type(found).__name__}")
+        found.encode()
+    except Exception as error:  # whatever a function of the user's does
+        cause = str(error) or type(error).__name__
         raise UsageError(
-            f'bench perturb: {transformation.name} returned a {type(found).__name__} for query "{query_id}"; '
-            "expected a string."
-        )
+            f'bench perturb: {transformation.name} failed on query "{query_id}" ({excerpt(cause, 120)}); expected a '
+            "function of a text and a random.Random that returns a text."
+        ) from None
     return found if found.strip() else text
 
 
@@ -261,8 +268,8 @@ def perturb_suite(
 ) -> list[Perturbed]:
     """Write a copy of a suite that has one more out-of-distribution set for each transformation.
 
-    A copy of a query keeps its id, judgements, slices and fields; its cluster is the original's, or the original's id.
-    It is not pinned.
+    A copy of a query keeps its id, judgements, cluster, slices and other fields; it is not pinned. `suite.toml` says of
+    each new set what it is derived from. The folder appears whole or not at all.
 
     Args:
         folder: a suite or BEIR folder.
@@ -302,8 +309,7 @@ def perturb_suite(
         for row in rows:
             text = altered(row["text"], transformation, query_id=row["_id"], seed=seed)
             unchanged += text == row["text"]
-            line = {key: value for key, value in row.items() if key != "pinned"}
-            lines.append(line | {"text": text, "cluster": row.get("cluster") or row["_id"]})
+            lines.append({key: value for key, value in row.items() if key != "pinned"} | {"text": text})
         if unchanged == len(rows):
             raise UsageError(
                 f"bench perturb: {transformation.name} ({transformation.says}) alters none of {len(rows)} queries of "
@@ -315,16 +321,23 @@ def perturb_suite(
         why += f"; {unchanged} of {len(rows)} stay as they were." if unchanged else "."
         sets.append(
             QuerySetConfig(
-                name=name, role="out-of-distribution", corpus=entry.corpus, queries=path, qrels=qrels, why=why
+                name=name,
+                role="out-of-distribution",
+                corpus=entry.corpus,
+                queries=path,
+                qrels=qrels,
+                why=why,
+                derived_from=entry.name,
             )
         )
         made.append(Perturbed(name, transformation.name, seed, len(rows), unchanged))
-    _copy(folder, out, config)
-    for path, text in written.items():
-        write_text(out / path, text)
     copied = config.model_copy(update={"name": f"{config.name}-perturbed", "query_sets": [*config.query_sets, *sets]})
-    write_text(out / "suite.toml", suites.toml_of(copied))
-    suites.load(out)
+    with replacing_folder(out) as scratch:
+        _copy(folder, scratch, config)
+        for path, text in written.items():
+            write_text(scratch / path, text)
+        write_text(scratch / "suite.toml", suites.toml_of(copied))
+        suites.load(scratch)
     return made
 
 

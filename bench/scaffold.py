@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import SuiteError, UsageError
 from bench.sources import Document
 from bench.sources.folder import Options, passages
-from bench.store import write_text
+from bench.store import replacing_folder, write_text
 
-__all__ = ["Scaffold", "scaffold"]
+__all__ = ["WORDS", "Scaffold", "scaffold"]
+
+WORDS = 200
+"""The most that a passage holds unless said otherwise: what small models read at once, with room for subwords."""
 
 QUERY_SET = "questions"
 _SUITE_FILES = ("suite.toml", "corpus.jsonl", f"queries/{QUERY_SET}.jsonl", f"qrels/{QUERY_SET}.tsv", "README.md")
@@ -42,7 +44,7 @@ class Scaffold:
         }
 
 
-def scaffold(folder: Path, *, name: str | None = None, source: Path | None = None, words: int = 200) -> Scaffold:
+def scaffold(folder: Path, *, name: str | None = None, source: Path | None = None, words: int = WORDS) -> Scaffold:
     """Write what is missing of a project.
 
     Args:
@@ -105,11 +107,9 @@ def _write_suite(suite: Path, name: str, source: Path | None, words: int) -> tup
     """The suite's folder, whole or not at all: (first document's id, number of documents, of files)."""
     origin: dict[str, str] = {}
     n_documents, first = 0, None
-    staged = suite.with_name(f".{name}.partial")
-    shutil.rmtree(staged, ignore_errors=True)
     found = passages(str(source), Options(words=words)) if source is not None else None
-    try:
-        (staged / "queries").mkdir(parents=True)
+    with replacing_folder(suite) as staged:
+        (staged / "queries").mkdir()
         (staged / "qrels").mkdir()
         with (staged / "corpus.jsonl").open("w", encoding="utf-8", newline="\n") as stream:
             for document in found.documents() if found else ():
@@ -124,9 +124,6 @@ def _write_suite(suite: Path, name: str, source: Path | None, words: int) -> tup
         write_text(staged / "qrels" / f"{QUERY_SET}.tsv", "query-id\tcorpus-id\tscore\n")
         write_text(staged / "suite.toml", _suite_toml(name, origin))
         write_text(staged / "README.md", _readme(name, origin, first, n_documents))
-        staged.rename(suite)
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
     return first, n_documents, int(origin.get("files", 0))
 
 

@@ -11,11 +11,12 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -24,11 +25,11 @@ from numpy.typing import NDArray
 
 from bench.errors import StoreError
 
-__all__ = ["RowCache", "Store", "json_text", "parse_json", "read_json", "write_json", "write_text"]
+__all__ = ["RowCache", "Store", "json_text", "parse_json", "read_json", "replacing_folder", "write_json", "write_text"]
 
 FORMAT = 1
 _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-KINDS = ("embeddings", "pairs", "runs", "results", "latency", "models")
+KINDS = ("embeddings", "llm", "pairs", "runs", "results", "latency", "models")
 
 
 @contextlib.contextmanager
@@ -55,6 +56,35 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def replacing_folder(folder: Path, *, written: Collection[str] = ()) -> Iterator[Path]:
+    """A new folder that takes `folder`'s place when the block ends well, and vanishes when it does not.
+
+    What stands in `folder` already is kept, but for files and folders named in `written`.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        # mkdtemp makes folders that only their owner opens; this is an ordinary one.
+        mask = os.umask(0)
+        os.umask(mask)
+        scratch.chmod(0o777 & ~mask)
+        yield scratch
+        if not folder.exists():
+            scratch.rename(folder)
+            return
+        for kept in folder.iterdir():
+            if kept.name not in written:
+                copy = shutil.copytree if kept.is_dir() and not kept.is_symlink() else shutil.copy2
+                copy(kept, scratch / kept.name)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as aside:
+            folder.rename(Path(aside) / folder.name)
+            scratch.rename(folder)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
         raise
 
 

@@ -119,8 +119,19 @@ def load(path: Path | str, *, progress: Progress = no_progress) -> Suite:
         raise SuiteError("\n".join(dict.fromkeys(problems)))
     protocol = EvalProtocol(tuple(config.measures), config.depth, config.relevance_level, config.drop_self)
     why = {entry.name: entry.why for entry in config.query_sets}
+    made_of = {entry.name: entry.derived_from for entry in config.query_sets if entry.derived_from is not None}
     return Suite(
-        config.name, config.version, str(folder), protocol, corpora, query_sets, labels, why, config.share_documents
+        config.name,
+        config.version,
+        str(folder),
+        protocol,
+        corpora,
+        query_sets,
+        labels,
+        why,
+        share_documents=config.share_documents,
+        derived=made_of,
+        slices=tuple(config.slices),
     )
 
 

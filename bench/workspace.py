@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import git
-from bench.errors import ConfigError, MeasureError, UsageError, did_you_mean
+from bench.errors import BenchError, ConfigError, MeasureError, UsageError, did_you_mean
 from bench.records import Finding, Policy, Progress, Result, Suite, no_progress
 from bench.store import Store
 
@@ -120,22 +120,38 @@ class Workspace:
         Raises:
             SuiteError: a suite that cannot be read.
         """
+        found, failed = self.readable_suites(only)
+        for error in failed.values():
+            raise error
+        return found
+
+    def readable_suites(self, only: str | None = None) -> tuple[list[Suite], dict[str, BenchError]]:
+        """The suites of `suites` that can be read, and of the others, by their names in the config, why they cannot.
+
+        Raises:
+            ConfigError: two suites have one name.
+        """
         from bench import suite as suites
 
-        if only is None:
-            loaded = [suites.load(suites.find(name, relative_to=self.base)) for name in self.config.suites]
-            names = [suite.name for suite in loaded]
-            for i, name in enumerate(names):
-                if name in names[:i]:
+        places: list[tuple[str, Path | None]] = [(name, self.base) for name in self.config.suites]
+        if only is not None:
+            places = [place for place in places if only in (place[0], Path(place[0]).name)][:1] or [(only, None)]
+        found: list[tuple[str, Suite]] = []
+        failed: dict[str, BenchError] = {}
+        for place, base in places:
+            try:
+                loaded = suites.load(suites.find(place, relative_to=base))
+            except BenchError as error:
+                failed[place] = error
+                continue
+            for other, suite in found:
+                if suite.name == loaded.name:
                     raise ConfigError(
-                        f'{self.path}: suites "{self.config.suites[names.index(name)]}" and "{self.config.suites[i]}" '
-                        f'are both named "{name}"; results could not be told apart. Give one another name.'
+                        f'{self.path}: suites "{other}" and "{place}" are both named "{loaded.name}"; results could '
+                        "not be told apart. Give one another name."
                     )
-            return loaded
-        for name in self.config.suites:
-            if only in (name, Path(name).name):
-                return [suites.load(suites.find(name, relative_to=self.base))]
-        return [suites.load(suites.find(only))]
+            found.append((place, loaded))
+        return [suite for _, suite in found], failed
 
     def suite(self, only: str | None = None) -> Suite:
         """The one suite meant.

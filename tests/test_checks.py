@@ -12,7 +12,7 @@ import pytest
 from bench import suite as suite_module
 from bench.checks import check
 from bench.checks import near as near_module
-from bench.checks.judgements import ceiling
+from bench.checks.judgements import _noticed, ceiling, size_of
 from bench.checks.near import near_duplicates
 from bench.checks.saturation import bm25_docs, bm25_measures
 from bench.checks.texts import check_texts, content_words, normalized
@@ -146,6 +146,45 @@ def test_ceiling_is_what_the_best_ranking_scores(tiny_suite, make_run):
     expected = measure(best, qrels, names, depth=1).means()
     found = {name: ceiling(suite, suite.query_sets["shop"], parse(name)) for name in names}
     assert found == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("sizes", [[4] * 10, [1] * 60, [1] * 20 + [5] * 4 + [20], [2, 3]])
+def test_power_counts_needs_where_clusters_are_declared(sizes, make_queries):
+    """SciPy's noncentral t has the stated power at the stated drop, and with as many needs as are asked for."""
+    from scipy.stats import nct, t
+
+    owner = [need for need, size in enumerate(sizes) for _ in range(size)]
+    n, needs = len(owner), len(sizes)
+    query_set = make_queries({f"q{i}": f"number {i}" for i in range(n)})
+    labels = Labels({q: {"d": 1} for q in query_set.ids}, {f"q{i}": f"c{c}" for i, c in enumerate(owner)})
+    suite = Suite("s", 1, "", EvalProtocol(("mrr@10",)), {}, {"shop": query_set}, {"shop": labels})
+    found = {f.code: f for f in _noticed(size_of(suite, query_set), query_set)}
+    # Where the queries of a need move together and one in ten changes by 1, each need's sum has variance m² · .1.
+    variance_of_mean = sum(size**2 for size in sizes) * 0.1 / n**2
+
+    def power(drop, variance, units):
+        return nct.sf(t.ppf(0.95, units - 1), units - 1, drop / variance**0.5)
+
+    assert power(found["power"].value, variance_of_mean, needs) == pytest.approx(0.8, abs=2e-3)
+    wanted = needs + found["queries-needed"].value
+    # With k times the needs of these sizes, the variance is a k-th.
+    assert power(0.02, variance_of_mean * needs / wanted, wanted) >= 0.8
+    assert power(0.02, variance_of_mean * needs / (wanted - 1), wanted - 1) < 0.8
+    assert ("needs" in found["power"].message) == ("needs (clusters)" in found["queries-needed"].message) == (n > needs)
+    assert f"({wanted} in all)" in found["queries-needed"].message
+
+
+def test_rephrasings_are_worth_fewer_queries_and_the_sentence_has_both_ends(make_queries):
+    # 40 queries of 10 needs: 40² / (10 · 4²) = 10 independent ones at worst, so a design effect of 4.
+    query_set = make_queries({f"q{i}": f"number {i}" for i in range(40)})
+    labels = Labels({q: {"d": 1} for q in query_set.ids}, {f"q{i}": f"c{i // 4}" for i in range(40)})
+    suite = Suite("s", 1, "", EvalProtocol(("mrr@10",)), {}, {"shop": query_set}, {"shop": labels})
+    size = size_of(suite, query_set)
+    assert (size.n, size.needs, size.effective) == (40, 10, 10.0)
+    (power, _) = _noticed(size, query_set)
+    assert power.message.startswith("40 queries of 10 needs: a drop of about 0.270 ")
+    assert "worth 10 queries (design effect 4.0)" in power.message
+    assert power.message.endswith("Were all 40 independent, 0.127 would be.")
 
 
 # --- data sets that nobody here wrote --------------------------------------------------------------------

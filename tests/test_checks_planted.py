@@ -403,6 +403,36 @@ def declared_clusters(parts):
 
 
 @fault
+def queries_of_one_need_alone(parts):
+    for row in parts.queries["shop"].values():
+        row["cluster"] = "c1"
+    return {("clusters", "shop"), ("too-few-queries", "shop")}
+
+
+@fault
+def judgements_that_call_nothing_relevant(parts):
+    for name in ("shop", "phone"):
+        parts.qrels[name] = {query_id: dict.fromkeys(grades, 0) for query_id, grades in parts.qrels[name].items()}
+    return {(code, name) for code in ("no-positives", "nothing-to-measure") for name in ("shop", "phone")}
+
+
+@fault
+def a_set_of_queries_that_nothing_answers(parts):
+    parts.qrels["phone"] = {}
+    for row in parts.queries["phone"].values():
+        row["answerable"] = False
+    return {("nothing-to-measure", "phone")}
+
+
+@fault
+def a_slice_by_a_field_that_is_nowhere(parts):
+    parts.head = 'slices = ["length", "field:topic", "field:language"]'
+    parts.queries["phone"]["phone3"]["language"] = "de"
+    parts.queries["train"]["train3"]["topic"] = "training queries have no slices in any table"
+    return {("absent-field", "planted")}
+
+
+@fault
 def rephrasings_told_by_their_ids(parts):
     _renamed(parts, "shop", lambda number: f"t{number // 5}-q{number % 5}")
     rows = list(parts.qrels["shop"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -253,6 +254,69 @@ def test_run_prints_the_contract_and_recomputes_nothing(project, capsys):
     again = _json(capsys, "run", "--json")[1]
     assert again == document
     assert {path: path.stat().st_mtime_ns for path in (project / ".bench").rglob("*.npz")} == made
+
+
+@pytest.fixture
+def three_suites(project):
+    """A project of three suites that differ in their names alone, the middle one of which cannot be read."""
+    for name in ("broken", "third"):
+        shutil.copytree("tiny", name)
+        path = Path(name, "suite.toml")
+        path.write_text(path.read_text().replace('name = "tiny"', f'name = "{name}"'))
+    path = Path("broken/qrels/shop.tsv")
+    path.write_text(path.read_text() + "h1\tnowhere\t1\n")
+    config = project / "bench.toml"
+    config.write_text(config.read_text().replace('["tiny"]', '["tiny", "broken", "third"]'))
+    return project
+
+
+def test_one_suite_s_error_does_not_stop_the_others(three_suites, capsys):
+    code, document = _json(capsys, "run", "--json", "--system", "bm25", "--json-out", "run.json", "--out", "results")
+    assert (code, document["error"]["code"], list(document["failed_suites"])) == (2, "suite", ["broken"])
+    assert document["error"]["message"].startswith('Suite "broken" was not evaluated: ')
+    assert '"nowhere"' in document["failed_suites"]["broken"]["message"]
+    assert [row["suite"] for row in document["results"]] == ["tiny", "tiny", "third", "third"]
+    assert json.loads(Path("run.json").read_text()) == document | {"exit_code": 2}
+    assert len(json.loads(Path("results/bm25.json").read_text())["results"]) == 4
+    assert main(["run", "--system", "bm25"]) == 2
+    shown = capsys.readouterr().err
+    assert "tiny: shop" in shown and "third: shop" in shown and 'error: Suite "broken" was not evaluated' in shown
+    # Asked for alone, each stands alone.
+    assert main(["run", "--suite", "third", "--system", "bm25"]) == 0
+    code, message = _error(capsys, "run", "--suite", "broken")
+    assert (code, message.startswith("broken: ")) == (2, True), message
+
+
+def test_the_gravest_error_of_several_suites_is_the_exit_code(three_suites, capsys, monkeypatch):
+    from bench.systems.bm25 import BM25
+
+    real = BM25.search
+
+    def breaks(self, corpus, queries, **options):
+        if Path("breaks").exists() and queries.name == "phone":
+            raise RuntimeError("out of memory")
+        return real(self, corpus, queries, **options)
+
+    monkeypatch.setattr(BM25, "search", breaks)
+    assert _json(capsys, "run", "--suite", "tiny", "--system", "bm25", "--json")[0] == 0
+    Path("breaks").touch()
+    path = Path("third/queries/phone.jsonl")
+    path.write_text(path.read_text().replace("dark", "broken"))
+    code, document = _json(capsys, "run", "--json", "--system", "bm25")
+    assert (code, document["error"]["code"]) == (4, "system-failed")
+    assert {name: one["code"] for name, one in document["failed_suites"].items()} == {
+        "broken": "suite",
+        "third": "system-failed",
+    }
+    assert {row["suite"] for row in document["results"]} == {"tiny"}
+
+
+def test_what_every_suite_says_alike_is_said_once(three_suites, capsys):
+    shutil.rmtree("broken")
+    config = three_suites / "bench.toml"
+    config.write_text(config.read_text().replace('"broken", ', ""))
+    code, message = _error(capsys, "run", "--system", "bm52")
+    assert (code, "\n" in message, 'Did you mean "bm25"' in message) == (2, False, True), message
 
 
 def test_run_times_systems_side_by_side_and_leaves_run_files_out(project, capsys):

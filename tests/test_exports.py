@@ -99,6 +99,50 @@ def test_each_corpus_of_a_suite_gets_a_folder_of_its_own(tmp_path):
         assert corpus.digest == suite.corpora[name].digest
 
 
+def test_beir_folder_that_is_there_is_replaced_only_by_force_and_then_whole(tiny_suite, tmp_path, capsys):
+    out = tmp_path / "beir"
+    export = ["export", "beir", "--suite", str(tiny_suite.folder), "--out", str(out)]
+    assert main(export) == 0
+    (out / "notes.txt").write_text("mine", encoding="utf-8")
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert main([*export, "--query-set", "shop"]) == 2
+    assert "holds corpus.jsonl, queries.jsonl, qrels already" in " ".join(capsys.readouterr().err.split())
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    # Splits of the first export would otherwise be read as sets of this one.
+    assert main([*export, "--query-set", "shop", "--force"]) == 0
+    assert list(suite_module.load(out).query_sets) == ["test"]
+    assert (out / "notes.txt").read_text(encoding="utf-8") == "mine"
+    # Some other file in the folder is in nobody's way.
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("mine", encoding="utf-8")
+    assert main([*export[:-1], str(tmp_path / "other")]) == 0
+
+
+def test_suite_is_never_exported_over_itself(tiny_suite, capsys):
+    corpus = (tiny_suite.folder / "corpus.jsonl").read_bytes()
+    place = str(tiny_suite.folder)
+    assert main(["export", "beir", "--suite", place, "--out", place, "--force"]) == 2
+    assert "own folder" in capsys.readouterr().err
+    assert (tiny_suite.folder / "corpus.jsonl").read_bytes() == corpus
+
+
+@pytest.mark.parametrize("option", ["--system", "--model-name"])
+def test_options_about_results_are_refused_for_a_beir_folder(tiny_suite, tmp_path, capsys, option):
+    arguments = ["export", "beir", "--suite", str(tiny_suite.folder), "--out", str(tmp_path / "x"), option, "a/b"]
+    assert main(arguments) == 2
+    assert f"{option} is about results" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "x").exists()
+
+
+def test_queries_that_beir_cannot_hold_are_counted(tiny_suite, tmp_path, capsys):
+    path = tiny_suite.folder / "queries/phone.jsonl"
+    path.write_text(path.read_text() + '{"_id": "p9", "text": "x", "answerable": false}\n')
+    arguments = ["export", "beir", "--suite", str(tiny_suite.folder), "--out", str(tmp_path / "x"), "--json"]
+    assert main(arguments) == 0
+    (note,) = json.loads(capsys.readouterr().out)["notes"]
+    assert note.startswith("1 queries without an answer")
+
+
 # --- mteb results --------------------------------------------------------------------------------------
 
 
@@ -110,6 +154,42 @@ def project(tiny_suite, tmp_path, monkeypatch):
         'suites = ["tiny"]\n[systems.bm25]\nkind = "bm25"\n[gate]\nsystem = "bm25"\n', encoding="utf-8"
     )
     return tmp_path
+
+
+@needs_mteb
+def test_named_query_sets_are_mteb_tasks_of_their_own(project, capsys):
+    from mteb.results import TaskResult
+
+    assert main(["run", "--json"]) == 0
+    capsys.readouterr()
+    export = ["export", "mteb-results", "--out", "results", "--query-set", "phone", "shop", "--json"]
+    assert main(export) == 0
+    written = [Path(path) for path in json.loads(capsys.readouterr().out)["written"]]
+    found = [TaskResult.from_disk(path) for path in written]
+    assert [one.task_name.rsplit("-", 1)[0] for one in found] == ["tiny-phone", "tiny-shop"]
+    assert [[row["hf_subset"] for row in one.scores["test"]] for one in found] == [["phone"], ["shop"]]
+    # Once more: nothing is overwritten unless it is said.
+    before = [path.read_bytes() for path in written]
+    assert main(export) == 2
+    assert "is there already" in json.loads(capsys.readouterr().out)["error"]["message"]
+    assert [path.read_bytes() for path in written] == before
+    assert main([*export, "--force"]) == 0
+    capsys.readouterr()
+    assert main(["export", "mteb-results", "--out", "results", "--query-set", "phnoe", "--json"]) == 2
+    assert 'Did you mean "phone"' in json.loads(capsys.readouterr().out)["error"]["message"]
+
+
+@needs_hub
+def test_card_takes_the_named_query_sets_alone(project, capsys):
+    import yaml
+
+    assert main(["run", "--json"]) == 0
+    assert main(["export", "model-card", "--out", "card.md", "--query-set", "phone"]) == 0
+    card = yaml.safe_load(Path("card.md").read_text(encoding="utf-8").split("---")[1])
+    assert {row["dataset"]["config"] for row in card["model-index"][0]["results"]} == {"phone"}
+    capsys.readouterr()
+    assert main(["export", "model-card", "--out", "card.md", "--query-set", "train", "--json"]) == 2
+    assert "expected one of shop, phone" in json.loads(capsys.readouterr().out)["error"]["message"]
 
 
 @needs_mteb
@@ -163,7 +243,7 @@ def test_nothing_is_evaluated_for_an_export(project, capsys, kind):
 
 def test_command_line_writes_a_beir_folder_with_and_without_a_config(project, capsys, monkeypatch):
     assert main(["export", "beir", "--out", "a", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"format": 1, "written": ["a"]}
+    assert json.loads(capsys.readouterr().out) == {"format": 1, "written": ["a"], "notes": []}
     Path("bench.toml").unlink()
     assert main(["export", "beir", "--suite", "tiny", "--out", "b"]) == 0
     assert Path("a/corpus.jsonl").read_bytes() == Path("b/corpus.jsonl").read_bytes()

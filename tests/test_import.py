@@ -227,7 +227,42 @@ def test_unknown_kind_and_setting_name_the_nearest(beir_folder, tmp_path, capsys
     refused(capsys, "beir", beir_folder, *out, "--set", "cluster_by=(", sentence="expected a regular expression")
     refused(capsys, "beir", beir_folder, *out, "--name", "a b", sentence='Suite name "a b"')
     refused(capsys, "beir", tmp_path / "nowhere", *out, sentence="does not exist and is no public BEIR set")
-    refused(capsys, "beir", beir_folder, *out, "--share-documents", sentence="add --split")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--share-documents"], "--share-documents is about a new division"),
+        (["--held-out", "0.15"], "--held-out is about a new division"),  # the default, said aloud, is no less idle
+        (["--dev", "0", "--seed", "0"], "--dev, --seed is about a new division"),
+        (["--held-out-from", "2024-01-01"], "--held-out-from is about a new division"),
+        (["--split", "time", "--held-out-from", "2024-01-01", "--dev", "0.1"], "--dev is a share"),
+        (["--split", "time", "--seed", "3"], "--seed is about what is left to chance"),
+        (["--split", "query", "--group-by", "x"], "belongs to a split by group"),
+        (["--split", "query", "--dev-from", "2024-01-01"], "belongs to a split by time"),
+        (["--set", "group=thread"], "add --split group."),
+        (["--group-by", "x", "--set", "group=thread"], "add --split group, without --group-by."),
+        (["--split", "group", "--set", "group=thread", "time=when"], "add --split time."),
+        (["--set", "inside=forum", "inside=other"], '--set gives "inside" twice'),
+        (["--role", "test=dev", "test=train"], '--role gives "test" twice'),
+        (["--set", "downloads=here"], "is here already, so downloads says nothing"),
+    ],
+)
+def test_option_that_nothing_would_look_at_is_refused(beir_folder, tmp_path, capsys, arguments, sentence):
+    refused(capsys, "beir", beir_folder, "--out", tmp_path / "out", *arguments, sentence=sentence)
+    assert not (tmp_path / "out").exists()
+
+
+def test_settings_of_a_kind_that_nothing_would_look_at_are_refused(tmp_path, capsys):
+    (tmp_path / "oos").mkdir()
+    write_lines(tmp_path / "docs.jsonl", {"_id": "d1", "text": "one"})
+    (tmp_path / "judged.csv").write_text("query,document_id\na,d1\n", encoding="utf-8")
+    out = ("--out", tmp_path / "out", "--set")
+    settings = ("answerable=false", "qrels=q.tsv")
+    refused(capsys, "jsonl", tmp_path / "oos", *out, *settings, sentence="q.tsv would not be read")
+    settings = ("corpus=docs.jsonl", "title=headline")
+    refused(capsys, "table", tmp_path / "judged.csv", *out, *settings, sentence="leave title out")
+    refused(capsys, "beir", "scifact", *out, "inside=x", sentence="write its folder as NAME/FOLDER")
 
 
 def test_every_kind_of_source_has_options_and_a_collection():
@@ -451,7 +486,7 @@ def test_queries_that_nothing_answers_are_a_suite_of_their_own(tmp_path):
     suite = load(folder)
     assert suite.labels["oos"].unanswerable == {"a", "b"}
     assert suite.qrels("oos") == {}
-    assert main(["check", str(folder)]) == 0
+    assert main(["check", str(folder)]) == 2  # such a set is for the queries file of one that has answers
 
 
 def test_group_and_time_come_from_the_line_or_its_metadata(beir_folder):
@@ -628,6 +663,29 @@ def test_table_reads_alike_from_every_format(tmp_path):
     assert len(digests) == 1
 
 
+def test_table_with_one_column_is_no_guess_where_nothing_else_separates(tmp_path):
+    with pytest.raises(SuiteError, match='has no column "query"; it has question'):
+        open_source("table", table(tmp_path, "question\nhow\n"), {}).parts[0].queries().__next__()
+
+
+def test_tab_may_be_written_out(tmp_path):
+    path = table(tmp_path, "query\tdocument\nx\ty, z\n", "judged.txt")
+    for word in ("tab", "\\t", "\t"):
+        assert [d.text for d in open_source("table", path, {"delimiter": word}).documents()] == ["y, z"]
+
+
+def test_click_log_with_another_delimiter_says_what_to_do(tmp_path):
+    write_lines(tmp_path / "docs.jsonl", {"_id": "d1", "text": "one"})
+    for content, advice in (
+        ("query\tshown\tclicked\nx\td1\td1\n", "name it .tsv"),
+        ("query;shown\nx;d1\n", "save it as CSV"),
+    ):
+        path = table(tmp_path, content, "log.csv")
+        source = open_source("clicks", path, {"corpus": str(tmp_path / "docs.jsonl")})
+        with pytest.raises(SuiteError, match=advice):
+            list(source.parts[0].judgements())
+
+
 def test_table_of_ids_takes_documents_from_their_own_file(tmp_path):
     write_lines(tmp_path / "corpus.jsonl", {"_id": "7", "title": "T", "text": "seven"}, {"_id": "8", "text": "eight"})
     table(tmp_path, "doc,body\n7,seven\n8,eight\n", "corpus.csv")
@@ -655,6 +713,27 @@ def test_table_of_ids_takes_documents_from_their_own_file(tmp_path):
         ("query,document,id\nx,y,1\nx,z,1\n", {"document_id": "id"}, 'judged.csv:3: document "1" has another text'),
         ("query,document,id\nx,y,1\nw,y,1\n", {"query_id": "id"}, 'judged.csv:3: query "1" has another text'),
         ("query,document\nx,y\n", {"corpus": "c.jsonl"}, "no column says which document"),
+        (
+            "query;document\nx;y\n",
+            {},
+            'one column, "query;document"; expected several. Its first line looks separated '
+            "by semicolons: --set delimiter=';'",
+        ),
+        ("query\tdocument\nx\ty\n", {}, "Its first line looks separated by tabs: --set delimiter=tab"),
+        ("query|document\nx|y\n", {}, "vertical bars: --set delimiter='|'"),
+        ("query,document\nx,y\n", {"delimiter": "tab"}, "looks separated by commas: --set delimiter=','"),
+        (
+            '"query";"document"\n"x";"y"\n',
+            {},
+            "not such a table (',' expected after '\"'). Its first line looks separated by semicolons",
+        ),
+        (
+            "a;b;c, d\nx;y;z\n",
+            {},
+            "judged.csv:2: 1 fields; expected 2: a;b;c, d. Its first line looks separated by semi",
+        ),
+        ("query,document\nx,y\n", {"delimiter": "::"}, "delimiter is '::'"),
+        (b"PAR1", {"delimiter": ";"}, "is Parquet, whose columns no delimiter separates"),
         (b"PAR1 and no more", {}, "after row 0: not a Parquet file that can be read"),
         (gzip.compress(TABLE.encode(), mtime=0)[:-12], COLUMNS, "the gzip stream ends early"),
     ],

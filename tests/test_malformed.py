@@ -11,7 +11,9 @@ import gzip
 import io
 import json
 import os
+import re
 import time
+import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,8 +30,8 @@ from bench.gate import baseline_document
 from bench.sources.jsonl import read_documents, read_qrels, read_queries
 from bench.sources.trec import read_run
 
-SECONDS = 10
-"""Most that any case may take; the longest, a text of 50 MB, is looked at word by word in six."""
+UNITS = 8
+"""Most that any case may take, in times of `unit`; the longest, a text of 50 MB, takes four."""
 LONGEST_SENTENCE = 600
 MEGABYTES_50 = 50 * 1024 * 1024
 
@@ -133,6 +135,19 @@ def put(path: Path, content: bytes | Callable[[Path], None]) -> None:
         path.write_bytes(content)
 
 
+def unit() -> float:
+    """Seconds of the processor that 5 MB of text take to be read as JSON, levelled and cut into words.
+
+    The same kinds of work as in a case: a slower processor, or one that others keep busy, is slower in both.
+    """
+    line = json.dumps({"text": "a few words of text " * 250_000})
+    began = time.process_time()
+    for _ in range(3):
+        text = " ".join(unicodedata.normalize("NFKC", json.loads(line)["text"]).casefold().split())
+        assert len(set(re.findall(r"\w+", text))) == 5
+    return time.process_time() - began
+
+
 def told(file: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
     """What the command line says of the file: no sentence where it reads it, else the sentences of exit code 2."""
     capsys.readouterr()
@@ -141,7 +156,8 @@ def told(file: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> list[st
     code = main(command(file, folder))
     seconds = time.process_time() - began
     printed = capsys.readouterr()
-    assert seconds < SECONDS
+    # In units of this machine as it is now: seconds of the processor double when others keep it busy.
+    assert seconds < 1 or seconds < UNITS * unit()
     assert printed.err == ""
     document = json.loads(printed.out)
     if "error" in document:

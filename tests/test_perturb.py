@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import suite as suites
+from bench.checks import check
 from bench.cli import main
 from bench.errors import SuiteError, UsageError
 from bench.perturb import (
@@ -97,15 +98,21 @@ def test_dictionary_of_another_shape_is_refused(tmp_path, text):
 
 def test_python_function_may_alter(tmp_path, monkeypatch):
     (tmp_path / "own_alterations.py").write_text(
-        "def reverse(text, rng):\n    return text[::-1]\n\ndef nothing(text, rng):\n    return None\n", encoding="utf-8"
+        "def reverse(text, rng):\n    return text[::-1]\n\ndef nothing(text, rng):\n    return None\n"
+        "\ndef broken(text, rng):\n    return 1 / 0\n\ndef half(text, rng):\n    return '\\ud83d'\n\nname = 3\n",
+        encoding="utf-8",
     )
     monkeypatch.chdir(tmp_path)
-    reverse, nothing = parse_transformations(["python=own_alterations:reverse,python=own_alterations:nothing"])
+    names = ("reverse", "nothing", "broken", "half")
+    reverse, nothing, broken, half = parse_transformations([f"python=own_alterations:{name}" for name in names])
     assert altered("abc", reverse, query_id="q", seed=0) == "cba"
-    with pytest.raises(UsageError, match='nothing returned a NoneType for query "q"'):
-        altered("abc", nothing, query_id="q", seed=0)
-    with pytest.raises(UsageError, match="cannot be loaded"):
-        parse_transformations(["python=own_alterations:none"])
+    for made, cause in [(nothing, "it returned a NoneType"), (broken, "division by zero"), (half, "surrogates")]:
+        with pytest.raises(UsageError, match=f'{made.name} failed on query "q" .*{cause}'):
+            altered("abc", made, query_id="q", seed=0)
+    (tmp_path / "own_broken.py").write_text("raise RuntimeError('no licence')\n", encoding="utf-8")
+    for target in ("own_alterations:none", "own_alterations:name", "own_broken:f", "own_alterations", "nowhere:f"):
+        with pytest.raises(UsageError, match="cannot be loaded"):
+            parse_transformations([f"python={target}"])
 
 
 @pytest.mark.parametrize(
@@ -142,8 +149,12 @@ def test_suite_gets_a_set_for_each_transformation(tiny_suite, tmp_path):
     assert new.ids == original.query_sets["shop"].ids
     assert labels.qrels == original.qrels("shop")
     assert labels.slices == original.labels["shop"].slices
-    assert labels.clusters == {f"h{i}": "gears" if i in (4, 5) else f"h{i}" for i in range(1, 9)}
+    assert labels.clusters == original.labels["shop"].clusters == {"h4": "gears", "h5": "gears"}
     assert not labels.pinned
+    assert found.derived == {"shop-typos": "shop", "shop-casing": "shop"}
+    # A typing error in "gears" or not: the two are still one need of two queries, and the rest are needs of their own.
+    needs = [f.value for f in check(found, thorough=False) if (f.code, f.where) == ("clusters", "shop-typos")]
+    assert needs == [7]
     assert found.why["shop-typos"].startswith("Queries of shop altered by typos, seed 7: typing errors")
 
 
@@ -211,6 +222,65 @@ def test_folder_that_holds_something_is_not_written_to(tiny_suite):
         perturb_suite(
             tiny_suite.folder, tiny_suite.folder, query_set="shop", transformations=[TRANSFORMATIONS["typos"]]
         )
+
+
+def test_copies_are_no_repetition_and_other_sets_of_equal_texts_are(tiny_suite, tmp_path):
+    out = tmp_path / "out"
+    # Casing alone: every copy's text is equal to its original's in all that systems and checks look at.
+    perturb_suite(tiny_suite.folder, out, query_set="shop", transformations=parse_transformations(["casing,keywords"]))
+    assert "repeated-across-sets" not in {f.code for f in check(suites.load(out), thorough=False)}
+    declared = (out / "suite.toml").read_text(encoding="utf-8")
+    assert declared.count('derived_from = "shop"\n') == 2
+
+    def repeated():
+        found = check(suites.load(out), thorough=False)
+        return {f.where: f.value for f in found if f.code == "repeated-across-sets"}
+
+    # A copy under another's id is one more query with that text, whatever the set says of itself.
+    path = out / "queries" / "shop-casing.jsonl"
+    copies = path.read_text(encoding="utf-8")
+    rows = [json.loads(line) for line in copies.splitlines()]
+    rows[0]["text"] = rows[1]["text"]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    assert repeated() == {"shop-casing": 1}
+    path.write_text(copies, encoding="utf-8")
+    # Undeclared: all 8 of casing, and the 2 of keywords that hold no stop word.
+    (out / "suite.toml").write_text(declared.replace('derived_from = "shop"\n', ""), encoding="utf-8")
+    assert repeated() == {"shop-casing": 8, "shop-keywords": 2}
+
+
+def test_set_is_derived_from_one_that_stands_above_it(tiny_suite):
+    for name in ("shop", "phnoe", "nothing"):
+        with pytest.raises(
+            SuiteError, match=rf'query_sets\[\d\]\.derived_from is "{name}"; expected a query set of the same'
+        ):
+            tiny_suite.edit(
+                "suite.toml", 'qrels = "qrels/shop.tsv"', f'qrels = "qrels/shop.tsv"\nderived_from = "{name}"'
+            )
+        text = (tiny_suite.folder / "suite.toml").read_text(encoding="utf-8")
+        (tiny_suite.folder / "suite.toml").write_text(text.replace(f'\nderived_from = "{name}"', ""), encoding="utf-8")
+    found = tiny_suite.edit(
+        "suite.toml", 'qrels = "qrels/phone.tsv"', 'qrels = "qrels/phone.tsv"\nderived_from = "shop"'
+    )
+    assert (found.origin("phone"), found.origin("shop")) == ("shop", "shop")
+    assert found.digest == tiny_suite.suite.digest
+
+
+def test_folder_appears_whole_or_not_at_all(tiny_suite, tmp_path, monkeypatch):
+    out = tmp_path / "new" / "out"
+    out.mkdir(parents=True)  # empty is as good as absent
+
+    def full(path, text):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("bench.perturb.write_text", full)
+    arguments = ["perturb", str(tiny_suite.folder), "--query-set", "shop", "--with", "typos", "--out", str(out)]
+    assert main(arguments) == 2
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
+    assert not list(out.iterdir())
+    monkeypatch.undo()
+    assert main(arguments) == 0
+    assert suites.load(out).derived == {"shop-typos": "shop"}
 
 
 def test_copy_of_a_file_from_elsewhere_is_refused(tiny_suite, tmp_path):

@@ -10,7 +10,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from bench.checks.contamination import contamination
-from bench.checks.judgements import check_clusters, check_judgements, check_power, check_unjudged_copies
+from bench.checks.judgements import (
+    check_clusters,
+    check_judgements,
+    check_power,
+    check_slices,
+    check_unjudged_copies,
+)
 from bench.checks.leakage import check_giveaways, check_leakage, check_near_leakage, leaked_queries
 from bench.checks.leaks import LEAK_RULES, Leak, leaks
 from bench.checks.near import SIMILAR, Near, near_duplicates
@@ -34,7 +40,7 @@ __all__ = [
 
 CODES = (
     # what cannot be read or measured at all
-    *("unreadable", "unknown-measure", "no-held-out", "no-out-of-distribution", "no-dev"),
+    *("unreadable", "unknown-measure", "no-held-out", "no-out-of-distribution", "no-dev", "nothing-to-measure"),
     # texts
     *("empty-documents", "empty-queries", "duplicate-documents", "duplicate-queries"),
     *("near-duplicate-documents", "near-duplicate-queries", "near-duplicates-not-checked"),
@@ -45,7 +51,7 @@ CODES = (
     *("repeated-across-sets", "verbatim-queries", "title-leak"),
     # judgements
     *("no-positives", "pinned-without-positives", "answerable-after-all", "contradicting-judgements"),
-    *("dominant-document", "unjudged-copies", "pool", "judgement-holes"),
+    *("dominant-document", "unjudged-copies", "pool", "judgement-holes", "absent-field"),
     # what the set can show
     *("too-few-queries", "power", "queries-needed", "ceiling", "small-corpus", "pinned"),
     *("clusters", "undeclared-clusters", "shared-answers"),
@@ -69,7 +75,7 @@ def check(suite: Suite, *, thorough: bool = True, progress: Progress = no_progre
         progress: told what is being done.
     """
     order = {"error": 0, "warning": 1, "info": 2}
-    found = [*_measures(suite), *_roles(suite), *check_leakage(suite), *check_giveaways(suite)]
+    found = [*_measures(suite), *_roles(suite), *check_slices(suite), *check_leakage(suite), *check_giveaways(suite)]
     for name, corpus in suite.corpora.items():
         found += check_texts(name, "documents", corpus.ids, corpus.texts, progress)
     near = None

@@ -7,6 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,15 +16,12 @@ from bench.checks.texts import normalized
 from bench.errors import MeasureError
 from bench.measure import Measure, parse
 from bench.records import EVALUATION_ROLES, Finding, QuerySet, Suite
-from bench.stats import MINIMUM_QUERIES, queries_needed
+from bench.stats import MINIMUM_QUERIES, mde, mde80, queries_needed
 
-__all__ = ["MARGINS", "ceiling", "check_clusters", "check_judgements", "check_power", "noticed"]
+__all__ = ["MARGINS", "Size", "ceiling", "check_clusters", "check_judgements", "check_power", "check_slices", "size_of"]
 
 POWER_CHURN = 0.10
 """Share of queries assumed to change by a whole unit, for the drop that a set can notice."""
-
-Z_POWER = 2.486
-"""z(.95) + z(.80): one-sided α = .05 at 80 % power (gate's MDE80)."""
 
 MARGINS = {"held-out": 0.02, "out-of-distribution": 0.03}
 """The gate's default margins."""
@@ -35,9 +33,47 @@ CHANCE = 0.5
 """Recall of a random ranking from which a measure says little."""
 
 
-def noticed(n: int) -> float:
-    """The drop of a mean that n queries notice four times in five, under `POWER_CHURN`."""
-    return Z_POWER * math.sqrt(POWER_CHURN / n)
+@dataclass(frozen=True)
+class Size:
+    """How much evidence a query set holds: its measured queries, and the needs (clusters) that they stand for.
+
+    `effective` is how many independent queries they are worth where the queries of a need move together, n² / Σ m² for
+    needs of m queries; where each moves on its own they are worth all n. What holds is between the two, and is known
+    only from differences.
+
+    Source: Kish 1965, Survey Sampling, 8.2: the design effect 1 + (m − 1) ρ, at ρ = 1 and with unequal m.
+    """
+
+    n: int
+    needs: int
+    effective: float
+
+    @property
+    def clustered(self) -> bool:
+        """Whether some need has several queries."""
+        return self.needs < self.n
+
+    @property
+    def noticed(self) -> float | None:
+        """The drop of a mean that is noticed four times in five under `POWER_CHURN`; None with a single need."""
+        # The gate's test has as many degrees of freedom as needs, less one.
+        return mde(math.sqrt(POWER_CHURN / self.effective), self.needs - 1) if self.needs > 1 else None
+
+    def needed(self, margin: float) -> int | None:
+        """Needs of the present sizes with which a drop of the margin is noticed four times in five; None: no number."""
+        return queries_needed(margin, math.sqrt(POWER_CHURN * self.needs / self.effective))
+
+
+def size_of(suite: Suite, query_set: QuerySet) -> Size:
+    """The size of a query set; queries without a positive judgement are not measured."""
+    level, labels = suite.protocol.relevance_level, suite.labels[query_set.name]
+    measured = [q for q in query_set.ids if any(g >= level for g in labels.qrels.get(q, {}).values())]
+    # A query without a cluster is a need of its own, whatever clusters are called.
+    sizes = np.asarray(
+        list(Counter(("cluster", c) if (c := labels.clusters.get(q)) else ("query", q) for q in measured).values())
+    )
+    n = len(measured)
+    return Size(n, len(sizes), n**2 / float((sizes**2).sum()) if n else 0.0)
 
 
 def check_judgements(suite: Suite, query_set: QuerySet) -> Iterator[Finding]:
@@ -96,6 +132,24 @@ def _pools(suite: Suite, query_set: QuerySet, relevant: dict[str, set[str]]) -> 
     if n >= MINIMUM_QUERIES and len(documents) > 1 and most >= DOMINANT * n and most > 2:
         message = f"Document {doc_id} answers {most} of {n} queries: a system that always returns it looks able."
         yield Finding("warning", "dominant-document", name, message, round(most / n, 4))
+
+
+def check_slices(suite: Suite) -> Iterator[Finding]:
+    """Slices by a field that no evaluation query has."""
+    computed = {
+        name
+        for query_set in suite.of_role(*EVALUATION_ROLES)
+        for names in suite.labels[query_set.name].computed_slices.values()
+        for name in names
+    }
+    for kind in suite.slices:
+        field = kind.removeprefix("field:")
+        if kind != field and not any(name.startswith(f"{field}:") for name in computed):
+            message = (
+                f'slices asks for "{kind}", and no evaluation query has a "{field}": there is no such slice. Add the '
+                "key to the lines of queries, or remove it from slices."
+            )
+            yield Finding("warning", "absent-field", suite.name, message, field)
 
 
 def check_unjudged_copies(suite: Suite, query_set: QuerySet, near: Near) -> Iterator[Finding]:
@@ -167,25 +221,23 @@ def check_clusters(suite: Suite, query_set: QuerySet, near: Near | None) -> Iter
 
 def check_power(suite: Suite, query_set: QuerySet) -> Iterator[Finding]:
     """The drop that a query set can show, and how high its measures can rise."""
-    level, name, labels = suite.protocol.relevance_level, query_set.name, suite.labels[query_set.name]
-    n = sum(any(g >= level for g in labels.qrels.get(q, {}).values()) for q in query_set.ids)
-    if n < MINIMUM_QUERIES:
-        message = f"{n} queries can be measured; under five, every verdict is inconclusive. Pin them, or add queries."
-        yield Finding("warning", "too-few-queries", name, message, n)
-        return
-    drop = noticed(n)
-    message = (
-        f"{n} queries: a drop of about {drop:.3f} is noticed four times in five when {POWER_CHURN:.0%} of them change."
-    )
-    yield Finding("info", "power", name, message, round(drop, 4))
-    margin = MARGINS[query_set.role]
-    needed = queries_needed(margin, math.sqrt(POWER_CHURN)) or n
-    if needed > n:
+    name, labels = query_set.name, suite.labels[query_set.name]
+    size = size_of(suite, query_set)
+    if not size.n:
+        level = suite.protocol.relevance_level
         message = (
-            f"{needed - n} more queries would make a drop of {margin} noticed four times in five under the same "
-            f"assumption ({needed} in all)."
+            f"None of {len(query_set.ids)} queries has a document judged {level} or higher: every mean would be one of "
+            "nothing, and bench run refuses. Judge documents, or put the queries into a set that has answers."
         )
-        yield Finding("info", "queries-needed", name, message, needed - n)
+        yield Finding("error", "nothing-to-measure", name, message, 0)
+        return
+    if size.n < MINIMUM_QUERIES:
+        message = (
+            f"{size.n} queries can be measured; under five, every verdict is inconclusive. Pin them, or add queries."
+        )
+        yield Finding("warning", "too-few-queries", name, message, size.n)
+        return
+    yield from _noticed(size, query_set)
     measures = []
     for text in suite.protocol.measures:
         with contextlib.suppress(MeasureError):  # a finding of its own
@@ -214,6 +266,34 @@ def check_power(suite: Suite, query_set: QuerySet) -> Iterator[Finding]:
         yield Finding(
             "info", "pinned", name, f"{len(labels.pinned)} queries are pinned: none may lose.", len(labels.pinned)
         )
+
+
+def _noticed(size: Size, query_set: QuerySet) -> Iterator[Finding]:
+    """The drop that the set's size shows, and what would show the gate's margin."""
+    name, margin, drop = query_set.name, MARGINS[query_set.role], size.noticed
+    if drop is None:
+        message = (
+            f"All {size.n} queries are of one cluster: one need, of which nothing can be inferred; every loss is "
+            "inconclusive. Add queries of other needs."
+        )
+        yield Finding("warning", "too-few-queries", name, message, size.needs)
+        return
+    change = f"is noticed four times in five when {POWER_CHURN:.0%} of them change"
+    message = f"{size.n} queries: a drop of about {drop:.3f} {change}."
+    if size.clustered:
+        message = (
+            f"{size.n} queries of {size.needs} needs: a drop of about {drop:.3f} {change}, the queries of a need "
+            f"together: they are worth {size.effective:.0f} queries (design effect {size.n / size.effective:.1f}). "
+            f"Were all {size.n} independent, {mde80(math.sqrt(POWER_CHURN), size.n):.3f} would be."
+        )
+    yield Finding("info", "power", name, message, round(drop, 4))
+    needed = size.needed(margin)
+    if needed is None or needed <= size.needs:
+        return
+    more = needed - size.needs
+    what = f"needs (clusters) with {size.n / size.needs:.1f} queries each" if size.clustered else "queries"
+    message = f"{more} more {what} would make a drop of {margin} noticed four times in five under the same assumption "
+    yield Finding("info", "queries-needed", name, f"{message}({needed} in all).", more)
 
 
 def ceiling(suite: Suite, query_set: QuerySet, measure: Measure) -> float:

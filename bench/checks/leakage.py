@@ -163,19 +163,24 @@ def _rows(corpus: Corpus, doc_ids: set[str]) -> NDArray[np.bool_]:
 
 
 def _repeated_sets(suite: Suite) -> Iterator[Finding]:
-    """Evaluation sets that ask what an earlier one asks already."""
-    asked: dict[str, str] = {}
+    """Evaluation sets that ask what an earlier one asks already.
+
+    A set that says what it was made of may leave a query as it was: the copy stands for its original, by its id.
+    """
+    asked: dict[str, dict[str, tuple[str, set[str]]]] = {}  # text → origin → the first set that asks it, ids
     for query_set in suite.of_role(*EVALUATION_ROLES):
-        again = [
-            name for text in query_set.texts if (name := asked.get(normalized(text), query_set.name)) != query_set.name
-        ]
+        origin = suite.origin(query_set.name)
+        again = []
+        for query_id, text in zip(query_set.ids, query_set.texts, strict=True):
+            before = asked.get(normalized(text), {})
+            again += [name for root, (name, ids) in before.items() if root != origin or query_id not in ids][:1]
         if again:
             message = (
                 f"{len(again)} queries stand in {again[0]} too: two query sets that share queries are no two proofs."
             )
             yield Finding("warning", "repeated-across-sets", query_set.name, message, len(again))
-        for text in query_set.texts:
-            asked.setdefault(normalized(text), query_set.name)
+        for query_id, text in zip(query_set.ids, query_set.texts, strict=True):
+            asked.setdefault(normalized(text), {}).setdefault(origin, (query_set.name, set()))[1].add(query_id)
 
 
 def _spread_clusters(suite: Suite) -> Iterator[Finding]:

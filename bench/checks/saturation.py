@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.checks.judgements import CHANCE, MARGINS, ceiling, noticed
+from bench.checks.judgements import CHANCE, MARGINS, ceiling, size_of
 from bench.checks.texts import BLOCK_TEXTS
 from bench.errors import MissingExtra
 from bench.measure import parse
@@ -36,7 +36,7 @@ def check_saturation(suite: Suite, progress: Progress = no_progress) -> Iterator
     """Findings from one BM25 search per evaluation set; says so where none could be made."""
     sets = suite.of_role(*EVALUATION_ROLES)
     for corpus in suite.corpora.values():
-        mine = [query_set for query_set in sets if query_set.corpus == corpus.name]
+        mine = [s for query_set in sets if query_set.corpus == corpus.name and (s := _sample(suite, query_set))]
         if not mine:
             continue
         if len(corpus.ids) > LARGEST:
@@ -51,10 +51,9 @@ def check_saturation(suite: Suite, progress: Progress = no_progress) -> Iterator
         except MissingExtra as error:
             yield Finding("info", "saturation-not-checked", corpus.name, f"Saturation was not looked for. {error}")
             continue
-        for done, query_set in enumerate(mine, 1):
-            sample = _sample(suite, query_set)
-            if sample is not None:
-                yield from _judged(suite, query_set, sample, bm25_docs(suite, sample, search), corpus)
+        for done, sample in enumerate(mine, 1):
+            query_set = suite.query_sets[sample.name]
+            yield from _judged(suite, query_set, sample, bm25_docs(suite, sample, search), corpus)
             told(f"BM25 {corpus.name}", done, len(mine))
 
 
@@ -118,7 +117,7 @@ def _judged(
     found = bm25_measures(suite, sample, docs, corpus)
     room = {measure: ceiling(suite, query_set, parse(measure)) - value for measure, value in found.items()}
     # A gain smaller than what the set notices cannot be shown either.
-    least = max(HEADROOM, noticed(len(sample.ids)))
+    least = max(HEADROOM, size_of(suite, query_set).noticed or 0.0)
     chance = DEPTH / n_docs
     if room["recall@10"] < least and chance < CHANCE:
         able = [m for m in USUAL if room[m] >= 2 * least]

@@ -29,6 +29,9 @@ PILED_UP = 5
 BLOCK_TEXTS = 20_000
 """Texts between two words to a progress callback; fewer are looked at before anyone could read them."""
 
+LONG_TEXT = 10_000
+"""Characters from which most words of a text stand in it several times."""
+
 # Words that carry grammar, not content: articles, pronouns, prepositions, conjunctions, auxiliaries. Negations and
 # "how", "why", "when", "where" stay: they turn one question into another. How many near-duplicates are found
 # depends on this list; docs/checks.md says by how much.
@@ -72,6 +75,9 @@ def normalized(text: str) -> str:
 
 def content_words(text: str) -> set[str]:
     """The words of a normalized text without `STOP_WORDS`: what near-duplicates are told by."""
+    if len(text) > LONG_TEXT:
+        # What stands between blanks is looked at once, however often it stands there: 50 MB hold 25 million words.
+        text = " ".join(set(text.split()))
     return set(re.findall(r"\w+", text)) - STOP_WORDS
 
 

@@ -19,8 +19,8 @@ def find_model(model: str, *, base: Path, models: Path, revision: str | None = N
 
     Args:
         model: a folder (relative to `base`), `package:NAME` (a model inside an installed Python package),
-            `finetune:NAME` or `finetune:NAME/seed-N` (what this recipe made last, under `models`), or a hub
-            name.
+            `finetune:NAME` or `finetune:NAME/seed-N` (what this recipe made last, under `models`), `promoted:NAME`
+            (the model that `bench models promote` chose, by its weights), or a hub name.
         base: folder of the file that names the model.
         models: the store's folder of fine-tuned models.
         revision: a hub revision.
@@ -39,6 +39,8 @@ def find_model(model: str, *, base: Path, models: Path, revision: str | None = N
                 "(or evaluate other systems meanwhile: bench run --system NAME)"
             )
         return models / name / pointer.read_text(encoding="utf-8").strip()
+    if model.startswith("promoted:"):
+        return _promoted(model.removeprefix("promoted:"), base, models)
     path = Path(model).expanduser()
     path = path if path.is_absolute() else base / path
     if path.is_dir():
@@ -47,10 +49,34 @@ def find_model(model: str, *, base: Path, models: Path, revision: str | None = N
         return path
     if model.startswith((".", "/", "~")) or model.count("/") != 1:
         raise ConfigError(
-            f'Model "{model}": {path} is no folder. Expected a folder, "package:NAME", "finetune:NAME", or a hub '
-            'name such as "sentence-transformers/all-MiniLM-L6-v2".'
+            f'Model "{model}": {path} is no folder. Expected a folder, "package:NAME", "finetune:NAME", '
+            '"promoted:NAME", or a hub name such as "sentence-transformers/all-MiniLM-L6-v2".'
         )
     return _from_hub(model, revision)
+
+
+def _promoted(name: str, base: Path, models: Path) -> Path:
+    """The folder of the promoted model, which must still hold the weights that were promoted."""
+    from bench.promotions import PROMOTED, history, standing
+
+    path = base / PROMOTED
+    held = standing(history(path), name)
+    if not held:
+        raise ConfigError(
+            f'Model "promoted:{name}": {path} promotes no model of that name. Promote one that passed the gate: '
+            f'bench models promote {name} --reason "…"'
+        )
+    chosen = held[-1]
+    folders = [models / name / chosen.folder, *sorted((models / name).glob("[!.]*/"))]
+    for folder in dict.fromkeys(folders):
+        # A folder of the same name may hold other weights, trained on another machine; only the digest counts.
+        if (folder / "lineage.json").is_file() and weights_digest(folder) == chosen.weights:
+            return folder
+    raise ConfigError(
+        f'Model "promoted:{name}" (weights {chosen.weights[:12]}, promoted {chosen.when[:10]}) is not in '
+        f"{models / name}. Copy its folder there, or train it again: bench finetune {name}"
+        + (f" --seed {chosen.seed}" if chosen.seed is not None else "")
+    )
 
 
 def _in_package(name: str) -> Path:

@@ -16,7 +16,12 @@ __all__ = ["export_beir", "split_names"]
 _SPLIT_OF_ROLE = {"train": "train", "dev": "dev", "held-out": "test"}
 
 
-def export_beir(suite: Suite, folder: Path, *, query_sets: Sequence[str] | None = None) -> list[Path]:
+WRITTEN = ("corpus.jsonl", "queries.jsonl", "qrels")
+
+
+def export_beir(
+    suite: Suite, folder: Path, *, query_sets: Sequence[str] | None = None, force: bool = False
+) -> list[Path]:
     """Folders written, one for each corpus: `folder` itself for a single one, else folders in it by their names.
 
     A document's title stays where every system sees it, in front of its text. Slices, clusters and pins are further
@@ -27,24 +32,20 @@ def export_beir(suite: Suite, folder: Path, *, query_sets: Sequence[str] | None 
         suite: what is written.
         folder: created where there is none.
         query_sets: names; all sets of every role where None.
+        force: replace a BEIR folder that is there, with all its splits.
 
     Raises:
-        UsageError: no such query set.
+        UsageError: no such query set, or a BEIR folder is there.
         SuiteError: one query id with two texts, in two sets over one corpus: BEIR keeps their queries in one file.
     """
-    for name in query_sets or ():
-        if name not in suite.query_sets:
-            raise UsageError(
-                f'Suite "{suite.name}" has no query set "{name}"; expected one of {", ".join(suite.query_sets)}.'
-                f"{did_you_mean(name, suite.query_sets)}"
-            )
-    chosen = [q for q in suite.query_sets.values() if query_sets is None or q.name in query_sets]
+    chosen = _chosen(suite, query_sets)
     splits = split_names(chosen)
     corpora = list(dict.fromkeys(q.corpus for q in chosen))
     queries = {name: _queries(suite, [q for q in chosen if q.corpus == name]) for name in corpora}
-    written = []
-    for name in corpora:
-        place = folder if len(corpora) == 1 else folder / name
+    places = {name: folder if len(corpora) == 1 else folder / name for name in corpora}
+    for place in places.values():
+        _check_target(suite, place, force)
+    for name, place in places.items():
         corpus = suite.corpora[name]
         documents = ({"_id": i, "title": "", "text": t} for i, t in zip(corpus.ids, corpus.texts, strict=True))
         write_text(place / "corpus.jsonl", _lines(documents))
@@ -55,8 +56,38 @@ def export_beir(suite: Suite, folder: Path, *, query_sets: Sequence[str] | None 
                 rows = ["query-id\tcorpus-id\tscore\n"]
                 rows += [f"{i}\t{d}\t{g}\n" for i, grades in suite.qrels(q.name).items() for d, g in grades.items()]
                 write_text(place / "qrels" / f"{splits[q.name]}.tsv", "".join(rows))
-        written.append(place)
-    return written
+        # Splits of an earlier export would be read as this suite's.
+        for path in (place / "qrels").glob("*.tsv"):
+            if path.stem not in {splits[q.name] for q in chosen if q.corpus == name}:
+                path.unlink()
+    return list(places.values())
+
+
+def left_out(suite: Suite, query_sets: Sequence[str] | None = None) -> int:
+    """Queries that an export leaves out, since nothing answers them."""
+    chosen = _chosen(suite, query_sets)
+    return sum(query_id not in suite.qrels(q.name) for q in chosen for query_id in q.ids)
+
+
+def _chosen(suite: Suite, query_sets: Sequence[str] | None) -> list[QuerySet]:
+    for name in query_sets or ():
+        if name not in suite.query_sets:
+            raise UsageError(
+                f'Suite "{suite.name}" has no query set "{name}"; expected one of {", ".join(suite.query_sets)}.'
+                f"{did_you_mean(name, suite.query_sets)}"
+            )
+    return [q for q in suite.query_sets.values() if query_sets is None or q.name in query_sets]
+
+
+def _check_target(suite: Suite, place: Path, force: bool) -> None:
+    if suite.path and place.resolve() == Path(suite.path).resolve():
+        raise UsageError(f"{place} is the suite's own folder; an export would overwrite it. Name another.")
+    there = [name for name in WRITTEN if (place / name).exists()]
+    if there and not force:
+        raise UsageError(
+            f"{place} holds {', '.join(there)} already; expected a folder without. Name another, or replace them by "
+            "--force."
+        )
 
 
 def split_names(query_sets: Sequence[QuerySet]) -> dict[str, str]:

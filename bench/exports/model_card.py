@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.errors import MissingExtra, UsageError
+from bench.errors import MissingExtra, UsageError, did_you_mean
 from bench.interop.mteb_task import score_name
 from bench.records import Result
 from bench.store import write_text
 
-__all__ = ["eval_results", "export_model_card", "with_results"]
+__all__ = ["chosen_results", "eval_results", "export_model_card", "with_results"]
 
 _FRONT = re.compile(r"\A(\ufeff?---[ \t]*\r?\n)(.*?)(^---[ \t]*(?:\r?\n|\Z))", re.DOTALL | re.MULTILINE)
 # The key at the margin with what belongs to it: lines that are indented or items of a list, and what lies between them.
@@ -38,6 +38,21 @@ def export_model_card(results: Sequence[Result], path: Path, *, model_name: str 
     # Read as bytes: line ends are the card's own.
     old = path.read_bytes().decode("utf-8") if path.exists() else ""
     return write_text(path, with_results(old, results, model_name=model_name, where=str(path)))
+
+
+def chosen_results(results: Sequence[Result], query_sets: Sequence[str] | None) -> list[Result]:
+    """Those of the results that are on the named query sets; all where None.
+
+    Raises:
+        UsageError: a set that no result is on; names the nearest.
+    """
+    known = [result.query_set for result in results]
+    for name in query_sets or ():
+        if name not in known:
+            raise UsageError(
+                f'No result on a query set "{name}"; expected one of {", ".join(known)}.{did_you_mean(name, known)}'
+            )
+    return [result for result in results if query_sets is None or result.query_set in query_sets]
 
 
 def eval_results(results: Sequence[Result]) -> list[Any]:

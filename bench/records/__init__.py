@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bench.records.comparison import Cell, Change, Check, Comparison
 from bench.records.digests import digest_of, digest_texts
+from bench.records.model import Measured, ModelRecord
 from bench.records.policy import Ceiling, Policy, Rule
 from bench.records.protocols import Encoder, Progress, Ranked, Search, System, no_progress
 from bench.records.result import Result
@@ -41,6 +42,8 @@ __all__ = [
     "EvalProtocol",
     "Finding",
     "Labels",
+    "Measured",
+    "ModelRecord",
     "NoAnswer",
     "Policy",
     "Progress",

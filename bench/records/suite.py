@@ -173,7 +173,8 @@ class EvalProtocol:
 class Suite:
     """Corpora, query sets and what people said about them. `digest` covers every part that a number depends on.
 
-    `why` says of an out-of-distribution set, by name, why it is one; words, so no part of the digest. Nor is
+    No part of the digest are `why`, which says of an out-of-distribution set, by name, why it is one; `derived`, which
+    names for a set of altered queries the set they were made of; `slices`, the kinds of computed slices asked for; and
     `share_documents`: training may learn from documents that are judged in evaluation, because both are asked about one
     and the same collection. Evaluation's queries are kept from training whatever it says.
     """
@@ -187,6 +188,14 @@ class Suite:
     labels: Mapping[str, Labels] = field(repr=False)
     why: Mapping[str, str] = field(default_factory=dict, repr=False)
     share_documents: bool = False
+    derived: Mapping[str, str] = field(default_factory=dict, repr=False)
+    slices: tuple[str, ...] = ()
+
+    def origin(self, query_set: str) -> str:
+        """The set that a query set was made of, by whatever steps; itself where it was made of none."""
+        while query_set in self.derived:
+            query_set = self.derived[query_set]
+        return query_set
 
     def qrels(self, query_set: str) -> Qrels:
         """Graded judgements of one query set."""

@@ -19,10 +19,23 @@ from bench.report.blocks import Block, Explorer, Heading, Prose, name, plain, vi
 from bench.report.reading import systems, tasks
 from bench.store import write_text
 
-__all__ = ["Section", "markdown", "render", "sections", "whole_json", "whole_latex", "whole_markdown", "write"]
+__all__ = [
+    "STYLES",
+    "Section",
+    "environment",
+    "markdown",
+    "page",
+    "render",
+    "sections",
+    "whole_json",
+    "whole_latex",
+    "whole_markdown",
+    "write",
+]
 
 TEMPLATES = Path(__file__).parent / "templates"
 
+# Which part of a page a file is about; the order is that of the cascade.
 STYLES = ("page.css", "tables.css", "charts.css", "explorer.css", "print.css")
 SCRIPTS = ("page.js", "explorer.js")
 
@@ -47,16 +60,28 @@ def sections(material: Material) -> list[Section]:
     return [section for section in built if section.blocks]
 
 
-def render(material: Material) -> str:
-    """The whole report as one HTML document: no outside address, no style or script but its own.
+def render(material: Material, *, only: str | None = None) -> str:
+    """The whole report, or one section of it, as one HTML document: no outside address, no style or script but its own.
 
     Costs some tens of milliseconds per chart.
     """
+    env = environment()
+    env.filters |= {"number": words.number, "explorer_data": _explorer_data}
+    body = env.get_template("body.html.j2").render(
+        material=material,
+        sections=[section for section in sections(material) if only in (None, section.name)],
+        subtitle=_subtitle(material) if only is None else [],
+    )
+    return page(material.title, body, styles=STYLES, scripts=SCRIPTS)
+
+
+def environment() -> Any:
+    """A Jinja environment over the templates: everything is escaped, and no control characters reach the page."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup, escape
+    from markupsafe import Markup
 
     # finalize sees every value before it is escaped: no string reaches the page with control characters in it.
-    environment = Environment(
+    made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -64,20 +89,28 @@ def render(material: Material) -> str:
         lstrip_blocks=True,
         finalize=lambda value: visible(value) if type(value) is str else value,
     )
-    environment.filters |= {"number": words.number, "explorer_data": _explorer_data, "safe_svg": Markup}
-    style, script = (_joined(names) for names in (STYLES, SCRIPTS))
-    body = environment.get_template("body.html.j2").render(
-        material=material, sections=sections(material), subtitle=_subtitle(material)
+    made.filters["safe_svg"] = Markup
+    return made
+
+
+def page(title: str, body: str, *, styles: Sequence[str], scripts: Sequence[str]) -> str:
+    """A whole HTML document around a rendered body, with styles and scripts from the templates and no other."""
+    from markupsafe import Markup, escape
+
+    style, code = _joined(styles), _joined(scripts)
+    made: str = (
+        environment()
+        .get_template("page.html.j2")
+        .render(
+            title=_without_addresses(escape(visible(title))),
+            body=_without_addresses(body),
+            style=Markup(style),
+            script=Markup(code),
+            style_hash=_hash(style),
+            script_hash=_hash(code),
+        )
     )
-    page: str = environment.get_template("page.html.j2").render(
-        title=_without_addresses(escape(visible(material.title))),
-        body=_without_addresses(body),
-        style=Markup(style),
-        script=Markup(script),
-        style_hash=_hash(style),
-        script_hash=_hash(script),
-    )
-    return page
+    return made
 
 
 def _joined(names: Sequence[str]) -> str:

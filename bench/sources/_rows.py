@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import io
@@ -12,10 +13,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.errors import MissingExtra, SuiteError, did_you_mean
-from bench.sources.jsonl import read_lines
+from bench.errors import MissingExtra, SuiteError, did_you_mean, excerpt
+from bench.sources.jsonl import read_objects
 
 __all__ = ["SUFFIXES", "field_of", "id_of", "parquet", "read_json", "read_rows", "separated", "text_of"]
+
+TAB = "\t"
+DELIMITERS = {",": "commas", TAB: "tabs", ";": "semicolons", "|": "vertical bars"}
+"""What tables are separated by, in words."""
+
+LONGEST_HEADER = 100_000
 
 SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 """What a file of rows may be called, `.gz` after any but the last."""
@@ -39,7 +46,7 @@ def read_rows(path: Path, *, part: str, extra: str = "parquet") -> Iterator[tupl
     elif suffix in (".csv", ".tsv"):
         yield from separated(path, "\t" if suffix == ".tsv" else ",")
     elif suffix in (".jsonl", ".ndjson", ".json"):
-        yield from _json_lines(path)
+        yield from ((f"{path}:{number}", row) for number, _, row in read_objects(path))
     else:
         raise SuiteError(f'{path}: a file of rows may be called {", ".join(SUFFIXES)}; found "{path.suffix}".')
 
@@ -85,41 +92,23 @@ def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    for number, line in read_lines(path):
-        place = f"{path}:{number}"
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise SuiteError(
-                f"{place}: not JSON ({error.msg} at column {error.colno}); the line may be cut off."
-            ) from None
-        except ValueError as error:
-            raise SuiteError(f"{place}: not JSON ({error}).") from None
-        except RecursionError:
-            raise SuiteError(f"{place}: nested too deeply; expected one flat object.") from None
-        if not isinstance(row, dict):
-            raise SuiteError(f"{place}: a {type(row).__name__}; expected an object, such as {{…}}.")
-        yield place, row
-
-
-def separated(path: Path, delimiter: str) -> Iterator[tuple[str, dict[str, str]]]:
+def separated(path: Path, delimiter: str, *, option: str = "") -> Iterator[tuple[str, dict[str, str]]]:
     """(path:line, row) of a table with a header, gzip told by content.
 
+    Args:
+        path: the file.
+        delimiter: between fields.
+        option: how the caller would be told of another, such as "--set delimiter="; "" where only the name decides.
+
     Raises:
-        SuiteError: with file and line: not UTF-8, a row of another length than the header, a column named twice.
+        SuiteError: with file and line: not UTF-8, a row of another length than the header, a column named twice, a
+            single column where another delimiter would make several.
     """
     # The library's limit of 131,072 characters is shorter than documents are.
     csv.field_size_limit(sys.maxsize)
     line = 0
     try:
-        with path.open("rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
-        with (
-            gzip.open(path, "rb") if packed else path.open("rb") as data,
-            # Line ends are left to csv: a quoted field may hold them.
-            io.TextIOWrapper(data, encoding="utf-8-sig", newline="") as stream,
-        ):
+        with _text(path) as stream:
             reader = csv.reader(stream, delimiter=delimiter, strict=True)
             header: list[str] | None = None
             for fields in reader:
@@ -131,14 +120,18 @@ def separated(path: Path, delimiter: str) -> Iterator[tuple[str, dict[str, str]]
                     twice = [name for name in header if header.count(name) > 1]
                     if twice:
                         raise SuiteError(f'{path}:{line}: column "{twice[0]}" stands twice; names must be unique.')
+                    if len(header) == 1 and (hint := _delimiter_hint(path, delimiter, option)):
+                        raise SuiteError(f'{path}:{line}: one column, "{excerpt(header[0])}"; expected several.{hint}')
                     continue
                 if len(fields) != len(header):
                     raise SuiteError(
                         f"{path}:{line}: {len(fields)} fields; expected {len(header)}: {', '.join(header)[:80]}."
+                        f"{_delimiter_hint(path, delimiter, option)}"
                     )
                 yield f"{path}:{line}", dict(zip(header, fields, strict=True))
     except csv.Error as error:
-        raise SuiteError(f"{path}:{line + 1}: not such a table ({error}).") from None
+        hint = _delimiter_hint(path, delimiter, option)
+        raise SuiteError(f"{path}:{line + 1}: not such a table ({error}).{hint}") from None
     except UnicodeDecodeError as error:
         raise SuiteError(f"{path}: after line {line}: not UTF-8 ({error.reason}); save the file as UTF-8.") from None
     except FileNotFoundError:
@@ -147,6 +140,33 @@ def separated(path: Path, delimiter: str) -> Iterator[tuple[str, dict[str, str]]
         raise SuiteError(f"{path}: the gzip stream ends early after line {line} ({error}); copy it again.") from None
     except OSError as error:
         raise SuiteError(f"{path} cannot be read: {error.strerror or error}.") from None
+
+
+@contextlib.contextmanager
+def _text(path: Path) -> Iterator[io.TextIOWrapper]:
+    with path.open("rb") as raw:
+        packed = raw.read(2) == b"\x1f\x8b"
+    with (
+        gzip.open(path, "rb") if packed else path.open("rb") as data,
+        # Line ends are left to csv: a quoted field may hold them.
+        io.TextIOWrapper(data, encoding="utf-8-sig", newline="") as stream,
+    ):
+        yield stream
+
+
+def _delimiter_hint(path: Path, delimiter: str, option: str) -> str:
+    """' Its first line looks separated by …' where it holds another delimiter more often; else an empty text."""
+    with _text(path) as stream:
+        first = next((line for line in iter(lambda: stream.readline(LONGEST_HEADER), "") if line.strip()), "")
+    likely = max(DELIMITERS, key=first.count)
+    if first.count(likely) <= first.count(delimiter):
+        return ""
+    what = f" Its first line looks separated by {DELIMITERS[likely]}"
+    if option:
+        return f"{what}: {option}{'tab' if likely == TAB else repr(likely)}"
+    return f"{what}" + (
+        ": name it .tsv." if likely == TAB else ": name it .csv." if likely == "," else ": save it as CSV."
+    )
 
 
 def parquet(path: Path, part: str, extra: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -80,9 +80,11 @@ def collection(location: str, options: Options) -> Collection:
     name, _, inner = location.partition("/")
     origin = {"kind": "beir", "location": location}
     if Path(location).exists():
+        _no_idle_option(location, options, ("url", "downloads"), "is here already")
         folder = _root(Path(location), options.inside)
         name = Path(location).resolve().name.removesuffix(".zip")
     elif name in PUBLIC:
+        _no_idle_option(location, options, ("inside",), "is a public set; write its folder as NAME/FOLDER")
         folder = _root(_downloaded(name, options), inner)
         origin["url"] = f"{options.url}/{name}.zip"
         name = location.replace("/", "-")
@@ -97,6 +99,12 @@ def collection(location: str, options: Options) -> Collection:
         tuple(_part(folder, split, options) for split in splits(folder)),
         origin,
     )
+
+
+def _no_idle_option(location: str, options: Options, names: tuple[str, ...], reason: str) -> None:
+    for name in names:
+        if name in options.model_fields_set:
+            raise SuiteError(f"{location} {reason}, so {name} says nothing; leave it out.")
 
 
 def _part(folder: Place, split: str, options: Options) -> Part:

@@ -31,6 +31,7 @@ __all__ = [
     "judgements",
     "read_documents",
     "read_lines",
+    "read_objects",
     "read_qrels",
     "read_queries",
 ]
@@ -121,10 +122,14 @@ def read_lines(
         raise SuiteError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
-def _objects(
-    path: Place, optional: Mapping[str, str], *, any_id: bool = False, progress: Progress = no_progress
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, object with the strings "_id" and "text"); `optional` keys are of their kind, or null."""
+def read_objects(
+    path: Place, *, shape: str = "such as {…}", progress: Progress = no_progress
+) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """(line number, line, object) of JSON lines; `shape` says in an error what an object should be like.
+
+    Raises:
+        SuiteError: with file and line: not JSON, or no object.
+    """
     for number, line in read_lines(path, progress=progress):
         try:
             row = json.loads(line)
@@ -137,7 +142,15 @@ def _objects(
         except RecursionError:
             raise SuiteError(f"{path}:{number}: nested too deeply; expected one flat object.") from None
         if not isinstance(row, dict):
-            raise SuiteError(f'{path}:{number}: a {type(row).__name__}; expected an object with "_id" and "text".')
+            raise SuiteError(f"{path}:{number}: a {type(row).__name__}; expected an object {shape}.")
+        yield number, line, row
+
+
+def _objects(
+    path: Place, optional: Mapping[str, str], *, any_id: bool = False, progress: Progress = no_progress
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, object with the strings "_id" and "text"); `optional` keys are of their kind, or null."""
+    for number, line, row in read_objects(path, shape='with "_id" and "text"', progress=progress):
         for key in ("_id", "text"):
             if key not in row:
                 found = excerpt(", ".join(sorted(row))) or "nothing"
@@ -303,6 +316,8 @@ def collection(location: str, options: Options) -> Collection:
     folder = Path(location)
     if not folder.is_dir():
         raise SuiteError(f"{folder} is no folder; expected one with {options.corpus} and {options.queries}.")
+    if not options.answerable and "qrels" in options.model_fields_set:
+        raise SuiteError(f"{folder}: answerable is false, so {options.qrels} would not be read; leave one of them out.")
 
     def queries() -> Iterator[Query]:
         for row in read_queries(folder / options.queries, any_id=True):

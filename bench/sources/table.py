@@ -8,10 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pydantic import field_validator
+
 from bench.config import Strict
 from bench.errors import SuiteError, did_you_mean
 from bench.sources import Collection, Document, Judgement, Part, Query, jsonl
-from bench.sources._rows import parquet, separated
+from bench.sources._rows import TAB, parquet, separated
 
 __all__ = ["Options", "collection", "read_rows"]
 
@@ -36,6 +38,15 @@ class Options(Strict):
     corpus: str = ""
     delimiter: str = ""
 
+    @field_validator("delimiter")
+    @classmethod
+    def _one_character(cls, text: str) -> str:
+        # A tab is hard to type, and harder to see.
+        text = TAB if text in ("tab", "\\t") else text
+        if len(text) > 1 or text in ('"', "\r", "\n"):
+            raise ValueError('expected one character, such as ";", or tab')
+        return text
+
 
 Row = Mapping[str, str]
 
@@ -53,10 +64,13 @@ def read_rows(path: Path, *, delimiter: str = "") -> Iterator[tuple[str, Row]]:
     except OSError as error:
         raise SuiteError(f"{path} cannot be read: {error.strerror or error}.") from None
     if magic == b"PAR1":
+        if delimiter:
+            raise SuiteError(f"{path} is Parquet, whose columns no delimiter separates; leave delimiter out.")
         for where, row in parquet(path, "Reading Parquet", "parquet"):
             yield where, {name: _text(value) for name, value in row.items()}
         return
-    yield from separated(path, delimiter or ("\t" if {".tsv", ".tab"} & set(path.suffixes) else ","))
+    by_name = TAB if {".tsv", ".tab"} & set(path.suffixes) else ","
+    yield from separated(path, delimiter or by_name, option="--set delimiter=")
 
 
 def _text(value: Any) -> str:
@@ -81,6 +95,13 @@ def collection(location: str, options: Options) -> Collection:
         raise SuiteError(
             f"{path}: corpus is {options.corpus}, but no column says which document: --set document_id=COLUMN."
         )
+    if apart is not None and {".jsonl", ".json"} & set(apart.suffixes):
+        for key in ("document", "title"):
+            if key in options.model_fields_set:
+                raise SuiteError(
+                    f'{path}: {key} names a column, and {options.corpus} is JSON lines, which hold "_id", "title" and '
+                    f'"text"; leave {key} out.'
+                )
     names = list(dict.fromkeys(row[options.split] for _, row in rows())) if options.split else ["test"]
     parts = tuple(
         Part(name or "test", partial(_queries, rows, name, options), partial(_judgements, rows, name, options))

@@ -69,7 +69,12 @@ def name_values(option: str, given: Sequence[str]) -> dict[str, str]:
     for text in given:
         if "=" not in text:
             raise UsageError(f'bench import: {option} "{text}"; expected NAME=VALUE.')
-    return dict(text.split("=", 1) for text in given)
+    pairs = [text.split("=", 1) for text in given]
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f'bench import: {option} gives "{name}" twice; expected one value.')
+    return dict(pairs)
 
 
 def flat(names: Sequence[str] | None) -> list[str] | None:

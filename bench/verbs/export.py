@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from bench.errors import UsageError
 from bench.verbs._options import config_options, json_option, print_json, workspace_suite
 
 __all__ = ["HELP", "options", "run"]
@@ -17,9 +18,14 @@ def options(parser: ArgumentParser) -> None:
     config_options(parser)
     parser.add_argument("kind", choices=["beir", "mteb-results", "model-card"], help="the format")
     parser.add_argument("--out", metavar="PATH", required=True, help="a folder; a model card's file")
-    parser.add_argument("--system", metavar="N", help="whose results (default: [gate] system)")
-    parser.add_argument("--model-name", metavar="M", help="what it is called there (default: the system's name)")
-    parser.add_argument("--query-set", metavar="N", nargs="+", help="only these, in a BEIR folder (default: all)")
+    parser.add_argument("--system", metavar="N", help="whose results (default: [gate] system); not for beir")
+    text = "what it is called there (default: the system's name); not for beir"
+    parser.add_argument("--model-name", metavar="M", help=text)
+    text = "only these (default: all of them in beir, else all that are evaluated)"
+    parser.add_argument("--query-set", metavar="N", nargs="+", action="extend", help=text)
+    parser.add_argument(
+        "--force", action="store_true", help="replace files that are there; a card keeps its other text"
+    )
     json_option(parser)
 
 
@@ -29,13 +35,20 @@ def run(options: Namespace) -> int:
     from bench.workspace import DEFAULT_CONFIG, Workspace
 
     out = Path(options.out)
+    notes = []
     if options.kind == "beir":
-        from bench.exports.beir import export_beir
+        from bench.exports.beir import export_beir, left_out
 
+        for option in ("system", "model_name"):
+            if getattr(options, option) is not None:
+                name = option.replace("_", "-")
+                raise UsageError(f"bench export beir: --{name} is about results, and a BEIR folder holds none.")
         # A suite of its own needs no config.
         alone = options.suite and not options.config and not Path(DEFAULT_CONFIG).exists()
         loaded = suite.load(suite.find(options.suite)) if alone else workspace_suite(options)
-        written = export_beir(loaded, out, query_sets=options.query_set)
+        written = export_beir(loaded, out, query_sets=options.query_set, force=options.force)
+        if n := left_out(loaded, options.query_set):
+            notes.append(f"{n} queries without an answer were left out: BEIR has no way to say so.")
     else:
         workspace = Workspace.open(options.config)
         loaded = workspace.suite(options.suite)
@@ -45,13 +58,17 @@ def run(options: Namespace) -> int:
 
             workspace.stored(loaded, name)  # says how to make what is not there
             evaluator = workspace.evaluator(loaded, [name], make=False)
-            written = [export_mteb_results(evaluator, name, out, model_name=options.model_name)]
+            chosen = {"query_sets": options.query_set, "model_name": options.model_name, "force": options.force}
+            written = export_mteb_results(evaluator, name, out, **chosen)
         else:
-            from bench.exports.model_card import export_model_card
+            from bench.exports.model_card import chosen_results, export_model_card
 
-            written = [export_model_card(workspace.stored(loaded, name), out, model_name=options.model_name)]
+            results = chosen_results(workspace.stored(loaded, name), options.query_set)
+            written = [export_model_card(results, out, model_name=options.model_name)]
     if options.json:
-        print_json({"format": 1, "written": [str(path) for path in written]})
+        print_json({"format": 1, "written": [str(path) for path in written], "notes": notes})
     else:
+        for note in notes:
+            terminal.say(note, "yellow")
         terminal.say("".join(f"Written: {path}\n" for path in written).rstrip())
     return 0

@@ -37,7 +37,7 @@ def run(options: Namespace) -> int:
     if options.seed:
         recipe = recipe.model_copy(update={"seeds": options.seed})
     suite = workspace.suite(options.suite)
-    needed = [*(recipe.negatives.from_ if recipe.negatives else []), recipe.base]
+    needed = [*(recipe.negatives.systems if recipe.negatives else []), recipe.base]
     tables = {name.split("@")[0].split("/")[0] for name in needed} & set(workspace.config.systems)
     with terminal.progress(quiet=options.json) as told:
         evaluator = workspace.evaluator(suite, sorted(tables), progress=told)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
 from bench.verbs._options import json_option, name_values, print_json
+
+if TYPE_CHECKING:
+    from bench.importing import Imported
 
 __all__ = ["HELP", "options", "run"]
 
@@ -28,12 +32,12 @@ def options(parser: ArgumentParser) -> None:
     text = "divide the queries anew, by what must stay together (default: the source's splits)"
     parser.add_argument("--split", choices=["query", "document", "group", "time"], help=text)
     parser.add_argument("--group-by", metavar="REGEX", help="the group in a query's or document's id; implies group")
-    parser.add_argument("--held-out", metavar="SHARE", type=float, default=0.15, help="default: 0.15")
-    parser.add_argument("--dev", metavar="SHARE", type=float, default=0.1, help="default: 0.1")
+    parser.add_argument("--held-out", metavar="SHARE", type=float, help="with --split (default: 0.15)")
+    parser.add_argument("--dev", metavar="SHARE", type=float, help="with --split (default: 0.1)")
     parser.add_argument("--held-out-from", metavar="TIME", help="by time: where held-out begins, instead of a share")
     parser.add_argument("--dev-from", metavar="TIME", help="by time: where dev begins")
     parser.add_argument("--share-documents", action="store_true", help="splits may be judged on the same documents")
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="another seed, another split (default: 0)")
+    parser.add_argument("--seed", metavar="N", type=int, help="another seed, another split (default: 0)")
     parser.add_argument("--force", action="store_true", help="replace the suite that is there; keeps its other files")
     json_option(parser)
 
@@ -46,22 +50,13 @@ def run(options: Namespace) -> int:
 
     plan = None
     by: Any = options.split or ("group" if options.group_by else None)
-    if by is None and (options.share_documents or options.held_out_from or options.dev_from):
-        raise UsageError(
-            "bench import: --share-documents, --held-out-from and --dev-from are about a new division; add --split."
-        )
+    settings = name_values("--set", options.set)
+    _no_idle_option(options, by, settings)
     if by is not None:
-        plan = SplitPlan(
-            by,
-            held_out=options.held_out,
-            dev=options.dev,
-            seed=options.seed,
-            group_by=options.group_by,
-            share_documents=options.share_documents,
-            dev_from=options.dev_from,
-            held_out_from=options.held_out_from,
-        )
-    collection = open_source(options.kind, options.source, name_values("--set", options.set))
+        names = ("held_out", "dev", "seed", "group_by", "dev_from", "held_out_from")
+        given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+        plan = SplitPlan(by, share_documents=options.share_documents, **given)
+    collection = open_source(options.kind, options.source, settings)
     with terminal.progress(quiet=options.json) as told:
         made = import_collection(
             collection,
@@ -72,6 +67,43 @@ def run(options: Namespace) -> int:
             force=options.force,
             progress=told,
         )
+    return _told(options, made)
+
+
+def _no_idle_option(options: Namespace, by: str | None, settings: Mapping[str, str]) -> None:
+    """Refuse an option of a division where nothing would look at it.
+
+    Raises:
+        UsageError: names it and the option that it goes with.
+    """
+
+    def given(*names: str) -> str:
+        said = [name for name in names if getattr(options, name) is not None and getattr(options, name) is not False]
+        return ", ".join(f"--{name.replace('_', '-')}" for name in said)
+
+    if by is None and (idle := given("held_out", "dev", "seed", "held_out_from", "dev_from", "share_documents")):
+        raise UsageError(
+            f"bench import: {idle} is about a new division, and the source's own splits are kept; add --split."
+        )
+    if options.held_out_from and (idle := given("held_out", "dev")):
+        raise UsageError(
+            f"bench import: {idle} is a share, and --held-out-from says where held-out begins; where dev begins says "
+            "--dev-from. Give shares or times."
+        )
+    for key in ("group", "time"):
+        # A pattern on ids goes before any field.
+        if key in settings and (by != key or (key == "group" and options.group_by)):
+            raise UsageError(
+                f"bench import: --set {key}={settings[key]} says what a split by {key} goes by; add --split {key}"
+                + (", without --group-by." if key == "group" and options.group_by else ".")
+            )
+    if by == "time" and given("seed"):
+        raise UsageError("bench import: --seed is about what is left to chance, and a split by time leaves nothing.")
+
+
+def _told(options: Namespace, made: Imported) -> int:
+    from bench import terminal
+
     if options.json:
         print_json(made.to_json())
         return 0

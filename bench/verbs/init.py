@@ -17,19 +17,21 @@ def options(parser: ArgumentParser) -> None:
     parser.add_argument("folder", metavar="DIR", nargs="?", default=".", help="the project (default: this folder)")
     parser.add_argument("--from", dest="from_", metavar="FOLDER", help="text and Markdown files, cut into documents")
     parser.add_argument("--name", metavar="N", help="the suite's name (default: that of FOLDER, or of the project)")
-    parser.add_argument(
-        "--words", metavar="N", type=positive, default=200, help="the most a document holds (default: 200)"
-    )
+    text = "with --from: the most a document holds (default: 200)"
+    parser.add_argument("--words", metavar="N", type=positive, help=text)
     json_option(parser)
 
 
 def run(options: Namespace) -> int:
     """What a project needs to begin with; says what was written, what was there, and what to do next."""
     from bench import terminal
-    from bench.scaffold import scaffold
+    from bench.errors import UsageError
+    from bench.scaffold import WORDS, scaffold
 
     source = Path(options.from_) if options.from_ is not None else None
-    made = scaffold(Path(options.folder), name=options.name, source=source, words=options.words)
+    if source is None and options.words is not None:
+        raise UsageError("bench init: --words is about cutting documents; it goes with --from FOLDER.")
+    made = scaffold(Path(options.folder), name=options.name, source=source, words=options.words or WORDS)
     if options.json:
         print_json({"format": 1, **made.to_json()})
         return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from bench.verbs._options import config_options, flat, json_option, print_json
 if TYPE_CHECKING:
     from bench.evaluate import Evaluator
     from bench.latency import Latency
-    from bench.records import Policy, Result, Suite
+    from bench.records import Finding, Policy, Progress, Result, Suite
     from bench.workspace import Workspace
 
 __all__ = ["HELP", "options", "run"]
@@ -34,18 +34,78 @@ def options(parser: ArgumentParser) -> None:
     json_option(parser)
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked of every suite: systems by name, all where None; with --gated, the gated one and those beside."""
+
+    workspace: Workspace
+    policy: Policy
+    systems: list[str] | None
+    gated: str = ""
+    beside: tuple[str, ...] = ()
+    latency: bool = False
+    out: Path | None = None
+    quiet: bool = False
+    several: bool = False
+
+
+@dataclass
+class _Found:
+    """What the suites gave so far."""
+
+    results: list[Result] = field(default_factory=list)
+    doubts: list[Finding] = field(default_factory=list)
+    timed: list[Latency] = field(default_factory=list)
+
+    def document(self, *, latency: bool) -> dict[str, Any]:
+        """The document of `bench run --json`."""
+        rows = [_result_row(result) for result in self.results]
+        document = {"format": 1, "results": rows, "findings": [finding.to_json() for finding in self.doubts]}
+        if self.timed or latency:
+            document["latency"] = [_latency_row(record) for record in self.timed]
+        return document
+
+
 def run(options: Namespace) -> int:
-    """Suites × systems, evaluated."""
-    from bench import checks, systems, terminal
+    """Suites × systems, evaluated; what stops one suite is told when the others are done."""
+    from bench import terminal
+    from bench.errors import BenchError, SuitesFailed
     from bench.store import write_json
+
+    asked, found = _asked(options), _Found()
+    with terminal.progress(quiet=options.json) as told:
+        suites, failed = asked.workspace.readable_suites(options.suite)
+        for loaded in suites:
+            try:
+                _evaluate(loaded, asked, found, told)
+            except BenchError as error:
+                failed[loaded.name] = error
+    if failed and (not asked.several or (not found.results and len({str(error) for error in failed.values()}) == 1)):
+        # The only suite's error, or what every suite says alike, such as that there is no such system.
+        raise next(iter(failed.values()))
+    if options.out and not options.gated:
+        for system in dict.fromkeys(result.system for result in found.results):
+            mine = {"format": 1, "results": [r.to_json() for r in found.results if r.system == system]}
+            write_json(Path(options.out) / f"{system.replace('/', '_')}.json", mine)
+    document = found.document(latency=options.latency)
+    if not options.json:
+        _show(found)
+    if failed:
+        raise SuitesFailed(failed, document)
+    if options.json_out:
+        write_json(Path(options.json_out), document)
+    if options.json:
+        print_json(document)
+    return 0
+
+
+def _asked(options: Namespace) -> _Asked:
     from bench.workspace import Workspace
 
     if options.base_ref and not options.gated:
         raise UsageError("bench run: --base-ref says what is gated; it goes with --gated.")
     workspace = Workspace.open(options.config, base_ref=options.base_ref)
-    names = flat(options.system)
-    found, doubts, timed = [], [], []
-    policy = workspace.config.gate.policy()
+    names, policy = flat(options.system), workspace.config.gate.policy()
     gated, beside = "", []
     if options.gated:
         if names and len(names) > 1:
@@ -53,44 +113,53 @@ def run(options: Namespace) -> int:
         gated = workspace.gated_system(names[0] if names else None)
         beside = [of for of in dict.fromkeys(c.of for c in policy.ceilings) if of not in ("", "baseline", gated)]
         names = [gated, *beside]
-    several = options.suite is None and len(workspace.config.suites) > 1
-    with terminal.progress(quiet=options.json) as told:
-        for loaded in workspace.suites(options.suite):
-            evaluator = workspace.evaluator(loaded, names, progress=told)
-            if options.gated:
-                judged = workspace.gated(loaded, gated, policy, evaluator)
-                found += judged + evaluator.results(beside)
-                timed += _timed_ceilings(evaluator, gated, policy)
-                if options.out:
-                    folder = Path(options.out) / (loaded.name if several else "")
-                    write_json(folder / "gated.json", _gated_document(workspace, loaded, gated, policy, judged))
-            else:
-                # Only what was asked for: parts come along, but are not results unless named.
-                selected = systems.selected(evaluator.systems, names)
-                found += evaluator.results(selected)
-                if options.latency:
-                    timed.append(_timed(evaluator, selected, quiet=options.json))
-            doubts += [finding for finding in checks.check(loaded, thorough=False) if finding.severity == "error"]
-    if options.out and not options.gated:
-        for system in dict.fromkeys(result.system for result in found):
-            mine = {"format": 1, "results": [r.to_json() for r in found if r.system == system]}
-            write_json(Path(options.out) / f"{system.replace('/', '_')}.json", mine)
-    rows = [_result_row(result) for result in found]
-    document = {"format": 1, "results": rows, "findings": [finding.to_json() for finding in doubts]}
-    if timed or options.latency:
-        document["latency"] = [_latency_row(record) for record in timed]
-    if options.json_out:
-        write_json(Path(options.json_out), document)
-    if options.json:
-        print_json(document)
+    return _Asked(
+        workspace,
+        policy,
+        names,
+        gated,
+        tuple(beside),
+        options.latency,
+        Path(options.out) if options.out else None,
+        options.json,
+        options.suite is None and len(workspace.config.suites) > 1,
+    )
+
+
+def _evaluate(loaded: Suite, asked: _Asked, found: _Found, told: Progress) -> None:
+    """One suite's results, latencies and errors, put to those of the suites before it."""
+    from bench import checks, systems
+    from bench.store import write_json
+
+    workspace = asked.workspace
+    evaluator = workspace.evaluator(loaded, asked.systems, progress=told)
+    if asked.gated:
+        judged = workspace.gated(loaded, asked.gated, asked.policy, evaluator)
+        results = judged + evaluator.results(asked.beside)
+        timed = _timed_ceilings(evaluator, asked.gated, asked.policy)
+        if asked.out:
+            folder = asked.out / (loaded.name if asked.several else "")
+            write_json(folder / "gated.json", _gated_document(workspace, loaded, asked.gated, asked.policy, judged))
     else:
-        terminal.results(found)
-        for record in timed:
-            terminal.latency(record)
-        if doubts:
-            terminal.say("The suite has errors; do not rely on these numbers (bench check):", "bold red")
-            terminal.findings(doubts)
-    return 0
+        # Only what was asked for: parts come along, but are not results unless named.
+        selected = systems.selected(evaluator.systems, asked.systems)
+        results = evaluator.results(selected)
+        timed = [_timed(evaluator, selected, quiet=asked.quiet)] if asked.latency else []
+    found.doubts += [finding for finding in checks.check(loaded, thorough=False) if finding.severity == "error"]
+    found.results += results
+    found.timed += timed
+
+
+def _show(found: _Found) -> None:
+    from bench import terminal
+
+    if found.results:
+        terminal.results(found.results)
+    for record in found.timed:
+        terminal.latency(record)
+    if found.doubts:
+        terminal.say("The suite has errors; do not rely on these numbers (bench check):", "bold red")
+        terminal.findings(found.doubts)
 
 
 def _timed(evaluator: Evaluator, names: Sequence[str], *, quiet: bool) -> Latency:

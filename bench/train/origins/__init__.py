@@ -18,7 +18,7 @@ from bench.records import Corpus, Progress, Suite, no_progress
 from bench.store import Store
 from bench.train.pairs import Pair
 
-__all__ = ["Context", "check", "pairs"]
+__all__ = ["Context", "check", "estimate", "pairs"]
 
 
 @dataclass
@@ -26,7 +26,8 @@ class Context:
     """What an origin works with.
 
     `suite` has the corpora that documents stand in; `base` is the folder that paths start from; `counts` is where an
-    origin says what it read, left out and lost, by reason in words.
+    origin says what it read, left out and lost, by reason in words. `this_run` is for what another run may do otherwise
+    and bring the same pairs: requests, tokens, money. It stands in no pair file.
     """
 
     suite: Suite
@@ -35,6 +36,7 @@ class Context:
     seed: int = 0
     progress: Progress = no_progress
     counts: dict[str, int] = field(default_factory=dict)
+    this_run: dict[str, float] = field(default_factory=dict)
 
     def count(self, what: str, n: int = 1) -> None:
         """Add to a count."""
@@ -71,3 +73,12 @@ def pairs(table: Mapping[str, Any], context: Context) -> Iterator[Pair]:
     """
     module = module_of("train/origins", str(table["kind"]))
     yield from module.pairs(module.Config.model_validate(dict(table)), context)
+
+
+def estimate(table: Mapping[str, Any], context: Context) -> dict[str, Any] | None:
+    """What the pairs of one checked table would cost, as a JSON object, without paying; None where nothing."""
+    module = module_of("train/origins", str(table["kind"]))
+    if not hasattr(module, "estimate"):
+        return None
+    found: dict[str, Any] = module.estimate(module.Config.model_validate(dict(table)), context).to_json()
+    return found
