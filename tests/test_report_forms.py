@@ -21,7 +21,7 @@ from bench.report.embedded import document as embedded_document
 from bench.report.labels import apart
 from bench.report.latex import escaped
 from bench.report.markdown import inert
-from bench.report.render import render, sections, whole_json, whole_latex, whole_markdown
+from bench.report.render import STYLES, TEMPLATES, render, sections, whole_json, whole_latex, whole_markdown
 from bench.report.sections import comparison, depth, fusion, pareto, queries, summary, training
 
 
@@ -302,3 +302,44 @@ def test_labels_move_apart_and_no_farther() -> None:
     assert apart([1.0, 1.0, 1.0], gap=1.0, least=-9.0, most=9.0) == [0.0, 1.0, 2.0]
     # Against the upper end they are pushed down; the lower one that has room stays.
     assert apart([-5.0, 9.0, 9.0], gap=1.0, least=-9.0, most=9.0) == [-5.0, 8.0, 9.0]
+
+
+# --- colours -----------------------------------------------------------------------------------------
+
+
+def colours() -> dict[str, tuple[str, str]]:
+    """Variable, or class of a heat cell → (light, dark)."""
+    css = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in STYLES)
+    found = re.findall(
+        r"(?:--([\w-]+):|td\.(heat-\d) \{ background:) light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\)", css
+    )
+    return {variable or heat: (light, dark) for variable, heat, light, dark in found}
+
+
+def contrast(one: str, other: str) -> float:
+    """Of two colours, 1 to 21. Source: WCAG 2.1, relative luminance and contrast ratio."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_every_text_can_be_read_on_what_is_behind_it_in_both_themes() -> None:
+    known = colours()
+    series = [f"series-{i}" for i in range(1, 9)]
+    pairs = [(text, "paper") for text in ("ink", "quiet", "accent", "better", "worse", "unsure", "good", *series)]
+    pairs += [(text, f"{text}-wash") for text in ("better", "worse", "unsure", "good")]
+    pairs += [("ink", f"heat-{i}") for i in range(7)] + [("quiet", "info-wash"), ("ink", "raised"), ("quiet", "raised")]
+    pairs += [("ink", "good-wash"), ("quiet", "good-wash"), ("worse", "worse-wash"), ("ink", "worse-wash")]
+    assert contrast("#ffffff", "#000000") == pytest.approx(21)
+    weak = [
+        (text, behind, theme, round(ratio, 2))
+        for text, behind in pairs
+        for theme, i in (("light", 0), ("dark", 1))
+        if (ratio := contrast(known[text][i], known[behind][i])) < 4.5
+    ]
+    assert weak == []

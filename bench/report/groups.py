@@ -20,8 +20,8 @@ def significance_groups(task: Task, measure: str, systems: Sequence[str], *, alp
     """System → letters; two systems share one unless their difference is shown.
 
     Every pair is tested by the one method that fits the data, as everywhere in the report (cluster-robust t, McNemar's
-    mid-p or paired t), two-sided, and Holm's correction counts all pairs. The randomised Tukey HSD would permute
-    queries of one cluster as if they were independent. Empty under five queries, and where results cannot be compared.
+    mid-p or paired t), two-sided, and Holm's correction counts all pairs; docs/decisions/0012 says why not by the
+    randomised Tukey HSD. Empty under five queries, and where results cannot be compared.
     """
     means = {system: task.mean(system, measure) for system in systems}
     ranked = sorted((s for s in means if means[s] is not None), key=lambda s: -(means[s] or 0.0))[:MOST_SYSTEMS]

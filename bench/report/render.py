@@ -35,6 +35,7 @@ __all__ = [
 
 TEMPLATES = Path(__file__).parent / "templates"
 
+# Which part of a page a file is about; the order is that of the cascade.
 STYLES = ("page.css", "tables.css", "charts.css", "explorer.css", "print.css")
 SCRIPTS = ("page.js", "explorer.js")
 
@@ -93,7 +94,7 @@ def environment() -> Any:
 
 
 def page(title: str, body: str, *, styles: Sequence[str], scripts: Sequence[str]) -> str:
-    """A whole HTML document around a rendered body, with styles and scripts from the templates and no others."""
+    """A whole HTML document around a rendered body, with styles and scripts from the templates and no other."""
     from markupsafe import Markup, escape
 
     style, code = _joined(styles), _joined(scripts)
