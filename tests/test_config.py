@@ -169,7 +169,8 @@ margin = 0
     assert all(line.startswith(str(tmp_path / "bench.toml")) for line in lines)
     for sentence in (
         "suites is empty",
-        'unknown key stores; expected one of suites, store, reports, systems, pairs, finetune, gate. Did you mean "store"?',
+        "unknown key stores; expected one of suites, store, reports, systems, pairs, finetune, gate.",
+        'Did you mean "store"?',
         'systems.one.kind is "bm52"; expected one of bm25, dense, ',
         'rerank, trec-run. Did you mean "bm25"?',
         "systems.two: k1 is '-1'",
