@@ -130,10 +130,23 @@ class NegativesConfig(Strict):
 
 
 class ConsistencyConfig(Strict):
-    """A pair is kept where this system, asked the query, finds the document among the best `top`."""
+    """A pair is kept where this system, asked the query, finds the document among the best `top`.
+
+    Pairs of other origins are not asked about: a search engine does not overrule people's word.
+    """
 
     system: str
     top: int = Field(default=20, ge=1)
+    origins: list[str] = ["llm", "title", "heading", "cloze", "crop"]
+
+    @field_validator("origins")
+    @classmethod
+    def _known_origins(cls, kinds: list[str]) -> list[str]:
+        known = listing("train/origins")
+        for kind in kinds:
+            if kind not in (*known, "llm"):
+                raise ValueError(f'"{excerpt(kind)}" is none of {", ".join(known)}.{did_you_mean(kind, known)}')
+        return kinds
 
 
 class ParaphraseConfig(Strict):

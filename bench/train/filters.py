@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.checks import LEAK_RULES, leaks, near_duplicates, normalized
 from bench.checks.texts import content_words
-from bench.config import FiltersConfig, ParaphraseConfig
+from bench.config import ConsistencyConfig, FiltersConfig, ParaphraseConfig
 from bench.embed import embed
 from bench.errors import ConfigError, did_you_mean
 from bench.evaluate import Evaluator
@@ -93,7 +93,7 @@ def filtered(
         apply(_near(kept, progress))
     apply(_leaks(kept, filters, suites, evaluator, progress))
     if filters.consistency:
-        apply(_inconsistent(kept, filters.consistency.system, filters.consistency.top, evaluator, unchecked))
+        apply(_inconsistent(kept, filters.consistency, evaluator, unchecked))
     return kept, removed, unchecked
 
 
@@ -210,12 +210,14 @@ def _leaks(
 
 
 def _inconsistent(
-    pairs: Sequence[Pair], system: str, top: int, evaluator: Evaluator, unchecked: dict[str, int]
+    pairs: Sequence[Pair], settings: ConsistencyConfig, evaluator: Evaluator, unchecked: dict[str, int]
 ) -> dict[int, tuple[str, str]]:
     """Pairs whose document is not among the best `top` for its query; the ranking is kept like any other."""
     broken: dict[int, tuple[str, str]] = {}
     rows_of: dict[str, dict[str, list[int]]] = {}
     for row, pair in enumerate(pairs):
+        if pair.origin not in settings.origins:
+            continue
         if pair.doc_id and pair.corpus in evaluator.suite.corpora:
             rows_of.setdefault(pair.corpus, {}).setdefault(pair.query, []).append(row)
         else:
@@ -223,11 +225,11 @@ def _inconsistent(
             unchecked[name] = unchecked.get(name, 0) + 1
     for corpus, asked in rows_of.items():
         queries = [(f"p{number}", text) for number, text in enumerate(asked)]
-        run = evaluator.run(system, QuerySet.build("pairs", "train", corpus, queries))
+        run = evaluator.run(settings.system, QuerySet.build("pairs", "train", corpus, queries))
         for number, rows in enumerate(asked.values()):
-            found = set(run.ranking(number, top))
+            found = set(run.ranking(number, settings.top))
             broken |= {
-                row: ("consistency", f"not among the first {top} of {system}")
+                row: ("consistency", f"not among the first {settings.top} of {settings.system}")
                 for row in rows
                 if pairs[row].doc_id not in found
             }

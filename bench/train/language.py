@@ -20,7 +20,7 @@ _WORDS = {
     # With the short words that others have too ("a", "do", "i", "no"): without them, English questions were Polish.
     "en": "the of and to in is that it for was with as on be are this have from or by not but what you were which "
     "a i do how can my if at an there no me will so has when",
-    "de": "der die das und ist nicht mit ein eine den von zu auf für im dem des sich auch werden wird sind bei oder wie",
+    "de": "der die das und ist nicht mit ein eine den von zu auf für im dem des sich auch werden wird sind bei wie",
     "fr": "le la les des et est une un dans que qui pour pas sur du au avec ce sont par plus vous ne se être cette",
     "es": "el la los las de y que en un una es por con para del se no al como más lo su sus está son este",
     "it": "il la le di e che è un una per con non del della si da in sono al come i gli nel più questo alla anche",
