@@ -30,6 +30,7 @@ VERBS = (
     "gate",
     "comment",
     "baseline",
+    "pairs",
     "mine",
     "finetune",
     "loop",

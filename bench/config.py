@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import tomllib
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -21,13 +21,17 @@ from bench.records import ROLES, Ceiling, Policy, Rule
 
 __all__ = [
     "BenchConfig",
+    "ConsistencyConfig",
     "CorpusConfig",
     "Demands",
     "EvalConfig",
+    "FiltersConfig",
     "FinetuneConfig",
     "GateConfig",
     "LoraConfig",
     "NegativesConfig",
+    "PairsConfig",
+    "ParaphraseConfig",
     "QuerySetConfig",
     "Strict",
     "SuiteConfig",
@@ -90,6 +94,7 @@ class SuiteConfig(Strict):
     depth: int = Field(default=100, ge=1)
     relevance_level: int = Field(default=1, ge=1)
     drop_self: bool = False
+    share_documents: bool = False
     slices: list[str] = []
     corpora: dict[str, CorpusConfig] = Field(min_length=1)
     query_sets: list[QuerySetConfig] = Field(min_length=1)
@@ -152,6 +157,82 @@ CROSS_ENCODER_LOSSES = ("bce", "mnrl", "lambda")
 _SCALE = {"mnrl": 20.0, "cached-mnrl": 20.0, "cosent": 20.0, "gist": 100.0}
 
 
+class ConsistencyConfig(Strict):
+    """A pair is kept where this system, asked the query, finds the document among the best `top`.
+
+    Pairs of other origins are not asked about: a search engine does not overrule people's word.
+    """
+
+    system: str
+    top: int = Field(default=20, ge=1)
+    origins: list[str] = ["llm", "title", "heading", "cloze", "crop"]
+
+    @field_validator("origins")
+    @classmethod
+    def _known_origins(cls, kinds: list[str]) -> list[str]:
+        known = listing("train/origins")
+        for kind in kinds:
+            if kind not in (*known, "llm"):
+                raise ValueError(f'"{excerpt(kind)}" is none of {", ".join(known)}.{did_you_mean(kind, known)}')
+        return kinds
+
+
+class ParaphraseConfig(Strict):
+    """A text is a paraphrase where its cosine with an evaluation text, by this dense system, is as high as this."""
+
+    system: str
+    similarity: float = Field(default=0.9, gt=0, le=1)
+
+
+class FiltersConfig(Strict):
+    """Which pairs are removed. What evaluation holds always is, and so are pairs that are equal to another."""
+
+    query_characters: list[int] = [1, 2_000]
+    query_words: list[int] = [1, 400]
+    document_characters: list[int] = [1, 1_000_000]
+    document_words: list[int] = [1, 200_000]
+    languages: list[str] = []
+    near_duplicates: bool = False
+    verbatim: int = Field(default=6, ge=0)
+    overlap: float | None = Field(default=None, gt=0, le=1)
+    consistency: ConsistencyConfig | None = None
+    paraphrase: ParaphraseConfig | None = None
+    protect: list[str] = []
+
+    @field_validator("query_characters", "query_words", "document_characters", "document_words")
+    @classmethod
+    def _from_to(cls, limits: list[int]) -> list[int]:
+        if len(limits) != 2 or not 0 <= limits[0] <= limits[1]:
+            raise ValueError("expected the least and the most, such as [3, 200]")
+        return limits
+
+    @field_validator("languages")
+    @classmethod
+    def _codes(cls, codes: list[str]) -> list[str]:
+        for code in codes:
+            if not re.fullmatch(r"[a-z]{2}", code):
+                raise ValueError('expected codes of two letters, such as ["en", "de"]')
+        return codes
+
+
+class PairsConfig(Strict):
+    """One table of `[pairs]`: where training pairs come from, which are removed, where they go.
+
+    Tables under `from` are checked by the file of their kind.
+    """
+
+    suite: str | None = None
+    from_: list[dict[str, Any]] = Field(alias="from", min_length=1)
+    filters: FiltersConfig = FiltersConfig()
+    out: str | None = None
+    seed: int = Field(default=0, ge=0)
+    accept: float | None = Field(default=None, gt=0, lt=1)
+
+    def path(self, name: str, base: Path) -> Path:
+        """The pair file of the table of this name, `base` being the config's folder."""
+        return base / (self.out or f"pairs/{name}.jsonl")
+
+
 class FinetuneConfig(Strict):
     """One recipe: what is trained, on which pairs, with which loss."""
 
@@ -184,7 +265,6 @@ class FinetuneConfig(Strict):
     eval: EvalConfig | None = None
     checkpoint_every: int | None = Field(default=None, ge=1)
     keep_checkpoints: bool = False
-    sweep: dict[str, list[Any]] = {}
     seeds: list[int] = Field(default=[0], min_length=1)
 
     @model_validator(mode="before")
@@ -327,12 +407,13 @@ class Demands(BaseModel):
 
 
 class BenchConfig(Strict):
-    """`bench.toml`. Tables under `systems` are checked by the file of their kind."""
+    """`bench.toml`. Tables under `systems`, and under `from` in `pairs`, are checked by the file of their kind."""
 
     suites: list[str] = Field(min_length=1)
     store: str = ".bench"
     reports: str = "reports"
     systems: dict[str, dict[str, Any]] = Field(min_length=1)
+    pairs: dict[str, PairsConfig] = {}
     finetune: dict[str, FinetuneConfig] = {}
     gate: GateConfig = GateConfig()
 
@@ -462,13 +543,17 @@ def load_suite_config(path: Path) -> SuiteConfig:
 
 
 def load_bench(
-    path: Path, *, check_system: Callable[[str, Mapping[str, Any], Path], list[str]] | None = None
+    path: Path,
+    *,
+    check_system: Callable[[str, Mapping[str, Any], Path], list[str]] | None = None,
+    check_origin: Callable[[str, Mapping[str, Any], Path], list[str]] | None = None,
 ) -> BenchConfig:
     """What is under test.
 
     Args:
         path: the TOML file.
         check_system: says what is wrong with one table of `systems`; given by the layer that knows the kinds.
+        check_origin: the same of one table under `from` in a table of `pairs`, which it is told as `NAME.from[i]`.
 
     Raises:
         ConfigError: all errors of the file, one a line.
@@ -489,6 +574,7 @@ def load_bench(
                         f'{path}: systems.{name} is made of "{part}", which is no system of this file.'
                         f"{did_you_mean(part, systems)}"
                     )
+    problems += _pairs_problems(path, table, systems, check_origin)
     for i, ceiling in enumerate(config.gate.ceilings if config else ()):
         if ceiling.of not in ("", "baseline") and ceiling.of.split("@")[0].split("/")[0] not in systems:
             problems.append(
@@ -500,6 +586,43 @@ def load_bench(
     if problems or config is None:
         raise ConfigError("\n".join(problems))
     return config
+
+
+def _pairs_problems(
+    path: Path,
+    table: Mapping[str, Any],
+    systems: Any,
+    check_origin: Callable[[str, Mapping[str, Any], Path], list[str]] | None,
+) -> Iterator[str]:
+    """What is wrong with `[pairs]` beyond the shape of each table."""
+    tables = table.get("pairs", {})
+    outs: dict[str, str] = {}
+    for name, made in tables.items() if isinstance(tables, dict) else ():
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+            yield f'{path}: pairs."{excerpt(name)}": a name has letters, digits, ".", "_" and "-" alone.'
+        if not isinstance(made, dict):
+            continue
+        origins = made.get("from")
+        for i, origin in enumerate(origins if isinstance(origins, list) else ()):
+            if isinstance(origin, dict) and check_origin:
+                yield from check_origin(f"{name}.from[{i}]", origin, path)
+        filters = made.get("filters")
+        for key in ("consistency", "paraphrase"):
+            rule = filters.get(key) if isinstance(filters, dict) else None
+            system = rule.get("system") if isinstance(rule, dict) else None
+            if isinstance(system, str) and system.split("@")[0].split("/")[0] not in systems:
+                hint = did_you_mean(system, systems)
+                yield f'{path}: pairs.{name}.filters.{key}.system is "{system}", no system of this file.{hint}'
+        suites = table.get("suites")
+        known = suites if isinstance(suites, list) else []
+        if made.get("suite") is not None and made["suite"] not in [*known, *(Path(str(s)).name for s in known)]:
+            listed, hint = ", ".join(map(str, known)), did_you_mean(str(made["suite"]), map(str, known))
+            yield f'{path}: pairs.{name}.suite is "{made["suite"]}"; expected one of {listed}.{hint}'
+        elif made.get("suite") is None and len(known) > 1:
+            yield f"{path}: pairs.{name}.suite is missing; expected one of {', '.join(map(str, known))}."
+        out = str(made.get("out") or f"pairs/{name}.jsonl")
+        if (other := outs.setdefault(out, name)) != name:
+            yield f'{path}: pairs.{name}.out is "{out}", which pairs.{other} writes too.'
 
 
 def _strings(value: Any) -> list[str]:

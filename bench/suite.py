@@ -6,8 +6,9 @@ train, dev and held-out.
 
 from __future__ import annotations
 
+import filecmp
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 from bench.config import CorpusConfig, QuerySetConfig, SuiteConfig, load_suite_config
 from bench.errors import HeldOutError, SuiteError, did_you_mean, excerpt
 from bench.records import (
+    EVALUATION_ROLES,
     Corpus,
     EvalProtocol,
     Labels,
@@ -29,7 +31,18 @@ from bench.records import (
 from bench.slices import computed_slices
 from bench.sources import beir, jsonl
 
-__all__ = ["bundled", "declaration", "files_of", "find", "load", "titles", "toml_of", "training_set"]
+__all__ = [
+    "bundled",
+    "declaration",
+    "documents",
+    "files_of",
+    "find",
+    "load",
+    "refuse_evaluation_file",
+    "titles",
+    "toml_of",
+    "training_set",
+]
 
 
 def bundled() -> dict[str, Path]:
@@ -106,7 +119,9 @@ def load(path: Path | str, *, progress: Progress = no_progress) -> Suite:
         raise SuiteError("\n".join(dict.fromkeys(problems)))
     protocol = EvalProtocol(tuple(config.measures), config.depth, config.relevance_level, config.drop_self)
     why = {entry.name: entry.why for entry in config.query_sets}
-    return Suite(config.name, config.version, str(folder), protocol, corpora, query_sets, labels, why)
+    return Suite(
+        config.name, config.version, str(folder), protocol, corpora, query_sets, labels, why, config.share_documents
+    )
 
 
 def declaration(folder: Path) -> SuiteConfig:
@@ -173,10 +188,40 @@ def training_set(suite: Suite, name: str) -> tuple[QuerySet, Qrels]:
     return query_set, suite.qrels(name)
 
 
+def refuse_evaluation_file(suite: Suite, path: Path, *, roles: Collection[str] = EVALUATION_ROLES) -> None:
+    """Refuse a file, or a copy of one, that holds queries or judgements of these roles.
+
+    Raises:
+        HeldOutError: it is one.
+    """
+    folder = Path(suite.path)
+    if not path.is_file() or not any((folder / name).exists() for name in ("suite.toml", "corpus.jsonl")):
+        return
+    config = declaration(folder)
+    for entry in config.query_sets:
+        for part in files_of(config, entry) if entry.role in roles else ():
+            own = folder / part
+            if own.is_file() and filecmp.cmp(own, path, shallow=own.resolve() == path.resolve()):
+                raise HeldOutError(
+                    f'{path} is a file of query set "{entry.name}" (role {entry.role}) of suite "{suite.name}", or a '
+                    "copy of it. A model judged on what it was trained on looks better than it is; take other data."
+                )
+
+
 def titles(suite: Suite, corpus: str, doc_ids: Collection[str]) -> dict[str, str]:
     """Titles of some documents, read from the suite's folder anew: a corpus keeps title and text as one.
 
     Documents without a title are left out; so is everything where the suite was not read from a folder.
+    """
+    return {
+        row["_id"]: row["title"] for row in documents(suite, corpus) if row["_id"] in doc_ids and row["title"].strip()
+    }
+
+
+def documents(suite: Suite, corpus: str) -> Iterator[dict[str, Any]]:
+    """The lines of a corpus' file as they stand there, `_id`, `title`, `text` and whatever else, one at a time.
+
+    None where the suite was not read from a folder.
     """
     folder = Path(suite.path)
     if (folder / "suite.toml").exists():
@@ -184,10 +229,9 @@ def titles(suite: Suite, corpus: str, doc_ids: Collection[str]) -> dict[str, str
     elif (folder / "corpus.jsonl").exists():
         source = CorpusConfig(source="beir", path=".")
     else:
-        return {}
+        return
     path = folder / source.path
-    documents = jsonl.read_documents(path / "corpus.jsonl" if source.source == "beir" else path)
-    return {row["_id"]: row["title"] for row in documents if row["_id"] in doc_ids and row["title"].strip()}
+    yield from jsonl.read_documents(path / "corpus.jsonl" if source.source == "beir" else path)
 
 
 def _beir_config(folder: Path) -> SuiteConfig:

@@ -48,6 +48,7 @@ class Workspace:
         from bench import systems
         from bench.config import load_bench
         from bench.measure import parse
+        from bench.train import origins
 
         found = Path(path or DEFAULT_CONFIG)
         if path is None and not found.exists():
@@ -55,7 +56,7 @@ class Workspace:
                 f"No {DEFAULT_CONFIG} in {Path.cwd()}. Go to the folder that has one, or name it: --config F. "
                 "(See a whole example at work with: bench demo)"
             )
-        config = load_bench(found, check_system=systems.check)
+        config = load_bench(found, check_system=systems.check, check_origin=origins.check)
         for i, rule in enumerate(config.gate.rules or ()):
             for name in rule.measures:
                 try:

@@ -169,7 +169,8 @@ margin = 0
     assert all(line.startswith(str(tmp_path / "bench.toml")) for line in lines)
     for sentence in (
         "suites is empty",
-        'unknown key stores; expected one of suites, store, reports, systems, finetune, gate. Did you mean "store"?',
+        "unknown key stores; expected one of suites, store, reports, systems, pairs, finetune, gate.",
+        'Did you mean "store"?',
         'systems.one.kind is "bm52"; expected one of bm25, dense, ',
         'rerank, trec-run. Did you mean "bm25"?',
         "systems.two: k1 is '-1'",
@@ -337,4 +338,4 @@ def test_kinds_are_the_files_of_their_folder():
 
 
 def test_fields_of_the_config_are_those_of_the_design():
-    assert set(BenchConfig.model_fields) == {"suites", "store", "reports", "systems", "finetune", "gate"}
+    assert set(BenchConfig.model_fields) == {"suites", "store", "reports", "systems", "pairs", "finetune", "gate"}

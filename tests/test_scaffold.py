@@ -15,7 +15,7 @@ from bench.config import load_bench, load_suite_config
 from bench.errors import SuiteError, UsageError
 from bench.scaffold import scaffold
 from bench.sources import Query
-from bench.sources.folder import _WORD, CHUNKER, Options, collection, passages
+from bench.sources.folder import CHUNKER, WORD, Options, collection, passages
 
 MANUAL = """\
 ---
@@ -134,9 +134,9 @@ def test_no_word_is_lost_or_told_twice_and_ids_are_unique(tmp_path_factory, text
     documents = list(passages(str(folder), Options(words=words)).documents())
     assert len({d.doc_id for d in documents}) == len(documents)
     assert all(d.text.strip() and not any(c.isspace() for c in d.doc_id) for d in documents)
-    assert all(len(_WORD.findall(d.text)) <= words for d in documents)
-    plain = [word for d in documents if d.group == "y.txt" for word in _WORD.findall(d.text)]
-    assert plain == _WORD.findall(text + "\nend")
+    assert all(len(WORD.findall(d.text)) <= words for d in documents)
+    plain = [word for d in documents if d.group == "y.txt" for word in WORD.findall(d.text)]
+    assert plain == WORD.findall(text + "\nend")
 
 
 def test_folder_is_imported_with_queries_and_judgements_that_are_named(tmp_path):

@@ -12,6 +12,7 @@ import numpy as np
 from bench.checks.contamination import contamination
 from bench.checks.judgements import check_clusters, check_judgements, check_power, check_unjudged_copies
 from bench.checks.leakage import check_giveaways, check_leakage, check_near_leakage, leaked_queries
+from bench.checks.leaks import LEAK_RULES, Leak, leaks
 from bench.checks.near import SIMILAR, Near, near_duplicates
 from bench.checks.saturation import check_saturation
 from bench.checks.texts import check_texts, normalized
@@ -19,7 +20,17 @@ from bench.errors import MeasureError, MissingExtra
 from bench.measure import parse
 from bench.records import EVALUATION_ROLES, Finding, Progress, Suite, no_progress
 
-__all__ = ["CODES", "check", "contamination", "leaked_queries", "normalized"]
+__all__ = [
+    "CODES",
+    "LEAK_RULES",
+    "Leak",
+    "check",
+    "contamination",
+    "leaked_queries",
+    "leaks",
+    "near_duplicates",
+    "normalized",
+]
 
 CODES = (
     # what cannot be read or measured at all

@@ -19,8 +19,8 @@ def find_model(model: str, *, base: Path, models: Path, revision: str | None = N
 
     Args:
         model: a folder (relative to `base`), `package:NAME` (a model inside an installed Python package),
-            `finetune:NAME` or `finetune:NAME/seed-N` (what this recipe made last, under `models`), or a hub
-            name.
+            `finetune:NAME` or `finetune:NAME/seed-N` (what this recipe made last, under `models`; `@STEP` behind it
+            for a checkpoint that was kept), or a hub name.
         base: folder of the file that names the model.
         models: the store's folder of fine-tuned models.
         revision: a hub revision.
@@ -31,6 +31,7 @@ def find_model(model: str, *, base: Path, models: Path, revision: str | None = N
     if model.startswith("package:"):
         return _in_package(model.removeprefix("package:"))
     if model.startswith("finetune:"):
+        model, _, step = model.partition("@")
         name, _, seed = model.removeprefix("finetune:").partition("/")
         pointer = models / name / (seed or "current")
         if not pointer.exists():
@@ -38,7 +39,8 @@ def find_model(model: str, *, base: Path, models: Path, revision: str | None = N
                 f'Model "{model}" has not been made yet. Make it with: bench finetune {name} '
                 "(or evaluate other systems meanwhile: bench run --system NAME)"
             )
-        return models / name / pointer.read_text(encoding="utf-8").strip()
+        folder = models / name / pointer.read_text(encoding="utf-8").strip()
+        return _at_step(folder, model, step) if step else folder
     path = Path(model).expanduser()
     path = path if path.is_absolute() else base / path
     if path.is_dir():
@@ -51,6 +53,15 @@ def find_model(model: str, *, base: Path, models: Path, revision: str | None = N
             'name such as "sentence-transformers/all-MiniLM-L6-v2".'
         )
     return _from_hub(model, revision)
+
+
+def _at_step(folder: Path, model: str, step: str) -> Path:
+    """A checkpoint that was kept of a training."""
+    kept = {path.name.removeprefix("step-"): path for path in (folder / "checkpoints").glob("step-*")}
+    if step not in kept:
+        steps = ", ".join(sorted(kept, key=int)) or "none: the recipe needs keep_checkpoints = true"
+        raise ConfigError(f'Model "{model}@{step}": no such checkpoint was kept; there are {steps}.')
+    return kept[step]
 
 
 def _in_package(name: str) -> Path:

@@ -173,7 +173,9 @@ class EvalProtocol:
 class Suite:
     """Corpora, query sets and what people said about them. `digest` covers every part that a number depends on.
 
-    `why` says of an out-of-distribution set, by name, why it is one; words, so no part of the digest.
+    `why` says of an out-of-distribution set, by name, why it is one; words, so no part of the digest. Nor is
+    `share_documents`: training may learn from documents that are judged in evaluation, because both are asked about one
+    and the same collection. Evaluation's queries are kept from training whatever it says.
     """
 
     name: str
@@ -184,6 +186,7 @@ class Suite:
     query_sets: Mapping[str, QuerySet] = field(repr=False)
     labels: Mapping[str, Labels] = field(repr=False)
     why: Mapping[str, str] = field(default_factory=dict, repr=False)
+    share_documents: bool = False
 
     def qrels(self, query_set: str) -> Qrels:
         """Graded judgements of one query set."""

@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import json
 import pkgutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -19,7 +20,7 @@ from bench.report.blocks import Block, QueryList, name, plain, visible
 from bench.report.reading import systems, tasks
 from bench.store import write_text
 
-__all__ = ["Section", "markdown", "render", "sections", "write"]
+__all__ = ["Section", "environment", "markdown", "page", "render", "sections", "write"]
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -49,11 +50,21 @@ def render(material: Material) -> str:
 
     Costs some tens of milliseconds per chart.
     """
+    env = environment()
+    env.filters |= {"number": words.number, "query_data": _query_data}
+    body = env.get_template("body.html.j2").render(
+        material=material, sections=sections(material), subtitle=_subtitle(material)
+    )
+    return page(material.title, body, styles=("style.css",), script="script.js")
+
+
+def environment() -> Any:
+    """A Jinja environment over the templates: everything is escaped, and no control characters reach the page."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup, escape
+    from markupsafe import Markup
 
     # finalize sees every value before it is escaped: no string reaches the page with control characters in it.
-    environment = Environment(
+    made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -61,20 +72,29 @@ def render(material: Material) -> str:
         lstrip_blocks=True,
         finalize=lambda value: visible(value) if type(value) is str else value,
     )
-    environment.filters |= {"number": words.number, "query_data": _query_data, "safe_svg": Markup}
-    style, script = ((TEMPLATES / file).read_text(encoding="utf-8") for file in ("style.css", "script.js"))
-    body = environment.get_template("body.html.j2").render(
-        material=material, sections=sections(material), subtitle=_subtitle(material)
+    made.filters["safe_svg"] = Markup
+    return made
+
+
+def page(title: str, body: str, *, styles: Sequence[str], script: str) -> str:
+    """A whole HTML document around a rendered body, with styles and a script from the templates and no other."""
+    from markupsafe import Markup, escape
+
+    style = "".join((TEMPLATES / file).read_text(encoding="utf-8") for file in styles)
+    code = (TEMPLATES / script).read_text(encoding="utf-8")
+    made: str = (
+        environment()
+        .get_template("page.html.j2")
+        .render(
+            title=_without_addresses(escape(visible(title))),
+            body=_without_addresses(body),
+            style=Markup(style),
+            script=Markup(code),
+            style_hash=_hash(style),
+            script_hash=_hash(code),
+        )
     )
-    page: str = environment.get_template("page.html.j2").render(
-        title=_without_addresses(escape(visible(material.title))),
-        body=_without_addresses(body),
-        style=Markup(style),
-        script=Markup(script),
-        style_hash=_hash(style),
-        script_hash=_hash(script),
-    )
-    return page
+    return made
 
 
 def _without_addresses(html: str) -> Any:

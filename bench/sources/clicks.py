@@ -30,7 +30,7 @@ from bench.errors import SuiteError
 from bench.sources import Collection, Document, Judgement, Part, Query, jsonl
 from bench.sources._rows import field_of, read_rows, text_of
 
-__all__ = ["Options", "attractions", "collection"]
+__all__ = ["Options", "asked_for", "attractions", "collection", "grade_of"]
 
 
 class Options(Strict):
@@ -100,9 +100,7 @@ def collection(location: str, options: Options) -> Collection:
             grades = _grades(asked, options)
             if any(grades.values()):
                 query_id = "q-" + hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-                # The commonest spelling; of equals, the first in the alphabet.
-                spelling = min(asked.spellings, key=lambda s: (-asked.spellings[s], s))
-                found[query_id] = (Query(query_id, spelling, time=asked.time), grades)
+                found[query_id] = (Query(query_id, _spelling(asked), time=asked.time), grades)
         if not found:
             raise SuiteError(
                 f"{path}: no document was shown {options.min_impressions} times under one query and clicked often "
@@ -148,6 +146,25 @@ def attractions(path: Path, options: Options) -> dict[str, dict[str, float]]:
     return {text: _estimates(asked, options) for text, asked in _read(path, options).items()}
 
 
+def asked_for(path: Path, options: Options) -> dict[str, dict[str, float]]:
+    """As `attractions`, each query in its commonest spelling, in the order of the levelled texts.
+
+    Raises:
+        SuiteError: with file and line, for a page that cannot be read.
+    """
+    return {_spelling(asked): _estimates(asked, options) for _, asked in sorted(_read(path, options).items())}
+
+
+def grade_of(estimate: float, options: Options) -> int:
+    """The grade that an estimate reaches; 0 below the first."""
+    return sum(estimate >= grade for grade in options.grades)
+
+
+def _spelling(asked: _Asked) -> str:
+    # The commonest; of equals, the first in the alphabet.
+    return min(asked.spellings, key=lambda s: (-asked.spellings[s], s))
+
+
 def _read(path: Path, options: Options) -> dict[str, _Asked]:
     found: defaultdict[str, _Asked] = defaultdict(_Asked)
     for place, row in read_rows(path, part="A click log in Parquet"):
@@ -189,10 +206,7 @@ def _estimates(asked: _Asked, options: Options) -> dict[str, float]:
 
 def _grades(asked: _Asked, options: Options) -> dict[str, int]:
     """Document id → grade; 0 is a judgement too: it was looked at and passed over."""
-    return {
-        doc_id: sum(estimate >= grade for grade in options.grades)
-        for doc_id, estimate in _estimates(asked, options).items()
-    }
+    return {doc_id: grade_of(estimate, options) for doc_id, estimate in _estimates(asked, options).items()}
 
 
 def _ids(place: str, row: dict[str, Any], name: str, options: Options) -> list[str]:

@@ -23,15 +23,15 @@ from bench.errors import SuiteError
 from bench.sources import Collection, Document, Judgement, Part, Query
 from bench.sources.jsonl import read_lines, read_qrels, read_queries
 
-__all__ = ["CHUNKER", "Options", "collection", "passages"]
+__all__ = ["CHUNKER", "SUFFIXES", "WORD", "Options", "collection", "packed", "passages", "sections"]
 
 CHUNKER = "headings 1"
 """Name and version; the version rises whenever the same file would be cut in another way."""
 
 SUFFIXES = (".md", ".markdown", ".txt")
 
-# What white space separates; in scripts that do without it, each character.
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|[^\s\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+")
+WORD = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|[^\s\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+")
+"""A word: what white space separates; in scripts that do without it, each character."""
 _HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 _RULE = re.compile(r" {0,3}([-*_])(?:[ \t]*\1){2,}[ \t]*$")
@@ -118,14 +118,14 @@ def _cut(file: Path, path: str, words: int) -> Iterator[Document]:
     # An id may hold no white space; what stands for it must not stand for anything else.
     name = "".join(quote(c) if c.isspace() or c == "%" or not c.isprintable() else c for c in path)
     told: Counter[str] = Counter()
-    for headings, paragraphs in _sections(_lines(file), markdown=markdown):
+    for headings, paragraphs in sections(_lines(file), markdown=markdown):
         slug = "/".join(_slug(heading) for heading in headings)
         place = f"{name}#{slug}" if slug else name
         told[place] += 1
         if told[place] > 1:
             place += f"~{told[place]}"
         title = " > ".join(headings) or file.stem
-        for number, text in enumerate(_packed(paragraphs, words), 1):
+        for number, text in enumerate(packed(paragraphs, words), 1):
             yield Document(place if number == 1 else f"{place}:{number}", text, title, group=path)
 
 
@@ -138,7 +138,7 @@ def _lines(file: Path) -> Iterator[str]:
         last = number
 
 
-def _sections(lines: Iterator[str], *, markdown: bool) -> Iterator[tuple[list[str], list[str]]]:
+def sections(lines: Iterator[str], *, markdown: bool) -> Iterator[tuple[list[str], list[str]]]:
     """(headings above, outermost first; paragraphs) of each section that has text."""
     above: dict[int, str] = {}
     paragraphs: list[str] = []
@@ -203,12 +203,12 @@ def _without_front_matter(lines: Iterator[str]) -> Iterator[str]:
     yield from lines
 
 
-def _packed(paragraphs: list[str], words: int) -> Iterator[str]:
+def packed(paragraphs: list[str], words: int) -> Iterator[str]:
     """Whole paragraphs together, at most `words` words; a longer paragraph in pieces of its own."""
     held: list[str] = []
     count = 0
     for paragraph in paragraphs:
-        starts = [match.start() for match in _WORD.finditer(paragraph)]
+        starts = [match.start() for match in WORD.finditer(paragraph)]
         if held and count + len(starts) > words:
             yield "\n\n".join(held)
             held, count = [], 0

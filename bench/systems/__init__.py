@@ -6,16 +6,14 @@ returns one system, or several where a config names several dimensions and preci
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from bench.config import BenchConfig, listing, problems_of
-from bench.errors import ConfigError, UsageError, did_you_mean, excerpt
+from bench.config import BenchConfig, listing
+from bench.errors import ConfigError, UsageError, did_you_mean
+from bench.kinds import module_of, table_problems
 from bench.records import System
 from bench.store import Store
 
@@ -40,24 +38,9 @@ def kinds() -> list[str]:
     return listing("systems")
 
 
-def _module(kind: str) -> Any:
-    return importlib.import_module(f"bench.systems.{kind.replace('-', '_')}")
-
-
 def check(name: str, table: Mapping[str, Any], path: Path) -> list[str]:
     """What is wrong with one table of `[systems]`, a sentence each."""
-    kind = table.get("kind")
-    known = kinds()
-    if kind not in known:
-        found = f'"{excerpt(kind)}"' if isinstance(kind, str) else "missing"
-        hint = did_you_mean(str(kind), known)
-        return [f"{path}: systems.{name}.kind is {found}; expected one of {', '.join(known)}.{hint}"]
-    config = _module(str(kind)).Config
-    try:
-        config.model_validate(dict(table))
-    except ValidationError as error:
-        return problems_of(error, config, f"{path}: systems.{name}")
-    return []
+    return table_problems("systems", table, str(path), f"systems.{name}")
 
 
 def build(config: BenchConfig, context: Context, *, only: Sequence[str] | None = None) -> dict[str, System]:
@@ -78,7 +61,7 @@ def build(config: BenchConfig, context: Context, *, only: Sequence[str] | None =
     for table_name, table in config.systems.items():
         if wanted_tables is not None and table_name not in wanted_tables:
             continue
-        module = _module(str(table["kind"]))
+        module = module_of("systems", str(table["kind"]))
         for system in module.build(table_name, module.Config.model_validate(dict(table)), context):
             systems[system.name] = system
     for system in systems.values():

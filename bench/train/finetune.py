@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import git
-from bench.config import FinetuneConfig
+from bench.config import BenchConfig, FinetuneConfig
 from bench.embed import embed
 from bench.encoders import find_model, weights_digest
 from bench.encoders.local import Config as LocalConfig
@@ -24,6 +24,7 @@ from bench.train.bi_encoder import BiEncoder
 from bench.train.cross_encoder import CrossEncoder
 from bench.train.dev import dev_measure
 from bench.train.fit import Curves, fit
+from bench.train.loading import load
 from bench.train.mine import Negatives, mine
 from bench.train.models import lineage, model_folder, set_current, write_lineage
 from bench.train.pairs import Pairs, from_suite
@@ -49,6 +50,7 @@ def finetune(
     *,
     evaluator: Evaluator,
     base: Path,
+    config: BenchConfig | None = None,
     progress: Progress = no_progress,
 ) -> list[Model]:
     """One model per seed of the recipe; a model whose inputs have not changed is not trained again.
@@ -58,6 +60,7 @@ def finetune(
         recipe: what is trained on what.
         evaluator: the suite, the systems that negatives come from, and the store.
         base: folder that relative model paths start from.
+        config: has the tables of `[pairs]`; needed where the recipe names pairs.
         progress: told of every step.
 
     Raises:
@@ -67,7 +70,7 @@ def finetune(
     workers.start(recipe.device)
     models = []
     for seed in recipe.seeds:
-        model = _one(name, recipe, seed, evaluator, base, progress)
+        model = _one(name, recipe, seed, evaluator, base, config, progress)
         if workers.rank() == 0:
             set_current(model.folder, seed=seed, first=seed == recipe.seeds[0])
         models.append(model)
@@ -83,6 +86,17 @@ def _base_folder(base_name: str, evaluator: Evaluator, base: Path) -> Path:
             raise ConfigError(f'finetune base "{base_name}" is a {system.kind} system; expected a dense one.')
         return Path(encoder.folder)
     return find_model(base_name, base=base, models=evaluator.store.root / "models")
+
+
+def _pairs(
+    recipe: FinetuneConfig, evaluator: Evaluator, base: Path, config: BenchConfig | None, progress: Progress
+) -> Pairs:
+    """The pairs that the recipe names; the suite's training sets where it names none."""
+    if recipe.pairs is None:
+        return from_suite(evaluator.suite)
+    if config is None:
+        raise ConfigError("A recipe that names its pairs is trained from a config: bench finetune NAME.")
+    return load(recipe.pairs, evaluator.suite, base=base, config=config, progress=progress)
 
 
 def _prompts(base_name: str, folder: Path, evaluator: Evaluator) -> dict[str, str]:
@@ -115,10 +129,16 @@ class _Prepared:
 
 
 def _prepare(
-    name: str, recipe: FinetuneConfig, seed: int, evaluator: Evaluator, base: Path, progress: Progress
+    name: str,
+    recipe: FinetuneConfig,
+    seed: int,
+    evaluator: Evaluator,
+    base: Path,
+    config: BenchConfig | None,
+    progress: Progress,
 ) -> _Prepared:
     folder = _base_folder(recipe.base, evaluator, base)
-    everything = from_suite(evaluator.suite)
+    everything = _pairs(recipe, evaluator, base, config, progress)
     pairs = everything if recipe.share == 1 else everything.part(recipe.share, seed=seed)
     negatives = mine(evaluator, pairs, recipe.negatives, seed=seed, progress=progress) if recipe.negatives else None
     rows = build_rows(recipe, pairs, negatives, seed, evaluator.suite)
@@ -169,10 +189,18 @@ def _data(pairs: Pairs, negatives: Negatives | None, rows: Rows) -> dict[str, An
     }
 
 
-def _one(name: str, recipe: FinetuneConfig, seed: int, evaluator: Evaluator, base: Path, progress: Progress) -> Model:
+def _one(
+    name: str,
+    recipe: FinetuneConfig,
+    seed: int,
+    evaluator: Evaluator,
+    base: Path,
+    config: BenchConfig | None,
+    progress: Progress,
+) -> Model:
     """The model of one seed. The first process writes; the others train with it."""
     started = time.perf_counter()
-    prepared = workers.main_alone(lambda: _prepare(name, recipe, seed, evaluator, base, progress))
+    prepared = workers.main_alone(lambda: _prepare(name, recipe, seed, evaluator, base, config, progress))
     folder = model_folder(evaluator.store, name, prepared.key)
     first = workers.rank() == 0
     with contextlib.ExitStack() as held:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from bench.records import Suite, digest_of
 from bench.store import write_text
 from bench.suite import training_set
 
-__all__ = ["ORIGINS", "Pair", "Pairs", "from_suite", "read_pairs", "write_pairs"]
+__all__ = ["ORIGINS", "Pair", "Pairs", "from_suite", "judged_pairs", "read_pairs", "write_pairs"]
 
 FORMAT = 1
 
@@ -90,34 +90,36 @@ def from_suite(suite: Suite, query_sets: Sequence[str] | None = None) -> Pairs:
     if not names:
         raise SuiteError(f'Suite "{suite.name}" has no query set of role train; there is nothing to learn from.')
     leaked = leaked_queries(suite)
-    pairs, dropped = [], []
+    pairs: list[Pair] = []
+    dropped: list[str] = []
     for name in names:
-        query_set, qrels = training_set(suite, name)
-        corpus = suite.corpora[query_set.corpus]
         drop = set(leaked.get(name, ()))
         dropped += sorted(drop)
-        provenance = {"suite": suite.name, "query_set": name}
-        for query_id, text in zip(query_set.ids, query_set.texts, strict=True):
-            if query_id in drop or not text.strip():
-                continue
-            for doc_id, grade in sorted(qrels.get(query_id, {}).items(), key=lambda item: (-item[1], item[0])):
-                document = corpus.texts[corpus.row_of[doc_id]]
-                if grade >= suite.protocol.relevance_level and document:
-                    pairs.append(
-                        Pair(
-                            query_id,
-                            text,
-                            doc_id,
-                            document,
-                            query_set.corpus,
-                            "judgements",
-                            grade,
-                            provenance=provenance,
-                        )
-                    )
+        pairs += [pair for pair in judged_pairs(suite, name) if pair.query_id not in drop]
     if not pairs:
         raise SuiteError(f'Suite "{suite.name}": {", ".join(names)} hold no pair to train on.')
     return Pairs(tuple(pairs), tuple(dropped), tuple(names))
+
+
+def judged_pairs(suite: Suite, name: str) -> Iterator[Pair]:
+    """The pairs of one query set as it stands: for each query its relevant documents, best grade first.
+
+    Raises:
+        HeldOutError: the set is held out.
+        SuiteError: there is no such set.
+    """
+    query_set, qrels = training_set(suite, name)
+    corpus = suite.corpora[query_set.corpus]
+    provenance = {"suite": suite.name, "query_set": name}
+    for query_id, text in zip(query_set.ids, query_set.texts, strict=True):
+        if not text.strip():
+            continue
+        for doc_id, grade in sorted(qrels.get(query_id, {}).items(), key=lambda item: (-item[1], item[0])):
+            document = corpus.texts[corpus.row_of[doc_id]]
+            if grade >= suite.protocol.relevance_level and document:
+                yield Pair(
+                    query_id, text, doc_id, document, query_set.corpus, "judgements", grade, provenance=provenance
+                )
 
 
 def write_pairs(path: Path, pairs: Iterable[Pair], header: Mapping[str, Any] | None = None) -> int:

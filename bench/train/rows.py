@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench.config import FinetuneConfig
+from bench.errors import ConfigError, excerpt
 from bench.records import Suite, digest_of
 from bench.train.losses import LOSSES
 from bench.train.mine import Negatives
@@ -83,5 +84,10 @@ def build_rows(recipe: FinetuneConfig, pairs: Pairs, negatives: Negatives | None
 def _wrong(key: tuple[str, str], corpus_name: str, negatives: Negatives | None, suite: Suite) -> list[str]:
     if negatives is None:
         return []
+    if corpus_name not in suite.corpora:
+        raise ConfigError(
+            f'The pair of query "{excerpt(key[1])}" is of no corpus of suite "{suite.name}", so it has no mined '
+            "negatives: leave negatives out of the recipe, or such pairs."
+        )
     corpus = suite.corpora[corpus_name]
     return [corpus.texts[corpus.row_of[doc_id]] for doc_id in negatives.doc_ids[key]]

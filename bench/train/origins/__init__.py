@@ -1,17 +1,24 @@
 """Where pairs come from: one file a kind, with `Config` (its table) and `pairs(config, context)`.
 
-The file's name is the kind's name in a config, and its docstring's first line is its listing.
+The file's name is the kind's name in a config, and its docstring's first line is its listing. An origin says what it
+read and left out in `context.count`, and yields pairs in an order that the same input always gives; filters are not
+its business.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from bench.records import Progress, Suite, no_progress
+from bench.errors import ConfigError, did_you_mean
+from bench.kinds import module_of, table_problems
+from bench.records import Corpus, Progress, Suite, no_progress
 from bench.store import Store
+from bench.train.pairs import Pair
 
-__all__ = ["Context"]
+__all__ = ["Context", "check", "pairs"]
 
 
 @dataclass
@@ -32,3 +39,35 @@ class Context:
     def count(self, what: str, n: int = 1) -> None:
         """Add to a count."""
         self.counts[what] = self.counts.get(what, 0) + n
+
+    def corpora(self, names: Sequence[str] = ()) -> list[Corpus]:
+        """The suite's corpora of these names; all where none is given.
+
+        Raises:
+            ConfigError: a name that is none of the suite's.
+        """
+        for name in names:
+            if name not in self.suite.corpora:
+                known = list(self.suite.corpora)
+                raise ConfigError(
+                    f'A table of [pairs] names corpus "{name}", which suite "{self.suite.name}" lacks; expected one of '
+                    f"{', '.join(known)}.{did_you_mean(name, known)}"
+                )
+        return [self.suite.corpora[name] for name in names or self.suite.corpora]
+
+
+def check(place: str, table: Mapping[str, Any], path: Path) -> list[str]:
+    """What is wrong with one table under `from`, a sentence each; `place` is `NAME.from[i]`."""
+    return table_problems("train/origins", table, str(path), f"pairs.{place}")
+
+
+def pairs(table: Mapping[str, Any], context: Context) -> Iterator[Pair]:
+    """The pairs of one checked table under `from`, one at a time.
+
+    Raises:
+        PairsError: a file that cannot be read as what the table says; names file and line.
+        HeldOutError: a file of evaluation data.
+        ConfigError: a corpus or query set that the suite lacks.
+    """
+    module = module_of("train/origins", str(table["kind"]))
+    yield from module.pairs(module.Config.model_validate(dict(table)), context)

@@ -1,0 +1,111 @@
+"""The pairs that a recipe names: query sets of the suite, made tables of `[pairs]`, pair files. Leaks never pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.checks import leaks
+from bench.config import BenchConfig, PairsConfig
+from bench.errors import PairsError, did_you_mean
+from bench.records import Progress, Suite, digest_of, no_progress
+from bench.suite import refuse_evaluation_file
+from bench.train.audit import refuse_unaccepted
+from bench.train.pairs import Pair, Pairs, judged_pairs, read_pairs
+
+__all__ = ["load", "made", "table_digest"]
+
+
+def load(
+    names: Sequence[str], suite: Suite, *, base: Path, config: BenchConfig, progress: Progress = no_progress
+) -> Pairs:
+    """The pairs of all names, in their order, without what the suite's evaluation holds and without equal ones.
+
+    Args:
+        names: query sets of role train or dev, `pairs:NAME` for a made table of `[pairs]`, or paths of pair files.
+        suite: whose evaluation is protected. `dropped` names what it took, by query id, else by file and number.
+        base: folder that paths start from.
+        config: has the tables of `[pairs]`.
+        progress: told of the search for leaks.
+
+    Raises:
+        HeldOutError: a query set or a file of evaluation data.
+        PairsError: no such name; a table that is not made, was made from another table, or whose batch was not
+            accepted; a file that cannot be read; nothing left.
+    """
+    found: dict[tuple[str, str, str], tuple[Pair, str]] = {}
+    for name in names:
+        for number, pair in enumerate(_of_name(name, suite, base, config), 1):
+            key = (pair.corpus, pair.query, pair.document)
+            found.setdefault(key, (pair, pair.query_id or f"{name} {number}"))
+    pairs = [pair for pair, _ in found.values()]
+    leaked = {
+        leak.row
+        for leak in leaks(
+            [suite],
+            [pair.query for pair in pairs],
+            [pair.document for pair in pairs],
+            [(pair.corpus, pair.doc_id) for pair in pairs],
+            progress=progress,
+        )
+    }
+    kept = tuple(pair for row, pair in enumerate(pairs) if row not in leaked)
+    if not kept:
+        raise PairsError(
+            f"{', '.join(names) or 'No name'}: no pair to train on ({len(leaked)} of {len(pairs)} were dropped because "
+            f'the evaluation of suite "{suite.name}" holds them).'
+        )
+    labels = [label for _, label in found.values()]
+    return Pairs(kept, tuple(sorted({labels[row] for row in leaked})), tuple(names))
+
+
+def _of_name(name: str, suite: Suite, base: Path, config: BenchConfig) -> Sequence[Pair]:
+    if name in suite.query_sets:
+        return list(judged_pairs(suite, name))
+    if name.startswith("pairs:"):
+        return made(name.removeprefix("pairs:"), base=base, config=config)[1]
+    path = base / name
+    if not path.is_file():
+        known = [*suite.query_sets, *(f"pairs:{table}" for table in config.pairs)]
+        raise PairsError(
+            f'Pairs "{name}": no query set of suite "{suite.name}", and {path} is no file; expected one of '
+            f"{', '.join(known)}, or a pair file.{did_you_mean(name, known)}"
+        )
+    refuse_evaluation_file(suite, path)
+    return read_pairs(path)[1]
+
+
+def made(name: str, *, base: Path, config: BenchConfig, gated: bool = True) -> tuple[Path, list[Pair]]:
+    """The file of a table of `[pairs]`, and its pairs.
+
+    Args:
+        name: the table's.
+        base: folder that paths start from.
+        config: has the table.
+        gated: refuse a batch that the table wants accepted and an audit did not accept.
+
+    Raises:
+        PairsError: no such table, not made, made from another table, or not accepted; says the command that mends it.
+    """
+    table = config.pairs.get(name)
+    if table is None:
+        hint = did_you_mean(name, config.pairs)
+        raise PairsError(
+            f"No table pairs.{name} in the config; expected one of {', '.join(config.pairs) or 'none'}.{hint}"
+        )
+    path = table.path(name, base)
+    if not path.is_file():
+        raise PairsError(f"pairs:{name} is not made: {path} does not exist. Make it with: bench pairs {name}")
+    header, pairs = read_pairs(path)
+    if header.get("table") != table_digest(table):
+        raise PairsError(
+            f"{path} was made from another table than pairs.{name} is now. Make it anew with: bench pairs {name}"
+        )
+    if gated and table.accept is not None:
+        refuse_unaccepted(name, path, table.accept)
+    return path, pairs
+
+
+def table_digest(table: PairsConfig) -> str:
+    """32 hex digits over all of a table that changes which pairs it makes."""
+    return digest_of(table.model_dump(mode="json", by_alias=True, exclude={"out", "accept"}))
