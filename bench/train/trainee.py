@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,9 @@ def _add_adapters(model: Any, settings: LoraConfig) -> None:
         r=settings.r, lora_alpha=settings.alpha, lora_dropout=settings.dropout, target_modules=settings.targets
     )
     try:
-        model[0].model = peft.get_peft_model(model[0].model, config)
+        with warnings.catch_warnings():
+            # peft 0.21 asks transformers 5 for a property by its old name.
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+            model[0].model = peft.get_peft_model(model[0].model, config)
     except ValueError as error:
         raise ConfigError(f"lora.targets is {settings.targets!r}; {error}") from None
