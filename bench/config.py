@@ -27,9 +27,11 @@ __all__ = [
     "CorpusConfig",
     "DecideConfig",
     "Demands",
+    "EvalConfig",
     "FiltersConfig",
     "FinetuneConfig",
     "GateConfig",
+    "LoraConfig",
     "NegativesConfig",
     "PairsConfig",
     "ParaphraseConfig",
@@ -183,6 +185,32 @@ class NegativesConfig(Strict):
         return found
 
 
+class EvalConfig(Strict):
+    """The dev sets' word while training: how often, by which measure, and how long to wait for a better one."""
+
+    every: int = Field(ge=1)
+    measure: str = "ndcg@10"
+    patience: int | None = Field(default=None, ge=1)
+    documents: int | None = Field(default=None, ge=1)
+    first: str | None = None
+    depth: int = Field(default=20, ge=1)
+
+
+class LoraConfig(Strict):
+    """Low-rank adapters, trained in place of the model's own weights and merged into them at the end."""
+
+    r: int = Field(default=16, ge=1)
+    alpha: int = Field(default=32, ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    targets: list[str] | str = "all-linear"
+    keep: bool = False
+
+
+BI_ENCODER_LOSSES = ("mnrl", "cached-mnrl", "gist", "triplet", "cosent")
+CROSS_ENCODER_LOSSES = ("bce", "mnrl", "lambda")
+_SCALE = {"mnrl": 20.0, "cached-mnrl": 20.0, "cosent": 20.0, "gist": 100.0}
+
+
 class ConsistencyConfig(Strict):
     """A pair is kept where this system, asked the query, finds the document among the best `top`.
 
@@ -264,18 +292,41 @@ class FinetuneConfig(Strict):
 
     kind: Literal["bi-encoder", "cross-encoder"] = "bi-encoder"
     base: str
-    loss: Literal["mnrl"] = "mnrl"
+    pairs: list[str] | None = Field(default=None, min_length=1)
+    loss: Literal["mnrl", "cached-mnrl", "gist", "triplet", "cosent", "bce", "lambda"] = "mnrl"
+    scale: float | None = Field(default=None, gt=0)
+    margin: float | None = Field(default=None, gt=0)
+    guide: str | None = None
+    mini_batch_size: int | None = Field(default=None, ge=1)
     matryoshka: list[int] = []
     negatives: NegativesConfig | None = None
     epochs: int = Field(default=1, ge=1)
     batch_size: int = Field(default=32, ge=2)
+    accumulate: int = Field(default=1, ge=1)
     learning_rate: float = Field(default=2e-5, gt=0)
+    scheduler: Literal["linear", "cosine", "constant"] = "linear"
     warmup_ratio: float = Field(default=0.1, ge=0, le=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
     max_length: int | None = Field(default=None, ge=8)
     max_pairs: int | None = Field(default=None, ge=1)
     share: float = Field(default=1.0, gt=0, le=1)
     dropout: float | None = Field(default=None, ge=0, lt=1)
+    lora: LoraConfig | None = None
+    precision: Literal["float32", "bf16"] = "float32"
+    compile: bool = False
+    device: str | None = None
+    eval: EvalConfig | None = None
+    checkpoint_every: int | None = Field(default=None, ge=1)
+    keep_checkpoints: bool = False
     seeds: list[int] = Field(default=[0], min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _loss_of_kind(cls, table: Any) -> Any:
+        if isinstance(table, dict) and "loss" not in table and table.get("kind") == "cross-encoder":
+            return {**table, "loss": "bce"}
+        return table
 
     @field_validator("matryoshka")
     @classmethod
@@ -283,6 +334,52 @@ class FinetuneConfig(Strict):
         if dims != sorted(set(dims), reverse=True) or any(dim < 1 for dim in dims):
             raise ValueError("expected falling dimensions, such as [384, 256, 128, 64]")
         return dims
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> FinetuneConfig:
+        known = BI_ENCODER_LOSSES if self.kind == "bi-encoder" else CROSS_ENCODER_LOSSES
+        if self.loss not in known:
+            raise ValueError(f'loss "{self.loss}" trains no {self.kind}; expected one of {", ".join(known)}')
+        if self.kind == "cross-encoder" and self.matryoshka:
+            raise ValueError("matryoshka cuts vectors, and a cross-encoder makes scores; leave it out")
+        if (self.loss == "gist") != (self.guide is not None):
+            raise ValueError('loss = "gist" and guide = "a model" go together; found one without the other')
+        if self.scale is not None and (self.kind == "cross-encoder" or self.loss not in _SCALE):
+            raise ValueError(f"scale has no place in this loss; it belongs to {', '.join(_SCALE)} of a bi-encoder")
+        if self.margin is not None and self.loss != "triplet":
+            raise ValueError('margin belongs to loss = "triplet"; leave it out')
+        if self.mini_batch_size is not None and self.loss != "cached-mnrl":
+            raise ValueError('mini_batch_size belongs to loss = "cached-mnrl"; leave it out')
+        self._needs_negatives()
+        self._can_accumulate()
+        return self
+
+    def _needs_negatives(self) -> None:
+        if (self.loss in ("triplet", "cosent", "lambda") or self.loss_name == "cross-mnrl") and self.negatives is None:
+            raise ValueError(
+                f'loss "{self.loss}" compares a positive with negatives of the same query: add a table of negatives, '
+                'such as negatives = { from = ["bm25"] }'
+            )
+
+    def _can_accumulate(self) -> None:
+        if self.accumulate > 1 and self.kind == "bi-encoder" and self.loss != "triplet":
+            raise ValueError(
+                f'accumulating gradients would split the batch, and loss "{self.loss}" compares each query with the '
+                'whole batch: the parts would have fewer negatives. Use loss = "cached-mnrl", which gives the '
+                "gradients of the whole batch in the memory of a part"
+            )
+        if self.accumulate > self.batch_size:
+            raise ValueError("accumulate is larger than batch_size; each part needs a row")
+
+    @property
+    def loss_name(self) -> str:
+        """The loss's name among those of both kinds."""
+        return "cross-mnrl" if self.kind == "cross-encoder" and self.loss == "mnrl" else self.loss
+
+    @property
+    def loss_scale(self) -> float:
+        """What similarities are multiplied with: 1 / temperature."""
+        return self.scale or _SCALE.get(self.loss, 1.0)
 
 
 class RuleConfig(Strict):

@@ -206,7 +206,7 @@ def _strings(value: Any) -> Iterator[str]:
 
 def _uses(table: Mapping[str, Any], name: str) -> bool:
     model = f"finetune:{name}"
-    return any(text == model or text.startswith(f"{model}/") for text in _strings(table))
+    return any(text == model or text.startswith((f"{model}/", f"{model}@")) for text in _strings(table))
 
 
 def _parts(table: Mapping[str, Any]) -> set[str]:
@@ -228,7 +228,9 @@ def _train(
     needed = {*(recipe.negatives.systems if recipe.negatives else ()), recipe.base}
     tables = {one.split("@")[0].split("/")[0] for one in needed} & set(workspace.config.systems)
     evaluator = workspace.evaluator(suite, sorted(tables), progress=progress)
-    return tuple(finetune(name, recipe, evaluator=evaluator, base=workspace.base, progress=progress))
+    return tuple(
+        finetune(name, recipe, evaluator=evaluator, base=workspace.base, config=workspace.config, progress=progress)
+    )
 
 
 # --- what is compared with what --------------------------------------------------------------------

@@ -25,7 +25,17 @@ from numpy.typing import NDArray
 
 from bench.errors import StoreError
 
-__all__ = ["RowCache", "Store", "json_text", "parse_json", "read_json", "replacing_folder", "write_json", "write_text"]
+__all__ = [
+    "RowCache",
+    "Store",
+    "json_text",
+    "parse_json",
+    "read_json",
+    "replacing",
+    "replacing_folder",
+    "write_json",
+    "write_text",
+]
 
 FORMAT = 1
 _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -33,7 +43,7 @@ KINDS = ("embeddings", "llm", "pairs", "runs", "results", "latency", "models")
 
 
 @contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path) -> Iterator[BinaryIO]:
     """A binary file that takes `path`'s place when the block ends well, and vanishes when it does not."""
     if path.is_dir():
         raise StoreError(f"{path} is a folder; expected the name of a file to write.")
@@ -90,7 +100,7 @@ def replacing_folder(folder: Path, *, written: Collection[str] = ()) -> Iterator
 
 def write_text(path: Path, text: str) -> Path:
     """Write a UTF-8 file whole or not at all."""
-    with _replacing(path) as stream:
+    with replacing(path) as stream:
         stream.write(text.encode("utf-8", "surrogatepass"))
     return path
 
@@ -202,7 +212,7 @@ class Store:
     def write_arrays(self, kind: str, digest: str, document: Any, **arrays: NDArray[Any]) -> None:
         """A document with its arrays. The document is written last: it says that the arrays are whole."""
         folder = self.prepare().path(kind, digest)
-        with _replacing(folder / "arrays.npz") as stream:
+        with replacing(folder / "arrays.npz") as stream:
             np.savez(stream, **arrays)  # type: ignore[arg-type]
         write_json(folder / "record.json", {"format": FORMAT, **document})
 
@@ -283,7 +293,7 @@ class RowCache:
         """Append one shard."""
         packed = np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(len(keys), 16)
         name = f"{RowCache.key(*(key.hex() for key in keys)).hex()}.npz"
-        with _replacing(self.folder / name) as stream:
+        with replacing(self.folder / name) as stream:
             np.savez(stream, keys=packed, rows=np.ascontiguousarray(rows, dtype=np.float32))
         # A damaged shard of these keys had the same name: it has been replaced, and is to be read.
         self._known.discard(name)

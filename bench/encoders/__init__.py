@@ -19,8 +19,9 @@ def find_model(model: str, *, base: Path, models: Path, revision: str | None = N
 
     Args:
         model: a folder (relative to `base`), `package:NAME` (a model inside an installed Python package),
-            `finetune:NAME` or `finetune:NAME/seed-N` (what this recipe made last, under `models`), `promoted:NAME`
-            (the model that `bench models promote` chose, by its weights), or a hub name.
+            `finetune:NAME` or `finetune:NAME/seed-N` (what this recipe made last, under `models`; `@STEP` behind it
+            for a checkpoint that was kept), `promoted:NAME` (the model that `bench models promote` chose, by its
+            weights), or a hub name.
         base: folder of the file that names the model.
         models: the store's folder of fine-tuned models.
         revision: a hub revision.
@@ -31,6 +32,7 @@ def find_model(model: str, *, base: Path, models: Path, revision: str | None = N
     if model.startswith("package:"):
         return _in_package(model.removeprefix("package:"))
     if model.startswith("finetune:"):
+        model, _, step = model.partition("@")
         name, _, seed = model.removeprefix("finetune:").partition("/")
         pointer = models / name / (seed or "current")
         if not pointer.exists():
@@ -38,7 +40,8 @@ def find_model(model: str, *, base: Path, models: Path, revision: str | None = N
                 f'Model "{model}" has not been made yet. Make it with: bench finetune {name} '
                 "(or evaluate other systems meanwhile: bench run --system NAME)"
             )
-        return models / name / pointer.read_text(encoding="utf-8").strip()
+        folder = models / name / pointer.read_text(encoding="utf-8").strip()
+        return _at_step(folder, model, step) if step else folder
     if model.startswith("promoted:"):
         return _promoted(model.removeprefix("promoted:"), base, models)
     path = Path(model).expanduser()
@@ -77,6 +80,15 @@ def _promoted(name: str, base: Path, models: Path) -> Path:
         f"{models / name}. Copy its folder there, or train it again: bench finetune {name}"
         + (f" --seed {chosen.seed}" if chosen.seed is not None else "")
     )
+
+
+def _at_step(folder: Path, model: str, step: str) -> Path:
+    """A checkpoint that was kept of a training."""
+    kept = {path.name.removeprefix("step-"): path for path in (folder / "checkpoints").glob("step-*")}
+    if step not in kept:
+        steps = ", ".join(sorted(kept, key=int)) or "none: the recipe needs keep_checkpoints = true"
+        raise ConfigError(f'Model "{model}@{step}": no such checkpoint was kept; there are {steps}.')
+    return kept[step]
 
 
 def _in_package(name: str) -> Path:

@@ -23,6 +23,7 @@ def options(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Train what a recipe says."""
     from bench import terminal
+    from bench.train import workers
     from bench.train.finetune import finetune
     from bench.workspace import Workspace
 
@@ -39,9 +40,13 @@ def run(options: Namespace) -> int:
     suite = workspace.suite(options.suite)
     needed = [*(recipe.negatives.systems if recipe.negatives else []), recipe.base]
     tables = {name.split("@")[0].split("/")[0] for name in needed} & set(workspace.config.systems)
-    with terminal.progress(quiet=options.json) as told:
+    with terminal.progress(quiet=options.json or workers.rank() > 0) as told:
         evaluator = workspace.evaluator(suite, sorted(tables), progress=told)
-        models = finetune(options.name, recipe, evaluator=evaluator, base=workspace.base, progress=told)
+        models = finetune(
+            options.name, recipe, evaluator=evaluator, base=workspace.base, config=workspace.config, progress=told
+        )
+    if workers.rank() > 0:
+        return 0  # one of several processes speaks
     if options.json:
         rows = [{"folder": str(m.folder), "made": m.made, "lineage": dict(m.lineage)} for m in models]
         print_json({"format": 1, "models": rows})

@@ -1,0 +1,326 @@
+"""Losses against Sentence Transformers' own, the loop against its trainer, and trainings that are killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from bench import suite as suite_module
+from bench.config import FinetuneConfig
+from bench.encoders import find_model, weights_digest
+from bench.errors import ConfigError
+from bench.evaluate import Evaluator
+from bench.systems.bm25 import BM25
+from bench.systems.bm25 import Config as BM25Config
+from bench.train import losses
+from bench.train.finetune import finetune
+from bench.train.tokens import like_lengths, tokenised
+
+BM = {"from": ["bm25"]}
+
+
+@pytest.fixture
+def evaluator(tiny_suite, store):
+    return Evaluator(tiny_suite.suite, {"bm25": BM25("bm25", BM25Config.model_validate({"kind": "bm25"}))}, store)
+
+
+def _recipe(folder, **more):
+    table = {"base": str(folder), "negatives": BM, "batch_size": 2, "learning_rate": 1e-3, "epochs": 3}
+    return FinetuneConfig.model_validate(table | more)
+
+
+def _trained(evaluator, tiny_suite, name, recipe):
+    return finetune(name, recipe, evaluator=evaluator, base=tiny_suite.folder)[0]
+
+
+# --- losses ----------------------------------------------------------------------------------------
+
+
+def _columns(n=5, width=3, dim=8, seed=0):
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(n, dim, generator=generator) for _ in range(width)]
+
+
+def _library(loss_class, columns, labels=None, dims=None, **options):
+    import torch
+    from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss
+
+    class Model(torch.nn.Module):
+        def forward(self, features):
+            return {"sentence_embedding": features["sentence_embedding"]}
+
+        def get_embedding_dimension(self):
+            return columns[0].shape[1]
+
+    model = Model()
+    loss = loss_class(model, **options)
+    if dims:
+        loss = MatryoshkaLoss(model, loss, matryoshka_dims=dims)
+    return float(loss([{"sentence_embedding": column} for column in columns], labels))
+
+
+@pytest.mark.parametrize("dims", [[], [8, 4, 2]])
+@pytest.mark.parametrize("name", ["mnrl", "triplet", "cosent"])
+def test_loss_equals_that_of_sentence_transformers(name, dims):
+    import torch
+    from sentence_transformers.sentence_transformer.losses import (
+        CoSENTLoss,
+        MultipleNegativesRankingLoss,
+        TripletLoss,
+    )
+    from sentence_transformers.sentence_transformer.losses.triplet import TripletDistanceMetric
+
+    recipe = FinetuneConfig.model_validate({"base": "b", "loss": name, "negatives": BM, "matryoshka": dims})
+    columns = _columns(width=2 if name == "cosent" else 3)
+    labels = torch.tensor([1.0, 0, 1, 0, 0]) if name == "cosent" else None
+    options = {"distance_metric": TripletDistanceMetric.COSINE, "triplet_margin": 0.2} if name == "triplet" else {}
+    known = {"mnrl": MultipleNegativesRankingLoss, "triplet": TripletLoss, "cosent": CoSENTLoss}[name]
+    wanted = _library(known, columns, labels, dims, **options)
+    assert float(losses.build(recipe)(columns, labels, None)) == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize("width", [2, 3])
+def test_gist_equals_that_of_sentence_transformers(width):
+    import torch
+    from sentence_transformers.sentence_transformer.losses import GISTEmbedLoss
+
+    columns, guide = _columns(width=width), _columns(width=width, seed=1)
+    loss = GISTEmbedLoss.__new__(GISTEmbedLoss)
+    torch.nn.Module.__init__(loss)
+
+    class Taking(torch.nn.Module):
+        def __init__(self, key):
+            super().__init__()
+            self.key = key
+
+        def forward(self, features):
+            return {"sentence_embedding": features[self.key]}
+
+    loss.model, loss.guide = Taking("own"), Taking("guide")
+    loss.must_retokenize, loss.temperature, loss.margin_strategy, loss.margin = False, 0.01, "absolute", 0.0
+    loss.contrast_anchors = loss.contrast_positives = True
+    loss.gather_across_devices = False
+    loss.similarity_fct, loss.cross_entropy_loss = torch.nn.CosineSimilarity(dim=-1), torch.nn.CrossEntropyLoss()
+    features = [{"own": own, "guide": other} for own, other in zip(columns, guide, strict=True)]
+    wanted = float(loss(features, None))
+    recipe = FinetuneConfig.model_validate({"base": "b", "loss": "gist", "guide": "g"})
+    assert float(losses.build(recipe)(columns, None, guide)) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_cached_loss_has_the_gradients_of_the_whole_batch(evaluator, tiny_suite, tiny_model):
+    plain = _trained(evaluator, tiny_suite, "plain", _recipe(tiny_model, dropout=0.0, matryoshka=[32, 16]))
+    cached = _recipe(tiny_model, dropout=0.0, matryoshka=[32, 16], loss="cached-mnrl", mini_batch_size=1)
+    found = _trained(evaluator, tiny_suite, "cached", cached)
+    assert _weights(found.folder) == pytest.approx(_weights(plain.folder), abs=2e-5)
+    assert not np.allclose(_weights(plain.folder), _weights(tiny_model), atol=2e-5)
+
+
+def _weights(folder):
+    from safetensors.numpy import load_file
+
+    tensors = load_file(folder / "model.safetensors")
+    return np.concatenate([tensors[name].ravel() for name in sorted(tensors)])
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"loss": "gist", "guide": "MODEL"},
+        {"loss": "triplet", "accumulate": 2},
+        {"loss": "cosent"},
+        {"lora": {"r": 2, "targets": ["query", "value"]}},
+        {"scheduler": "cosine", "weight_decay": 0.1, "precision": "bf16"},
+        {"kind": "cross-encoder"},
+        {"kind": "cross-encoder", "loss": "mnrl"},
+        {"kind": "cross-encoder", "loss": "lambda"},
+    ],
+)
+def test_every_recipe_moves_the_weights_and_saves_a_plain_model(evaluator, tiny_suite, tiny_model, more):
+    from sentence_transformers import CrossEncoder, SentenceTransformer
+
+    more = {key: str(tiny_model) if value == "MODEL" else value for key, value in more.items()}
+    model = _trained(evaluator, tiny_suite, "m", _recipe(tiny_model, **more))
+    assert model.lineage["weights"] == weights_digest(model.folder) != weights_digest(tiny_model)
+    assert np.isfinite([row["loss"] for row in model.lineage["history"]]).all()
+    if model.lineage["kind"] == "bi-encoder":
+        loaded = SentenceTransformer(str(model.folder), device="cpu", local_files_only=True)
+        assert not np.allclose(_weights(model.folder), _weights(tiny_model))
+        assert loaded.encode(["brake"]).shape == (1, 32)
+    else:
+        assert CrossEncoder(str(model.folder), device="cpu", local_files_only=True).predict([("a", "b")]).shape == (1,)
+    if "lora" in more:
+        assert model.lineage["parameters"]["trained"] < model.lineage["parameters"]["all"] / 4
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"accumulate": 2}, "cached-mnrl"),
+        ({"loss": "gist"}, "guide"),
+        ({"loss": "bce"}, "trains no bi-encoder"),
+        ({"loss": "triplet"}, "add a table of negatives"),
+        ({"kind": "cross-encoder", "matryoshka": [2]}, "makes scores"),
+        ({"loss": "triplet", "negatives": BM, "scale": 3.0}, "scale has no place"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(more, says):
+    with pytest.raises(ValidationError, match=says):
+        FinetuneConfig.model_validate({"base": "b"} | more)
+
+
+# --- passes of like length -------------------------------------------------------------------------
+
+
+def test_tokens_and_vectors_are_the_models_own(tiny_model):
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(tiny_model), device="cpu", local_files_only=True)
+    texts = ["brake", "how do I patch a hole in the tube", "Größe", "oil " * 200, ""]
+    tokens = tokenised(model, texts)
+    for row, text in enumerate(texts):
+        assert tokens.ids[row].tolist() == model.preprocess([text])["input_ids"][0].tolist()
+    with torch.no_grad():
+        made = model(tokens.batch(range(len(texts)), "cpu"))["sentence_embedding"].numpy()
+    np.testing.assert_allclose(made, model.encode(texts), atol=2e-6)
+
+
+def test_split_into_passes_is_the_cheapest():
+    # By hand: lengths 1 1 1 10 with 3 a pass: one pass 4·10+3 = 43; two 3·1+3 + 10+3 = 19; at 40 a pass one is cheaper.
+    lengths = np.array([10, 1, 1, 1])
+    assert like_lengths(lengths, pass_tokens=3) == [[1, 2, 3], [0]]
+    assert like_lengths(lengths, pass_tokens=40) == [[1, 2, 3, 0]]
+    assert [len(rows) for rows in like_lengths(lengths, pass_tokens=3, most=2)] == [2, 1, 1]
+
+
+# --- dev -------------------------------------------------------------------------------------------
+
+
+def test_best_weights_on_dev_are_kept_and_training_stops_early(evaluator, tiny_suite, tiny_model, monkeypatch):
+    from bench.train import finetune as module
+
+    values = iter([0.2, 0.5, 0.4, 0.3, 0.9])
+    monkeypatch.setattr(module, "dev_measure", lambda *_: lambda: next(values))
+    recipe = _recipe(tiny_model, epochs=9, eval={"every": 1, "patience": 2}, keep_checkpoints=True, checkpoint_every=1)
+    model = _trained(evaluator, tiny_suite, "m", recipe)
+    assert model.lineage["stopped_early"]
+    assert model.lineage["best"] == {"step": 2, "dev": 0.5}
+    assert model.lineage["steps"] == 4
+    models = evaluator.store.root / "models"
+    kept = find_model("finetune:m@2", base=tiny_suite.folder, models=models)
+    np.testing.assert_array_equal(_weights(kept), _weights(model.folder))
+    with pytest.raises(ConfigError, match="there are 1, 2, 3, 4"):
+        find_model("finetune:m@7", base=tiny_suite.folder, models=models)
+
+
+@pytest.mark.parametrize("kind", ["bi-encoder", "cross-encoder"])
+def test_dev_curve_is_measured_on_dev_alone(evaluator, tiny_suite, tiny_model, kind):
+    recipe = _recipe(tiny_model, kind=kind, eval={"every": 1, "measure": "mrr@10"})
+    before = _trained(evaluator, tiny_suite, "m", recipe).lineage
+    assert [row["step"] for row in before["history"] if "dev" in row] == list(range(1, before["steps"] + 1))
+    assert all(0 <= row["dev"] <= 1 for row in before["history"] if "dev" in row)
+    changed = tiny_suite.edit("qrels/shop.tsv", "h7\td18\t1", "h7\td19\t2")
+    other = Evaluator(changed, evaluator.systems, evaluator.store)
+    assert _trained(other, tiny_suite, "m", recipe).lineage["history"] == before["history"]
+
+
+# --- kills -----------------------------------------------------------------------------------------
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from bench import suite
+from bench.config import FinetuneConfig
+from bench.evaluate import Evaluator
+from bench.store import Store
+from bench.systems.bm25 import BM25, Config
+from bench.train.finetune import finetune
+folder, store, recipe, slow = Path(sys.argv[1]), Store(sys.argv[2]), sys.argv[3], float(sys.argv[4])
+bm25 = BM25("bm25", Config.model_validate({"kind": "bm25"}))
+evaluator = Evaluator(suite.load(folder), {"bm25": bm25}, store)
+def told(stage, done, total):
+    if stage.startswith("fine-tune"):
+        print(done, flush=True)
+        time.sleep(slow)
+finetune("m", FinetuneConfig.model_validate_json(recipe), evaluator=evaluator, base=folder, progress=told)
+"""
+
+
+def test_training_interrupted_ten_times_ends_with_the_weights_of_an_unbroken_one(evaluator, tiny_suite, tiny_model):
+    recipe = _recipe(tiny_model, epochs=30, eval={"every": 7}, checkpoint_every=2)
+    whole = _trained(evaluator, tiny_suite, "whole", recipe).lineage
+    stops = iter(sorted(random.Random(0).sample(range(2, 30), 10)))
+    stop = next(stops)
+
+    def breaks(stage, done, total):
+        nonlocal stop
+        if stage.startswith("fine-tune") and done == stop:
+            stop = next(stops, -1)
+            raise KeyboardInterrupt
+
+    while True:
+        try:
+            (found,) = finetune("cut", recipe, evaluator=evaluator, base=tiny_suite.folder, progress=breaks)
+            break
+        except KeyboardInterrupt:
+            continue
+    assert found.lineage["resumed"] >= 9
+    for key in ("weights", "history", "best", "steps"):
+        assert found.lineage[key] == whole[key]
+
+
+@pytest.mark.slow
+def test_training_killed_at_ten_random_moments_ends_with_the_same_digest(evaluator, tiny_suite, tiny_model):
+    recipe = _recipe(tiny_model, epochs=40, eval={"every": 7}, checkpoint_every=1)
+    whole = _trained(evaluator, tiny_suite, "m", recipe).lineage
+    store = tiny_suite.folder / "store"
+    command = [sys.executable, "-c", SCRIPT, str(tiny_suite.folder), str(store), recipe.model_dump_json(by_alias=True)]
+    rng = random.Random(1)
+    for _ in range(10):
+        process = subprocess.Popen([*command, "0.05"], stdout=subprocess.PIPE, env=dict(os.environ))
+        process.stdout.readline()
+        time.sleep(rng.uniform(0, 0.4))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+    assert subprocess.run([*command, "0"], capture_output=True).returncode == 0
+    (path,) = (store / "models/m").glob("*/lineage.json")
+    found = json.loads(path.read_text())
+    assert found["resumed"] >= 5
+    for key in ("weights", "history", "best", "steps"):
+        assert found[key] == whole[key]
+    assert not list((store / "models/m").glob(".training-*"))
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_does(evaluator, tiny_suite, tiny_model, tmp_path):
+    recipe = _recipe(tiny_model, dropout=0.0, epochs=4, device="cpu")
+    alone = _trained(evaluator, tiny_suite, "m", recipe)
+    script = tmp_path / "two.py"
+    script.write_text(SCRIPT)
+    store = tmp_path / "two"
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29611", str(script)]
+    command += [str(tiny_suite.folder), str(store), recipe.model_dump_json(by_alias=True), "0"]
+    done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ))
+    assert done.returncode == 0, done.stderr[-3000:]
+    (path,) = (store / "models/m").glob("*/lineage.json")
+    assert json.loads(path.read_text())["processes"] == 2
+    assert _weights(path.parent) == pytest.approx(_weights(alone.folder), abs=2e-5)
+
+
+def test_second_suite_object_finds_the_model(evaluator, tiny_suite, tiny_model):
+    recipe = _recipe(tiny_model)
+    assert _trained(evaluator, tiny_suite, "m", recipe).made
+    again = Evaluator(suite_module.load(tiny_suite.folder), evaluator.systems, evaluator.store)
+    assert not _trained(again, tiny_suite, "m", recipe).made
