@@ -130,7 +130,7 @@ def _family(case: Case, rule: str, wanted: Mapping[str, list[str]]) -> dict[str,
     adjusted = dict(zip(p_values, holm(list(p_values.values())).tolist(), strict=True))
     reasons = {}
     for name, one in closest.items():
-        source = f"{_SAYS[rule]} Holm over {len(p_values)}; docs/decisions/0010"
+        source = f"two-sided p, Holm over {len(p_values)} options; docs/decisions/0010"
         if one is None:
             note = f"no result to compare with: {', '.join(wanted[name])}"
             reasons[name] = Reason(rule, name, None, 0.0, source, None, _SAYS[rule], note=note)

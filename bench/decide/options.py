@@ -50,7 +50,7 @@ KINDS: Mapping[str, Kind] = {
         "Embedding model alone", "embedding every document", 'add a system of kind "dense" with a public model'
     ),
     "hybrid": Kind(
-        "Hybrid of BM25 and the model",
+        "Hybrid retrieval",
         "a term index beside the vectors, and fusion",
         'add a system of kind "hybrid" of BM25 and the model',
     ),

@@ -29,8 +29,7 @@ class Threshold:
 THRESHOLDS: Mapping[str, Threshold] = {
     "few-pairs": Threshold(
         1000,
-        "Zilliz AI FAQ, How many examples do I need to fine-tune an embedding model effectively? (1,000 to 5,000 at "
-        "least); Zhang, Yates & Lin 2020, doi 10.18653/v1/2020.sustainlp-1.14 (few labels can be worse than none)",
+        "Zilliz AI FAQ (1,000 to 5,000 at least); Zhang, Yates & Lin 2020, doi 10.18653/v1/2020.sustainlp-1.14",
         "With fewer labelled pairs, prefer hybrid retrieval to fine-tuning.",
         "count",
     ),
@@ -38,7 +37,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
     "room-to-gain": Threshold(0.70, OURS, "Where the system in use finds less (recall@10), there is room to gain."),
     "little-headroom": Threshold(
         0.02,
-        "recall@100 − recall@10 is all that a reranker of the first hundred can add; the number: " + OURS,
+        "arithmetic; the number: docs/decisions/0010",
         "With less between rank 10 and rank 100, reordering what is found cannot help.",
     ),
     "fast-corpus": Threshold(
@@ -49,14 +48,13 @@ THRESHOLDS: Mapping[str, Threshold] = {
     ),
     "hybrid-closes-the-gap": Threshold(
         0.02,
-        "Weaviate, Why, When and How to Fine-Tune a Custom Embedding Model (hybrid search may be enough); the "
-        "number: " + OURS,
+        "Weaviate, Why, When and How to Fine-Tune a Custom Embedding Model; the number: docs/decisions/0010",
         "Where fine-tuning adds less than this to the best untrained hybrid, the hybrid has closed the gap.",
     ),
     "foreign-vocabulary": Threshold(
         1.2,
-        "pieces a word: Rust et al. 2021, How Good is Your Tokenizer?; the number: " + OURS,
-        "Where the model breaks words into more pieces, terms are new to it: fine-tuning and exact terms gain most.",
+        "Rust et al. 2021, How Good is Your Tokenizer?; the number: docs/decisions/0010",
+        "Where the model breaks words into more pieces, terms are new to it.",
         "pieces",
     ),
     "enough-to-forecast": Threshold(
@@ -155,7 +153,7 @@ def _ceilings(signs: Signs, config: DecideConfig) -> list[Reason]:
             system,
             ceiling,
             needed,
-            "arithmetic: no order of a list finds what is not in it; [decide] minimum_gain",
+            "arithmetic; [decide] minimum_gain",
             None if needed is None else ceiling >= needed,
             "What the reranker is given holds enough to lift recall@10 by the least gain that counts.",
         )

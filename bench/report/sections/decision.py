@@ -114,7 +114,7 @@ def _elsewhere(option: Option) -> Datum:
     if not option.losses:
         return Datum("–", -1, "number")
     worst = min(option.losses, key=lambda bound: -2.0 if bound.lower is None else bound.lower)
-    note = f"{plain(worst.query_set, 30)}, at worst {words.signed(worst.lower)}"
+    note = f"{plain(worst.query_set, 30)}, ≥ {words.signed(worst.lower)}"
     return Datum(words.signed(worst.delta), worst.delta, "number", note=note, tone="worse" if worst.lost else "")
 
 
@@ -161,7 +161,7 @@ def _verdict(found: Recommendation, option: Option) -> Datum:
         if reason.rule == "gain-is-shown" and option.gain.shown == "worse":
             return Datum("shown to hurt", tone="worse")
         if reason.rule == "loss-is-bounded" and any(bound.lost for bound in option.losses or ()):
-            return Datum("shown to lose elsewhere", tone="worse")
+            return Datum("loses elsewhere", tone="worse")
         return Datum(WHY.get(reason.rule, reason.rule))
     return Datum("not measured")
 
@@ -252,8 +252,7 @@ _REASON_COLUMNS = [
     Column("Measured", numeric=True),
     Column("Threshold", numeric=True),
     Column("Holds"),
-    Column("It says"),
-    Column("Source", minor=True),
+    Column("It says, by which source"),
 ]
 
 
@@ -266,8 +265,7 @@ def _reason_row(reason: Reason) -> list[Datum]:
               note=plain(reason.note, 160)),
         Datum(_value(reason.threshold, reason.unit), kind="number"),
         Datum(holds),
-        Datum(plain(reason.says, 300), kind="sentence"),
-        Datum(plain(reason.source, 400), kind="sentence"),
+        Datum(plain(f"{reason.says} [{reason.source}]", 600), kind="sentence"),
     ]  # fmt: skip
 
 
