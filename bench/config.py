@@ -226,7 +226,7 @@ class ConsistencyConfig(Strict):
     def _known_origins(cls, kinds: list[str]) -> list[str]:
         known = listing("train/origins")
         for kind in kinds:
-            if kind not in (*known, "llm"):
+            if kind not in known:
                 raise ValueError(f'"{excerpt(kind)}" is none of {", ".join(known)}.{did_you_mean(kind, known)}')
         return kinds
 
