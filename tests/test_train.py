@@ -21,9 +21,10 @@ from bench.systems.rerank import Config as RerankConfig
 from bench.systems.rerank import Rerank
 from bench.train.batches import length_batches
 from bench.train.finetune import finetune
+from bench.train.loading import from_suite
 from bench.train.mine import mine
 from bench.train.models import lineage
-from bench.train.pairs import Pair, Pairs, from_suite, read_pairs, write_pairs
+from bench.train.pairs import Pair, Pairs, read_pairs, write_pairs
 
 
 @pytest.fixture

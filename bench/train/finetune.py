@@ -24,10 +24,10 @@ from bench.train.bi_encoder import BiEncoder
 from bench.train.cross_encoder import CrossEncoder
 from bench.train.dev import dev_measure
 from bench.train.fit import Curves, fit
-from bench.train.loading import load
+from bench.train.loading import from_suite, load
 from bench.train.mine import Negatives, mine
 from bench.train.models import lineage, model_folder, set_current, write_lineage
-from bench.train.pairs import Pairs, from_suite
+from bench.train.pairs import Pairs
 from bench.train.rows import Rows, build_rows
 from bench.train.saving import whole_folder
 from bench.train.trainee import libraries
@@ -93,7 +93,7 @@ def _pairs(
 ) -> Pairs:
     """The pairs that the recipe names; the suite's training sets where it names none."""
     if recipe.pairs is None:
-        return from_suite(evaluator.suite)
+        return from_suite(evaluator.suite, progress=progress)
     if config is None:
         raise ConfigError("A recipe that names its pairs is trained from a config: bench finetune NAME.")
     return load(recipe.pairs, evaluator.suite, base=base, config=config, progress=progress)

@@ -7,17 +7,22 @@ from pathlib import Path
 
 from bench.checks import leaks
 from bench.config import BenchConfig, PairsConfig
-from bench.errors import PairsError, did_you_mean
+from bench.errors import PairsError, SuiteError, did_you_mean
 from bench.records import Progress, Suite, digest_of, no_progress
 from bench.suite import refuse_evaluation_file
 from bench.train.audit import refuse_unaccepted
 from bench.train.pairs import Pair, Pairs, judged_pairs, read_pairs
 
-__all__ = ["load", "made", "table_digest"]
+__all__ = ["from_suite", "load", "made", "table_digest"]
 
 
 def load(
-    names: Sequence[str], suite: Suite, *, base: Path, config: BenchConfig, progress: Progress = no_progress
+    names: Sequence[str],
+    suite: Suite,
+    *,
+    base: Path,
+    config: BenchConfig | None = None,
+    progress: Progress = no_progress,
 ) -> Pairs:
     """The pairs of all names, in their order, without what the suite's evaluation holds and without equal ones.
 
@@ -59,14 +64,28 @@ def load(
     return Pairs(kept, tuple(sorted({labels[row] for row in leaked})), tuple(names))
 
 
-def _of_name(name: str, suite: Suite, base: Path, config: BenchConfig) -> Sequence[Pair]:
+def from_suite(suite: Suite, query_sets: Sequence[str] | None = None, *, progress: Progress = no_progress) -> Pairs:
+    """The pairs of the named query sets; of all of role train where None.
+
+    Raises:
+        HeldOutError: a named set is held out.
+        SuiteError: there is no training set.
+        PairsError: nothing is left of it.
+    """
+    names = list(query_sets) if query_sets is not None else [q.name for q in suite.of_role("train")]
+    if not names:
+        raise SuiteError(f'Suite "{suite.name}" has no query set of role train; there is nothing to learn from.')
+    return load(names, suite, base=Path(suite.path), progress=progress)
+
+
+def _of_name(name: str, suite: Suite, base: Path, config: BenchConfig | None) -> Sequence[Pair]:
     if name in suite.query_sets:
         return list(judged_pairs(suite, name))
-    if name.startswith("pairs:"):
+    if config is not None and name.startswith("pairs:"):
         return made(name.removeprefix("pairs:"), base=base, config=config)[1]
     path = base / name
     if not path.is_file():
-        known = [*suite.query_sets, *(f"pairs:{table}" for table in config.pairs)]
+        known = [*suite.query_sets, *(f"pairs:{table}" for table in (config.pairs if config else ()))]
         raise PairsError(
             f'Pairs "{name}": no query set of suite "{suite.name}", and {path} is no file; expected one of '
             f"{', '.join(known)}, or a pair file.{did_you_mean(name, known)}"

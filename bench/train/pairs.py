@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bench.checks import leaked_queries
-from bench.errors import PairsError, SuiteError, did_you_mean, excerpt
+from bench.errors import PairsError, did_you_mean, excerpt
 from bench.records import Suite, digest_of
 from bench.store import write_text
 from bench.suite import training_set
 
-__all__ = ["ORIGINS", "Pair", "Pairs", "from_suite", "judged_pairs", "read_pairs", "write_pairs"]
+__all__ = ["ORIGINS", "Pair", "Pairs", "judged_pairs", "read_pairs", "write_pairs"]
 
 FORMAT = 1
 
@@ -77,28 +76,6 @@ class Pairs:
     def origins(self) -> dict[str, int]:
         """Pairs by origin."""
         return {origin: n for origin in ORIGINS if (n := sum(p.origin == origin for p in self.pairs))}
-
-
-def from_suite(suite: Suite, query_sets: Sequence[str] | None = None) -> Pairs:
-    """Pairs from the named sets; from all of role train where None.
-
-    Raises:
-        HeldOutError: a named set is held out.
-        SuiteError: there is no training set, or nothing is left of it.
-    """
-    names = list(query_sets) if query_sets is not None else [q.name for q in suite.of_role("train")]
-    if not names:
-        raise SuiteError(f'Suite "{suite.name}" has no query set of role train; there is nothing to learn from.')
-    leaked = leaked_queries(suite)
-    pairs: list[Pair] = []
-    dropped: list[str] = []
-    for name in names:
-        drop = set(leaked.get(name, ()))
-        dropped += sorted(drop)
-        pairs += [pair for pair in judged_pairs(suite, name) if pair.query_id not in drop]
-    if not pairs:
-        raise SuiteError(f'Suite "{suite.name}": {", ".join(names)} hold no pair to train on.')
-    return Pairs(tuple(pairs), tuple(dropped), tuple(names))
 
 
 def judged_pairs(suite: Suite, name: str) -> Iterator[Pair]:

@@ -90,8 +90,7 @@ def run(options: Namespace) -> int:
 
 def _pairs(options: Namespace, workspace: Workspace, suite: Suite, told: Progress) -> Pairs:
     """The pairs named, else those that the recipe trains on, else the suite's training sets."""
-    from bench.train.loading import load
-    from bench.train.pairs import from_suite
+    from bench.train.loading import from_suite, load
 
     recipe = workspace.config.finetune.get(options.name or "")
     names = flat(options.pairs) or list(getattr(recipe, "pairs", None) or ())

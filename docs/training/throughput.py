@@ -24,7 +24,7 @@ def triples(folder: str, count: int, seed: int) -> list[tuple[str, str, str]]:
     import numpy as np
 
     from bench import suite
-    from bench.train.pairs import from_suite
+    from bench.train.loading import from_suite
 
     loaded = suite.load(suite.find(folder))
     rng = np.random.default_rng(seed)
