@@ -37,6 +37,8 @@ VERBS = (
     "models",
     "decide",
     "report",
+    "history",
+    "drift",
     "export",
     "doctor",
 )
@@ -178,7 +180,7 @@ def _failed(error: BenchError, options: argparse.Namespace) -> int:
 
 def _publish(error: BenchError, options: argparse.Namespace) -> None:
     """Write every form of an error; one that cannot be written does not stop the next."""
-    if getattr(options, "verb", "") in ("gate", "compare", "run"):
+    if getattr(options, "verb", "") in ("gate", "compare", "run", "drift"):
         from bench.publish import Forms, publish_error
 
         for form in Forms.of(options).each():

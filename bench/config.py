@@ -520,6 +520,7 @@ class BenchConfig(Strict):
     suites: list[str] = Field(min_length=1)
     store: str = ".bench"
     reports: str = "reports"
+    history: str | None = None
     systems: dict[str, dict[str, Any]] = Field(min_length=1)
     pairs: dict[str, PairsConfig] = {}
     finetune: dict[str, FinetuneConfig] = {}

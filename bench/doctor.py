@@ -23,6 +23,7 @@ _PARTS = {
     "mteb": [("mteb", "its tasks and models")],
     "beir": [("beir", "its data sets")],
     "checks": [("datasketch", "near-duplicates")],
+    "history": [("ruptures", "steps over time")],
 }
 
 

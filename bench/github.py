@@ -1,4 +1,4 @@
-"""GitHub's own surfaces: workflow commands, step outputs, the job summary, and one comment per pull request.
+"""GitHub's own surfaces: workflow commands, step outputs, the job summary, one comment per pull request, one issue.
 
 Summary, outputs and annotations need no token and are always written. The comment is best effort: a pull request from
 a fork has no right to write one, and that must not hide the verdict.
@@ -23,7 +23,7 @@ from bench.errors import UsageError
 from bench.records import Finding, Verdict
 from bench.report.blocks import visible
 
-__all__ = ["Place", "annotated", "command", "outputs", "post", "pull_request", "touched", "write_files"]
+__all__ = ["Place", "annotated", "command", "outputs", "post", "post_issue", "pull_request", "touched", "write_files"]
 
 MOST_ANNOTATIONS = 9
 """GitHub shows ten of a kind for a step."""
@@ -177,15 +177,7 @@ def post(body: str, *, repository: str, number: int, token: str, author: str = B
         OSError: GitHub could not be reached, or refused.
         UsageError: a repository, an address or a body that cannot be right.
     """
-    if not re.fullmatch(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+", repository):
-        raise UsageError(f'"{repository}" is no repository; expected owner/name.')
-    root = (api or os.environ.get("GITHUB_API_URL") or "https://api.github.com").rstrip("/")
-    address = urllib.parse.urlsplit(root)
-    if address.scheme != "https" and address.hostname not in ("127.0.0.1", "localhost"):
-        raise UsageError(f"{root} is no https address; a token is not sent there.")
-    mark = body.split("\n", 1)[0]
-    if not mark.startswith("<!-- retrieval-gate"):
-        raise UsageError("The comment does not begin with the gate's marker; expected a file written by --comment.")
+    root, mark = _checked(body, repository, api)
     found = _existing(root, repository, number, token, mark, author)
     if found is None:
         answer = _call("POST", f"{root}/repos/{repository}/issues/{number}/comments", token, {"body": body})
@@ -194,20 +186,86 @@ def post(body: str, *, repository: str, number: int, token: str, author: str = B
     return str(answer.get("html_url", ""))
 
 
+def post_issue(
+    body: str,
+    *,
+    title: str,
+    repository: str,
+    token: str,
+    author: str = BOT,
+    begin: bool = True,
+    api: str | None = None,
+) -> str:
+    """Change the one open issue that begins with the same marker, or open it; says where it is, "" where there is none.
+
+    Two jobs at once could each open one: let the workflow run one at a time (`concurrency`). A closed issue is done
+    with: people closed it, and the next finding opens another.
+
+    Args:
+        body: the issue; its first line is the marker.
+        title: of an issue that is opened; one that is there keeps the title that people may have given it.
+        repository: "owner/name".
+        token: with the right to write issues.
+        author: whose issues may be changed; somebody else may have copied the marker.
+        begin: open one where there is none.
+        api: the API's address; GitHub's own, or GITHUB_API_URL, where None.
+
+    Raises:
+        OSError: GitHub could not be reached, or refused.
+        UsageError: a repository, an address or a body that cannot be right.
+    """
+    root, mark = _checked(body, repository, api)
+    address = f"{root}/repos/{repository}/issues"
+    found = None
+    for issue in _pages(f"{address}?state=open&sort=created&direction=asc", token):
+        # GitHub lists pull requests among the issues. The oldest is kept, should there ever be two.
+        whose = (issue.get("user") or {}).get("login")
+        first = str(issue.get("body") or "").split("\n", 1)[0].strip()
+        if "pull_request" not in issue and whose == author and first == mark:
+            found = int(issue["number"])
+            break
+    if found is not None:
+        answer = _call("PATCH", f"{address}/{found}", token, {"body": body})
+    elif begin:
+        answer = _call("POST", address, token, {"title": visible(title, 200), "body": body})
+    else:
+        return ""
+    return str(answer.get("html_url", ""))
+
+
+def _checked(body: str, repository: str, api: str | None) -> tuple[str, str]:
+    """(the API's address, the body's marker), looked at before a token is sent anywhere.
+
+    Raises:
+        UsageError: a repository, an address or a body that cannot be right.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+", repository):
+        raise UsageError(f'"{repository}" is no repository; expected owner/name.')
+    root = (api or os.environ.get("GITHUB_API_URL") or "https://api.github.com").rstrip("/")
+    address = urllib.parse.urlsplit(root)
+    if address.scheme != "https" and address.hostname not in ("127.0.0.1", "localhost"):
+        raise UsageError(f"{root} is no https address; a token is not sent there.")
+    mark = body.split("\n", 1)[0]
+    if not mark.startswith("<!-- retrieval-gate"):
+        raise UsageError("The text does not begin with the gate's marker; expected a file written by bench.")
+    return root, mark
+
+
 def _existing(root: str, repository: str, number: int, token: str, mark: str, author: str) -> int | None:
-    for comment in _comments(root, repository, number, token):
+    for comment in _pages(f"{root}/repos/{repository}/issues/{number}/comments", token):
         whose = (comment.get("user") or {}).get("login")
         if whose == author and str(comment.get("body", "")).split("\n", 1)[0].strip() == mark:
             return int(comment["id"])
     return None
 
 
-def _comments(root: str, repository: str, number: int, token: str) -> Iterator[dict[str, Any]]:
+def _pages(address: str, token: str) -> Iterator[dict[str, Any]]:
+    """Every row of a list that comes in pages."""
+    joint = "&" if "?" in address else "?"
     for page in range(1, MOST_PAGES + 1):
-        address = f"{root}/repos/{repository}/issues/{number}/comments?per_page=100&page={page}"
-        comments = _call("GET", address, token)
-        yield from comments
-        if len(comments) < 100:
+        rows = _call("GET", f"{address}{joint}per_page=100&page={page}", token)
+        yield from rows
+        if len(rows) < 100:
             return
 
 

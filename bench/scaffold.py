@@ -82,11 +82,16 @@ def scaffold(folder: Path, *, name: str | None = None, source: Path | None = Non
             written.append(write_text(path, text))
     ignored = folder / ".gitignore"
     lines = ignored.read_text(encoding="utf-8") if ignored.exists() else ""
-    if {".bench", ".bench/", "/.bench", "/.bench/"} & {line.strip() for line in lines.splitlines()}:
-        kept.append(ignored)
+    there = {line.strip().strip("/") for line in lines.splitlines()}
+    missing = [
+        line for line in (".bench/", "reports/history.jsonl") if not {line.strip("/"), line.split("/")[0]} & there
+    ]
+    if missing:
+        # Lines more; those that are there stay.
+        more = "".join(f"{line}\n" for line in missing)
+        written.append(write_text(ignored, lines + ("\n" if lines and not lines.endswith("\n") else "") + more))
     else:
-        # One line more; those that are there stay.
-        written.append(write_text(ignored, lines + ("\n" if lines and not lines.endswith("\n") else "") + ".bench/\n"))
+        kept.append(ignored)
 
     steps = [
         f"Write queries into {suite / 'queries' / f'{QUERY_SET}.jsonl'}, as people typed them: "

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.calibration import GateCalibration
+    from bench.drift import Drift
+    from bench.history import History
     from bench.latency import Latency
     from bench.report.blocks import Block, Table
 
@@ -22,7 +24,9 @@ __all__ = [
     "blocks",
     "calibration",
     "console_width",
+    "drift",
     "findings",
+    "history",
     "inert",
     "latency",
     "number",
@@ -351,6 +355,61 @@ def calibration(found: GateCalibration) -> None:
     columns = ["query set", "measure", "n", "alarm", "skewed", "margin m", "at m", "at 2m"]
     title = "Each cell alone, % failing: without a drop; at a drop of m, 2m (seen / predicted)"
     table(columns, rows, title=title, left=2)
+
+
+def history(found: History) -> None:
+    """One row per system, query set and measure, then the steps, the latest first."""
+    several = len({one.suite for one in found.series}) > 1
+    rows = []
+    for one in found.series:
+        points = [point for segment in one.segments for point in segment.points]
+        accepted = [point for point in one.segments[-1].points if point.accepted is not None]
+        steps = [segment.steps for segment in one.segments]
+        rows.append(
+            [
+                one.system,
+                f"{one.suite + ': ' if several else ''}{one.query_set}",
+                one.measure,
+                number(one.latest.mean.value),
+                number(one.latest.mean.value - accepted[-1].mean.value, signed=True) if accepted else "–",
+                str(len(points)),
+                "–" if None in steps else str(sum(len(each or ()) for each in steps)),
+                f"{one.latest.time:%Y-%m-%d}",
+            ]
+        )
+    columns = ["system", "query set", "measure", "latest", "since accepted", "points", "steps", "last seen"]
+    table(columns, rows, left=3)
+    for series, segment, step in found.steps():
+        first = segment.points[step.at]
+        ends = f" [{number(step.ci[0], signed=True)}, {number(step.ci[1], signed=True)}]" if step.ci else ""
+        commit = f" at {inert(first.commit, 12)}" if first.commit else ""
+        say(
+            f"  {'down' if step.delta < 0 else 'up'} since {first.time:%Y-%m-%d}{commit}: {inert(series.system, 60)} "
+            f"on {inert(series.query_set, 60)}, {inert(series.measure, 40)} {number(step.before)} → "
+            f"{number(step.after)}, {number(step.delta, signed=True)}{ends}, p {p_value(step.p)}",
+            "bold red" if step.delta < 0 else "green",
+        )
+    findings(found.findings)
+
+
+def drift(found: Drift) -> None:
+    """The recommendation, then a row for every signal with its numbers."""
+    style = {"re-train": "bold red", "refresh the suite": "bold red", "nothing to do": "bold green"}
+    say()
+    say(
+        f"{inert(found.title).upper()}  {inert(found.system)} on {inert(found.suite)}",
+        style.get(found.recommendation, "yellow"),
+    )
+    say(f"  {inert(found.sentence, LONGEST_LINE)}")
+    rows = [
+        [signal.name, signal.status, number(signal.size), number(signal.floor), p_value(signal.p_adjusted)]
+        for signal in found.signals
+    ]
+    table(["signal", "finding", "size", "floor", "p (Holm)"], rows, left=2)
+    for signal in found.signals:
+        say(f"  {inert(signal.name, 60)}: {inert(signal.sentence, LONGEST_LINE)}")
+        if signal.examples and signal.status == "shown":
+            say(f"    such as: {inert('; '.join(inert(text, 80) for text in signal.examples), 500)}")
 
 
 def _percent(rate: float | None) -> str:

@@ -114,6 +114,12 @@ class Workspace:
         """Where reports go."""
         return self.base / self.config.reports
 
+    @property
+    def history(self) -> Path:
+        """The log of results: as the config says, else `history.jsonl` among the reports."""
+        named = self.config.history
+        return self.base / named if named else self.reports / "history.jsonl"
+
     def suites(self, only: str | None = None) -> list[Suite]:
         """The config's suites, or the one that `only` names: by the suite's name, its path, or a bundled name.
 

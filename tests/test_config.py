@@ -169,7 +169,7 @@ margin = 0
     assert all(line.startswith(str(tmp_path / "bench.toml")) for line in lines)
     for sentence in (
         "suites is empty",
-        "unknown key stores; expected one of suites, store, reports, systems, pairs, finetune, gate, decide.",
+        "unknown key stores; expected one of suites, store, reports, history, systems, pairs, finetune, gate, decide.",
         'Did you mean "store"?',
         'systems.one.kind is "bm52"; expected one of bm25, dense, ',
         'rerank, trec-run. Did you mean "bm25"?',
@@ -338,5 +338,5 @@ def test_kinds_are_the_files_of_their_folder():
 
 
 def test_fields_of_the_config_are_those_of_the_design():
-    tables = {"suites", "store", "reports", "systems", "pairs", "finetune", "gate", "decide"}
+    tables = {"suites", "store", "reports", "history", "systems", "pairs", "finetune", "gate", "decide"}
     assert set(BenchConfig.model_fields) == tables

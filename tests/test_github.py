@@ -154,6 +154,124 @@ def test_no_token_and_no_pull_request_are_told(tmp_path, monkeypatch, capsys):
     assert "GITHUB_TOKEN is not set" in capsys.readouterr().err
 
 
+# --- one issue --------------------------------------------------------------------------------------
+
+
+class Issues(Api):
+    """Issues of one repository, pull requests among them, in pages of 100."""
+
+    def _handle(self):
+        cls = type(self)
+        cls.calls.append(f"{self.command} {self.path}")
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
+        if cls.status:
+            return self._answer(cls.status, {"message": "Resource not accessible by integration"})
+        if self.command == "GET":
+            assert "state=open" in self.path
+            page = int(re.search(r"[?&]page=(\d+)", self.path)[1])
+            there = [issue for issue in cls.comments if issue["state"] == "open"]
+            return self._answer(200, there[100 * (page - 1) : 100 * page])
+        if self.command == "POST":
+            number = len(cls.comments) + 1
+            user, link = {"login": github.BOT}, f"https://x/{number}"
+            made = {"number": number, "state": "open", "user": user, "html_url": link} | body
+            cls.comments.append(made)
+            return self._answer(201, made)
+        (found,) = [issue for issue in cls.comments if str(issue["number"]) == self.path.rsplit("/", 1)[1]]
+        found.update(body)
+        return self._answer(200, found)
+
+    do_GET = do_POST = do_PATCH = _handle
+
+
+@pytest.fixture
+def issues(api, monkeypatch):
+    handler = type("FreshIssues", (Issues,), {"comments": [], "calls": [], "status": None})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    monkeypatch.setenv("GITHUB_API_URL", f"http://127.0.0.1:{server.server_port}")
+    yield handler
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def an_issue(number, body, *, login=github.BOT, state="open", **more):
+    return {"number": number, "state": state, "user": {"login": login}, "html_url": "x", "body": body, **more}
+
+
+def tell(tmp_path, text, *more):
+    path = tmp_path / "drift.md"
+    path.write_text(f"{marker('drift')}\n{text}")
+    return main(["comment", str(path), "--issue", "Retrieval has drifted", *more])
+
+
+def test_second_night_changes_the_issue_of_the_first(issues, tmp_path):
+    for text in ("re-train", "nothing to do"):
+        assert tell(tmp_path, text) == 0
+    (issue,) = issues.comments
+    assert issue["title"] == "Retrieval has drifted"
+    assert issue["body"].endswith("nothing to do")
+    assert [call.split()[0] for call in issues.calls] == ["GET", "POST", "GET", "PATCH"]
+
+
+def test_title_that_people_gave_an_issue_stays(issues, tmp_path):
+    issues.comments.append(an_issue(1, f"{marker('drift')}\nold", title="Ours"))
+    tell(tmp_path, "new")
+    assert (issues.comments[0]["title"], issues.comments[0]["body"].split("\n")[1]) == ("Ours", "new")
+
+
+def test_issue_is_found_behind_many_others_and_closed_copied_and_pull_requests_are_left_alone(issues, tmp_path):
+    mark = f"{marker('drift')}\n"
+    issues.comments += [an_issue(i, "hello", login="somebody") for i in range(1000, 1150)]
+    issues.comments += [
+        an_issue(1, mark + "closed", state="closed"),
+        an_issue(2, mark + "copied", login="mallory"),
+        an_issue(3, mark + "pull", pull_request={}),
+        an_issue(4, f"{marker('')}\nanother marker"),
+        an_issue(5, None),
+        an_issue(6, mark + "ours"),
+    ]
+    tell(tmp_path, "new")
+    assert len(issues.comments) == 156
+    assert [issue["body"] for issue in issues.comments if issue["body"] and issue["body"].endswith("new")] == [
+        mark + "new"
+    ]
+    assert issues.comments[-1]["body"] == mark + "new"
+
+
+def test_quiet_night_opens_no_issue_and_updates_one_that_is_open(issues, tmp_path, capsys):
+    assert tell(tmp_path, "nothing to do", "--if-open") == 0
+    assert issues.comments == []
+    assert "none is opened" in capsys.readouterr().err
+    tell(tmp_path, "re-train")
+    tell(tmp_path, "nothing to do", "--if-open")
+    assert [issue["body"].split("\n")[1] for issue in issues.comments] == ["nothing to do"]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410, 500])
+def test_refused_issue_never_hides_the_finding(issues, tmp_path, capsys, status):
+    issues.status = status
+    assert tell(tmp_path, "re-train") == 0
+    told = capsys.readouterr().err
+    assert f"GitHub answered {status}" in told
+    assert "secret-token" not in told
+
+
+def test_issue_and_pull_request_are_told_apart(tmp_path, capsys):
+    assert tell(tmp_path, "x", "--pr", "3") == 2
+    assert "leave one out" in capsys.readouterr().err
+    assert main(["comment", str(tmp_path / "drift.md"), "--if-open", "--pr", "3"]) == 2
+
+
+@pytest.mark.parametrize(("repository", "body"), [("a/b/c", marker("drift")), ("team/search", "hello")])
+def test_issue_that_cannot_be_right_is_refused_before_a_token_leaves(issues, repository, body):
+    with pytest.raises(UsageError):
+        github.post_issue(body, title="t", repository=repository, token="t")
+    assert issues.calls == []
+
+
 def test_unreachable_api_is_told(make_result, tmp_path, monkeypatch, capsys):
     path = tmp_path / "comment.md"
     path.write_text(error_comment("x"))

@@ -13,6 +13,8 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,11 +24,19 @@ import pytest
 from conftest import build_result
 
 from bench import github, terminal
+from bench.drift import Drift, Side, Signal, conclude
 from bench.gate import judge
+from bench.history import History, history
+from bench.log import Event, Log
 from bench.records import Finding, Policy, Verdict
 from bench.report import Material, metrics
 from bench.report.comment import comment, error_comment
+from bench.report.drift import issue as drift_issue
+from bench.report.drift import render as drift_page
+from bench.report.history import blocks as history_blocks
+from bench.report.history import render as history_page
 from bench.report.junit import document, error_document
+from bench.report.markdown import markdown as blocks_as_markdown
 from bench.report.render import markdown, render, whole_json, whole_latex, whole_markdown
 
 HARMLESS = "plain words"
@@ -337,7 +347,46 @@ def one_line_each(made: str, harmless: str) -> None:
     ]
 
 
+def a_history(text: str) -> History:
+    """Two systems over time with a step, an accepted baseline and a new question; every name is the text."""
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    events, results = [], {}
+    better, worse = [1.0] * 40, [1.0] * 20 + [0.0] * 20
+    for who in ("old", "new"):
+        for day, values in enumerate((better, better, worse, worse)):
+            more = {"system": f"{who} {text}", "query_set": f"home {text}", "labels_digest": "ab"[day == 3]}
+            made = replace(build_result({f"recall@10 {text}": values}, **more), suite=f"suite {text}")
+            events.append(Event("result", began + timedelta(days=day), f"c {text}", f"{who}{day}"))
+            results[f"{who}{day}"] = made
+        events.append(Event("accepted", began + timedelta(days=3), None, f"{who}3", f"why {text}"))
+    notes = (Finding("warning", "damaged-line", f"at {text}", f"found {text}"),)
+    return history(Log(Path("h.jsonl"), tuple(events), results, notes))
+
+
+def a_drift(text: str) -> Drift:
+    """Signals of every status; every sentence, example, name and source is the text."""
+    signals = [
+        Signal(f"{about}: words {text}", about, status, f"said {text}", 0.2, 0.01, p, examples=(text, f"x {text}"))
+        for about, status, p in (
+            ("documents", "not shown", 0.0005),
+            ("queries", "not shown", 0.5),
+            ("recall", "doubtful", 0.5),
+            ("base model", "unknown", None),
+        )
+    ]
+    sides = {"documents": Side(f"from {text}", "d" * 32, 3, 3, f"note {text}")}
+    return conclude(
+        signals, alpha=0.01, fine_tuned=False, system=f"s {text}", suite=f"t {text}", model=text, sides=sides
+    )
+
+
 SURFACES = {
+    "page of a history": Surface(lambda text: history_page(a_history(text), title=f"t {text}", made=text), inert_html),
+    "Markdown of a history": Surface(lambda text: blocks_as_markdown(history_blocks(a_history(text))), inert_markdown),
+    "history in a log": Surface(lambda text: printed(lambda: terminal.history(a_history(text))), inert_log),
+    "page of drift": Surface(lambda text: drift_page(a_drift(text), made=text), inert_html),
+    "issue of drift": Surface(lambda text: drift_issue(a_drift(text), key=text), inert_comment),
+    "drift in a log": Surface(lambda text: printed(lambda: terminal.drift(a_drift(text))), inert_log),
     "page of a verdict": Surface(lambda text: render(a_material(text, whole=False)), inert_html),
     "Markdown": Surface(lambda text: markdown(alone(text)), inert_markdown),
     "Markdown with texts": Surface(lambda text: markdown(with_texts(text)), inert_markdown),

@@ -48,6 +48,35 @@ def test_workflow_grants_no_more_than_it_needs_and_never_runs_a_head_with_rights
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_job_with_rights_of_its_own_checks_nothing_out_and_runs_only_on_a_clock(path):
+    document = load(path)
+    for job in document["jobs"].values():
+        rights = job.get("permissions", {})
+        assert set(rights) <= {"issues"}
+        if rights:
+            assert set(document[True]) == {"schedule", "workflow_dispatch"}
+            assert not [step for step in job["steps"] if "checkout" in str(step.get("uses", ""))]
+
+
+def test_drift_recipe_writes_one_issue_at_a_time_and_ends_with_the_exit_code_of_drift():
+    document = load(ROOT / "examples/ci/github-drift.yml")
+    assert document["concurrency"]["group"]
+    look, tell = document["jobs"]["drift"], document["jobs"]["issue"]
+    assert "permissions" not in look and tell["permissions"] == {"issues": "write"}
+    # Whatever becomes of the issue, the first job's last step is what drift said.
+    last = look["steps"][-1]
+    assert last["if"] == "always()" and last["run"].strip().endswith('exit "${CODE:-2}"')
+    assert tell["needs"] == "drift"
+    assert tell["continue-on-error"] is True
+
+
+@pytest.mark.parametrize(("code", "ends"), [("0", 0), ("1", 1), ("2", 2), ("", 2)])
+def test_last_step_of_the_drift_recipe_hands_the_code_on(code, ends):
+    (script,) = [s["run"] for s in steps_of(load(ROOT / "examples/ci/github-drift.yml")) if "exit" in s.get("run", "")]
+    assert subprocess.run(["bash", "-e", "-c", script], env={"CODE": code}, check=False).returncode == ends
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_workflow_gives_the_action_only_inputs_that_it_has(path):
     known = set(load(ACTION)["inputs"])
     given = [set(step.get("with", {})) for step in steps_of(load(path)) if "actions/gate" in str(step.get("uses", ""))]
@@ -72,12 +101,20 @@ def test_script_parses(name):
 
 def _lines_of(path):
     text = path.read_text(encoding="utf-8")
-    return re.findall(r"(?<![\w./-])bench (gate|run|comment|baseline|check|measure|compare|report)\b([^\n`|&;]*)", text)
+    return re.findall(
+        r"(?<![\w./-])bench (gate|run|comment|baseline|check|measure|compare|report|history|drift)\b([^\n`|&;]*)", text
+    )
 
 
 @pytest.mark.parametrize(
     "path",
-    [*WORKFLOWS, ROOT / "examples/ci/gitlab.yml", ACTION.parent / "gate.sh", ROOT / "docs/ci.md"],
+    [
+        *WORKFLOWS,
+        ROOT / "examples/ci/gitlab.yml",
+        ACTION.parent / "gate.sh",
+        ROOT / "docs/ci.md",
+        ROOT / "docs/watch.md",
+    ],
     ids=lambda path: path.name,
 )
 def test_commands_of_recipes_use_options_that_exist(path):

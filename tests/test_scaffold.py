@@ -188,7 +188,7 @@ def test_init_writes_a_project_that_lacks_nothing_but_queries(tmp_path, manual, 
         "200",
     )
     assert load_bench(Path("bench.toml")).suites == ["suites/Our-manual"]
-    assert Path(".gitignore").read_text() == ".bench/\n"
+    assert Path(".gitignore").read_text() == ".bench/\nreports/history.jsonl\n"
     example = Path(__file__).parent.parent / "examples" / "ci" / "github.yml"
     assert Path(".github/workflows/gate.yml").read_text() == example.read_text()
 
@@ -220,7 +220,7 @@ def test_init_overwrites_nothing(tmp_path, manual):
     assert made.kept == (project / "bench.toml", project / ".github/workflows/gate.yml")
     assert (project / "bench.toml").read_text() == "# mine"
     assert (project / ".github/workflows/gate.yml").read_text() == "# mine too"
-    assert (project / ".gitignore").read_text() == "dist/\n.bench/\n"
+    assert (project / ".gitignore").read_text() == "dist/\n.bench/\nreports/history.jsonl\n"
     assert any('Add "suites/first" to suites' in step for step in made.next_steps)
     before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
     with pytest.raises(UsageError, match="first is there already; choose another name"):
@@ -228,7 +228,7 @@ def test_init_overwrites_nothing(tmp_path, manual):
     assert {path: path.read_bytes() for path in project.rglob("*") if path.is_file()} == before
     second = scaffold(project, name="second", source=manual)
     assert project / ".gitignore" in second.kept
-    assert (project / ".gitignore").read_text() == "dist/\n.bench/\n"
+    assert (project / ".gitignore").read_text() == "dist/\n.bench/\nreports/history.jsonl\n"
 
 
 def test_init_that_fails_leaves_no_half_suite(tmp_path, manual):

@@ -14,6 +14,7 @@ from bench.encoders import find_model, weights_digest
 from bench.encoders.local import Config, LocalEncoder
 from bench.errors import ConfigError, HeldOutError, PairsError
 from bench.evaluate import Evaluator
+from bench.snapshot import of_suite, read_snapshot
 from bench.systems import Context
 from bench.systems.bm25 import BM25
 from bench.systems.bm25 import Config as BM25Config
@@ -211,6 +212,10 @@ def test_bi_encoder_is_trained_once_and_loads_in_plain_sentence_transformers(tin
     assert model.lineage["base"]["weights"] == weights_digest(tiny_model)
     assert model.lineage["data"]["pairs"] == 2
     assert model.lineage["history"]
+    # What it knew is kept beside it, and is no part of its weights.
+    known = read_snapshot(model.folder / "reference.jsonl")
+    assert known == of_suite(tiny_suite.suite, "train")
+    assert model.lineage["data"]["reference"]["digest"] == known.digest
     assert any(stage == "fine-tune bi-encoder" and done == total for stage, done, total in steps)
     assert SentenceTransformer(str(model.folder), device="cpu").encode(["brake"]).shape == (1, 32)
     assert find_model("finetune:tiny", base=tiny_suite.folder, models=store.root / "models") == model.folder

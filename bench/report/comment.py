@@ -67,7 +67,7 @@ def comment(material: Material, *, key: str = "", link: str = "") -> str:
 def error_comment(message: str, *, key: str = "") -> str:
     """The comment of a gate that could not judge."""
     sentences = [[plain(line, 1000)] for line in message.split("\n")[:10]]
-    head = Banner("fail", "Not judged", ["the gate could not compare"], ["Nothing was shown to be good or bad."])
+    head = Banner("fail", "Not judged", ["nothing could be compared"], ["Nothing was shown to be good or bad."])
     return f"{marker(key)}\n{markdown([head, Bullets(sentences)])}"
 
 

@@ -15,13 +15,14 @@ from typing import Any
 from bench.report import Material, as_json, embedded, latex, words
 from bench.report import markdown as as_markdown
 from bench.report import sections as sections_package
-from bench.report.blocks import Block, Explorer, Heading, Prose, name, plain, visible
+from bench.report.blocks import Block, Explorer, Heading, Prose, Text, name, plain, visible
 from bench.report.reading import systems, tasks
 from bench.store import write_text
 
 __all__ = [
     "STYLES",
     "Section",
+    "composed",
     "environment",
     "markdown",
     "page",
@@ -65,13 +66,15 @@ def render(material: Material, *, only: str | None = None) -> str:
 
     Costs some tens of milliseconds per chart.
     """
+    kept = [section for section in sections(material) if only in (None, section.name)]
+    return composed(material, kept, _subtitle(material) if only is None else [])
+
+
+def composed(material: Material, made_of: Sequence[Section], subtitle: Text) -> str:
+    """Sections as one HTML document; of the material only its title, time and version are shown."""
     env = environment()
     env.filters |= {"number": words.number, "explorer_data": _explorer_data}
-    body = env.get_template("body.html.j2").render(
-        material=material,
-        sections=[section for section in sections(material) if only in (None, section.name)],
-        subtitle=_subtitle(material) if only is None else [],
-    )
+    body = env.get_template("body.html.j2").render(material=material, sections=made_of, subtitle=subtitle)
     return page(material.title, body, styles=STYLES, scripts=SCRIPTS)
 
 

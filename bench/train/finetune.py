@@ -19,6 +19,7 @@ from bench.encoders.local import LocalEncoder, library_version
 from bench.errors import ConfigError
 from bench.evaluate import Evaluator, environment
 from bench.records import Progress, digest_of, no_progress
+from bench.snapshot import REFERENCE, of_suite, write_snapshot
 from bench.train import workers
 from bench.train.bi_encoder import BiEncoder
 from bench.train.cross_encoder import CrossEncoder
@@ -258,6 +259,10 @@ def _finish(
             (scratch / "checkpoints").replace(made / "checkpoints")
         document = _document(prepared, trainee, curves, evaluator, seconds)
         document["weights"] = weights_digest(made)
+        # What the model knew, for bench drift: the suite moves on, and a digest alone cannot be compared with.
+        known = of_suite(evaluator.suite, "train")
+        write_snapshot(made / REFERENCE, known)
+        document["data"]["reference"] = {"file": REFERENCE, "digest": known.digest}
         write_lineage(made, document)
     if folder.exists():
         shutil.rmtree(folder)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import UsageError
 
 if TYPE_CHECKING:
-    from bench.records import Suite
+    from bench.records import Result, Suite
+    from bench.workspace import Workspace
 
 __all__ = [
     "config_options",
@@ -21,6 +22,7 @@ __all__ = [
     "policy_options",
     "positive",
     "print_json",
+    "remember",
     "workspace_suite",
 ]
 
@@ -87,3 +89,17 @@ def workspace_suite(options: Namespace) -> Suite:
     from bench.workspace import Workspace
 
     return Workspace.open(options.config).suite(options.suite)
+
+
+def remember(workspace: Workspace, results: Sequence[Result], *, accepted: str | None = None) -> None:
+    """Append results to the history log; one that cannot be written is told, and stops nothing."""
+    from datetime import UTC, datetime
+
+    from bench import __version__, git, log, terminal
+    from bench.errors import BenchError
+
+    now, commit = datetime.now(UTC), git.commit(workspace.base)
+    try:
+        log.append(workspace.history, results, when=now, commit=commit, version=__version__, accepted=accepted)
+    except (OSError, BenchError) as error:
+        terminal.say(f"These results are not in the history ({workspace.history}): {error}", "yellow")

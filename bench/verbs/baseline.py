@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
 from bench import __version__
-from bench.verbs._options import config_options, json_option, print_json
+from bench.verbs._options import config_options, json_option, print_json, remember
 
 if TYPE_CHECKING:
     from bench.workspace import Workspace
@@ -90,6 +90,7 @@ def _accept(options: Namespace, workspace: Workspace) -> int:
         outcome=outcome or ("not compared" if uncompared else None),
     )
     write_baseline(path, document)
+    remember(workspace, found, accepted=options.reason.strip())
     if options.json:
         print_json({"format": 1, "baseline": document["baseline"] | {"path": str(path)}})
     else:

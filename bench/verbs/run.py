@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
-from bench.verbs._options import config_options, flat, json_option, print_json
+from bench.verbs._options import config_options, flat, json_option, print_json, remember
 
 if TYPE_CHECKING:
     from bench.evaluate import Evaluator
@@ -80,6 +80,8 @@ def run(options: Namespace) -> int:
                 _evaluate(loaded, asked, found, told)
             except BenchError as error:
                 failed[loaded.name] = error
+    if found.results:
+        remember(asked.workspace, found.results)
     if failed and (not asked.several or (not found.results and len({str(error) for error in failed.values()}) == 1)):
         # The only suite's error, or what every suite says alike, such as that there is no such system.
         raise next(iter(failed.values()))

@@ -1,0 +1,282 @@
+"""Trends from a history log: systems over time, where a new question begins, and where a level changes.
+
+Reads files only; evaluates nothing and loads no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from bench import stats
+from bench.errors import MissingExtra, UsageError, did_you_mean, excerpt
+from bench.log import Event, Log
+from bench.records import Finding, Result
+from bench.steps import MOST_POINTS, Step, find_steps
+
+__all__ = ["History", "Mean", "Point", "Segment", "Series", "history"]
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over queries with its own two-sided interval, None where there is none to be had."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Point:
+    """One system's mean at one time; `accepted` is the reason where it became the baseline, else None."""
+
+    time: datetime
+    commit: str | None
+    digest: str
+    system_digest: str
+    suite_digest: str
+    mean: Mean
+    n: int
+    accepted: str | None = None
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Points that answer one question: the same suite version, corpus, queries, judgements and measuring rules.
+
+    `began` says why there is a new segment; `marks` are places where the suite changed elsewhere, so that this set's
+    numbers still compare. `steps` is None where none was looked for.
+    """
+
+    points: tuple[Point, ...]
+    began: str
+    marks: tuple[int, ...] = ()
+    steps: tuple[Step, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Series:
+    """One system on one query set by one measure."""
+
+    suite: str
+    query_set: str
+    role: str
+    system: str
+    measure: str
+    segments: tuple[Segment, ...]
+
+    @property
+    def latest(self) -> Point:
+        """The last point."""
+        return self.segments[-1].points[-1]
+
+
+@dataclass(frozen=True)
+class History:
+    """Trends with their steps; `alpha` is the chance that any step is shown where query sampling is all there is."""
+
+    path: str
+    n_events: int
+    series: tuple[Series, ...]
+    alpha: float
+    findings: tuple[Finding, ...] = ()
+
+    def steps(self) -> list[tuple[Series, Segment, Step]]:
+        """Every step, the latest first."""
+        found = [(s, g, step) for s in self.series for g in s.segments for step in g.steps or ()]
+        return sorted(found, key=lambda item: item[1].points[item[2].at].time, reverse=True)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `history --json`; `steps` is null where none was looked for."""
+        return {
+            "format": 1,
+            "log": self.path,
+            "events": self.n_events,
+            "alpha": self.alpha,
+            "series": [
+                {
+                    "suite": one.suite,
+                    "query_set": one.query_set,
+                    "role": one.role,
+                    "system": one.system,
+                    "measure": one.measure,
+                    "segments": [_segment_json(segment) for segment in one.segments],
+                }
+                for one in self.series
+            ],
+            "findings": [finding.to_json() for finding in self.findings],
+        }
+
+
+def _segment_json(segment: Segment) -> dict[str, Any]:
+    steps = segment.steps
+    return {
+        "began": segment.began,
+        "marks": list(segment.marks),
+        "points": [
+            asdict(point)
+            | {"time": point.time.isoformat(), "mean": point.mean.value}
+            | {"ci": None if point.mean.low is None else [point.mean.low, point.mean.high]}
+            for point in segment.points
+        ],
+        "steps": None
+        if steps is None
+        else [
+            asdict(step)
+            | {"time": segment.points[step.at].time.isoformat(), "commit": segment.points[step.at].commit}
+            | {"ci": list(step.ci) if step.ci else None}
+            for step in steps
+        ],
+    }
+
+
+def history(
+    log: Log,
+    *,
+    suite: str | None = None,
+    systems: Sequence[str] | None = None,
+    measures: Sequence[str] | None = None,
+    since: datetime | None = None,
+    alpha: float = 0.05,
+    seed: int = 0,
+) -> History:
+    """The trends of a log, steps marked.
+
+    Args:
+        log: as read.
+        suite: only this one, by name.
+        systems: only these, by their full names.
+        measures: only these.
+        since: only what is not older.
+        alpha: of all steps together.
+        seed: of the draws that steps are held against.
+
+    Raises:
+        UsageError: nothing is left; names the nearest known word.
+    """
+    for what, wanted, known in (
+        ("suite", [suite] if suite else [], {r.suite for r in log.results.values()}),
+        ("system", systems or [], {r.system for r in log.results.values()}),
+        ("measure", measures or [], {m for r in log.results.values() for m in r.scores.measures}),
+    ):
+        for name in wanted:
+            if name not in known:
+                listed = ", ".join(sorted(known)[:12]) or "none"
+                raise UsageError(
+                    f'{log.path} has no {what} "{excerpt(name)}" (has: {listed}).{did_you_mean(name, known)}'
+                )
+    kept = [
+        (event, log.results[event.digest])
+        for event in log.events
+        if (since is None or event.time >= since)
+        and (suite is None or log.results[event.digest].suite == suite)
+        and (systems is None or log.results[event.digest].system in systems)
+    ]
+    if not kept:
+        after = f" since {since.date()}" if since else ""
+        raise UsageError(f"{log.path} holds no result{after} that fits; ask for less, or make some: bench run")
+    places: dict[tuple[str, str, str], list[tuple[Event, Result]]] = {}
+    for event, result in sorted(kept, key=lambda item: item[0].time):
+        places.setdefault((result.suite, result.query_set, result.system), []).append((event, result))
+    series, results = [], log.results
+    for (suite_name, query_set, system), found in places.items():
+        role = found[-1][1].role
+        for measure in dict.fromkeys(m for _, result in found for m in result.scores.measures):
+            if measures is None or measure in measures:
+                runs = _runs([pair for pair in found if measure in pair[1].scores.measures])
+                before = [None, *(run[-1][1] for run in runs)]
+                segments = tuple(_segment(run, measure, last, alpha) for run, last in zip(runs, before, strict=False))
+                series.append(Series(suite_name, query_set, role, system, measure, segments))
+    findings = list(log.findings)
+    try:
+        series = _with_steps(series, results, alpha, seed)
+    except MissingExtra as error:
+        findings.append(Finding("warning", "no-steps", str(log.path), f"Steps are not looked for. {error}"))
+    return History(str(log.path), len(kept), tuple(series), alpha, tuple(findings))
+
+
+def _task(result: Result) -> tuple[Any, ...]:
+    """What must agree for two results' numbers to compare; the version is the suite's author's own word."""
+    return (
+        result.suite_version,
+        result.corpus_digest,
+        result.query_set_digest,
+        result.labels_digest,
+        result.protocol.digest,
+        result.scores.query_ids,
+    )
+
+
+def _runs(found: Sequence[tuple[Event, Result]]) -> list[list[tuple[Event, Result]]]:
+    runs: list[list[tuple[Event, Result]]] = []
+    for event, result in found:
+        if not runs or _task(runs[-1][-1][1]) != _task(result):
+            runs.append([])
+        runs[-1].append((event, result))
+    return runs
+
+
+_PARTS = ("the suite's version", "the corpus", "the queries", "the judgements", "depth, relevance level or drop_self")
+
+
+def _segment(run: Sequence[tuple[Event, Result]], measure: str, before: Result | None, alpha: float) -> Segment:
+    points: list[Point] = []
+    marks = []
+    for event, result in run:
+        if event.kind == "accepted" and points and points[-1].digest == event.digest:
+            points[-1] = replace(points[-1], accepted=event.reason)
+            continue
+        if points and points[-1].suite_digest != result.suite_digest:
+            marks.append(len(points))
+        points.append(
+            Point(
+                event.time,
+                event.commit,
+                event.digest,
+                result.system_digest,
+                result.suite_digest,
+                _mean(result, measure, alpha),
+                len(result.scores.query_ids),
+                event.reason if event.kind == "accepted" else None,
+            )
+        )
+    began = ""
+    if before is not None:
+        theirs, ours = _task(before), _task(run[0][1])
+        changed = [name for name, a, b in zip(_PARTS, theirs, ours, strict=False) if a != b]
+        began = f"{', '.join(changed) or 'the queries'} changed"
+    return Segment(tuple(points), began, tuple(marks))
+
+
+def _mean(result: Result, measure: str, alpha: float) -> Mean:
+    values = result.scores.column(measure)
+    clusters = result.clusters if any(result.clusters) else None
+    if len(values) < stats.MINIMUM_QUERIES:
+        return Mean(float(values.mean()), None, None)
+    found = stats.clustered_t(values, clusters, alpha=alpha) if clusters else stats.paired_t(values, alpha=alpha)
+    return Mean(found.mean, found.low, found.high)
+
+
+def _with_steps(series: Sequence[Series], results: Mapping[str, Result], alpha: float, seed: int) -> list[Series]:
+    """The series with their steps: all segments are one family."""
+    segments = [segment for one in series for segment in one.segments]
+    measures = [one.measure for one in series for _ in one.segments]
+    tables, clusters, offsets = [], [], []
+    for segment, measure in zip(segments, measures, strict=True):
+        held = [results[point.digest] for point in segment.points[-MOST_POINTS:]]
+        tables.append(np.stack([result.scores.column(measure) for result in held]))
+        clusters.append(held[-1].clusters if any(held[-1].clusters) else None)
+        offsets.append(len(segment.points) - len(held))
+    found = find_steps(tables, clusters, alpha=alpha, seed=seed)
+    moved = (
+        replace(
+            segment,
+            steps=tuple(replace(s, at=s.at + by, start=s.start + by, end=s.end + by) for s in steps),
+        )
+        for segment, steps, by in zip(segments, found, offsets, strict=True)
+    )
+    return [replace(one, segments=tuple(next(moved) for _ in one.segments)) for one in series]
