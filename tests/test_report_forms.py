@@ -51,7 +51,7 @@ def test_every_form_holds_every_section_and_every_number(material: Material) -> 
     for section in held:
         assert f"\n## {section.title}\n" in text and f'id="{section.name}"' in page
         for table in tables(section.blocks):
-            assert escaped(table.caption) in tex
+            assert escaped(table.caption) in tex and f"<strong>{inert(table.caption)}</strong>" in text
             for row in table.rows:
                 for datum in row:
                     if re.fullmatch(r"[−+]?\d\.\d{3}", datum.text):

@@ -7,7 +7,7 @@ import hashlib
 import importlib
 import pkgutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,7 +15,20 @@ from typing import Any
 from bench.report import Material, as_json, embedded, latex, words
 from bench.report import markdown as as_markdown
 from bench.report import sections as sections_package
-from bench.report.blocks import Block, Explorer, Heading, Prose, Text, name, plain, visible
+from bench.report.blocks import (
+    Block,
+    Explorer,
+    Figure,
+    Folded,
+    Heading,
+    Prose,
+    Table,
+    Text,
+    name,
+    plain,
+    strong,
+    visible,
+)
 from bench.report.reading import systems, tasks
 from bench.store import write_text
 
@@ -174,9 +187,24 @@ def whole_markdown(material: Material) -> str:
     """The whole report as Markdown: every section's sentences and tables, charts as the tables of their numbers."""
     blocks: list[Block] = [Heading([material.title], level=1), Prose(_subtitle(material))]
     for section in sections(material):
-        blocks += [Heading([section.title], level=2), *section.blocks]
+        blocks += [Heading([section.title], level=2), *_captioned(section.blocks)]
     blocks.append(Prose([f"Made {material.made} by retrieval-gate {material.version}."], style="note"))
     return as_markdown.markdown(blocks)
+
+
+def _captioned(blocks: Sequence[Block]) -> list[Block]:
+    """The blocks with every table's name above it, and a chart's caption below the table of its numbers."""
+    found: list[Block] = []
+    for block in blocks:
+        if isinstance(block, Table):
+            found += [Prose([strong(block.caption)]), block]
+        elif isinstance(block, Figure) and block.table:
+            found += [Prose([strong(block.table.caption)]), block, Prose([block.caption], style="note")]
+        elif isinstance(block, Folded):
+            found.append(replace(block, blocks=_captioned(block.blocks)))
+        else:
+            found.append(block)
+    return found
 
 
 def whole_json(material: Material) -> dict[str, Any]:
