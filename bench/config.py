@@ -7,6 +7,7 @@ names, never from the file.
 
 from __future__ import annotations
 
+import itertools
 import re
 import tomllib
 import types
@@ -206,6 +207,21 @@ class LoraConfig(Strict):
     keep: bool = False
 
 
+SWEPT = (
+    "loss",
+    "scale",
+    "margin",
+    "batch_size",
+    "learning_rate",
+    "scheduler",
+    "warmup_ratio",
+    "weight_decay",
+    "epochs",
+    "max_length",
+    "dropout",
+)
+"""Keys of a recipe that a sweep may try several values of."""
+
 BI_ENCODER_LOSSES = ("mnrl", "cached-mnrl", "gist", "triplet", "cosent")
 CROSS_ENCODER_LOSSES = ("bce", "mnrl", "lambda")
 _SCALE = {"mnrl": 20.0, "cached-mnrl": 20.0, "cosent": 20.0, "gist": 100.0}
@@ -319,6 +335,7 @@ class FinetuneConfig(Strict):
     eval: EvalConfig | None = None
     checkpoint_every: int | None = Field(default=None, ge=1)
     keep_checkpoints: bool = False
+    sweep: dict[str, list[Any]] = {}
     seeds: list[int] = Field(default=[0], min_length=1)
 
     @model_validator(mode="before")
@@ -370,6 +387,37 @@ class FinetuneConfig(Strict):
             )
         if self.accumulate > self.batch_size:
             raise ValueError("accumulate is larger than batch_size; each part needs a row")
+
+    @field_validator("sweep")
+    @classmethod
+    def _swept(cls, sweep: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        for key, values in sweep.items():
+            if key not in SWEPT:
+                hint = did_you_mean(key, SWEPT)
+                raise ValueError(f'"{key}" cannot be swept; expected some of {", ".join(SWEPT)}.{hint}')
+            if not values or any(value in values[:i] for i, value in enumerate(values)):
+                raise ValueError(f"{key} is {values}; expected one or more different values")
+        return sweep
+
+    @model_validator(mode="after")
+    def _every_combination(self) -> FinetuneConfig:
+        if self.sweep and self.eval is None:
+            raise ValueError("a sweep chooses by the dev sets: add eval = { every = STEPS }")
+        for combination in self.combinations():
+            type(self).model_validate(self.model_dump(by_alias=True) | combination | {"sweep": {}})
+        return self
+
+    def combinations(self) -> list[dict[str, Any]]:
+        """Every combination of the sweep's values, the last key's changing fastest; none where nothing is swept."""
+        if not self.sweep:
+            return []
+        return [dict(zip(self.sweep, values, strict=True)) for values in itertools.product(*self.sweep.values())]
+
+    @property
+    def systems(self) -> list[str]:
+        """What training needs that may be a system of the config: the base, what mines, what dev reranks, the guide."""
+        named = [self.base, self.guide, self.eval.first if self.eval else None]
+        return list(dict.fromkeys([*(self.negatives.systems if self.negatives else ()), *(n for n in named if n)]))
 
     @property
     def loss_name(self) -> str:

@@ -102,8 +102,7 @@ def _finetune(workspace: Workspace, loaded: Suite, told: Progress) -> None:
 
     for name in RECIPES:
         recipe = workspace.config.finetune[name]
-        sources = recipe.negatives.systems if recipe.negatives else []
-        evaluator = workspace.evaluator(loaded, sorted({recipe.base, *sources}), progress=told)
+        evaluator = workspace.trainer(loaded, recipe, progress=told)
         for model in finetune(name, recipe, evaluator=evaluator, base=workspace.base, progress=told):
             state = f"trained in {model.lineage['seconds']:.0f} s" if model.made else "unchanged, not trained again"
             terminal.say(f"  {name}: {state}, {model.lineage['data']['rows']} rows")

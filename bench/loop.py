@@ -225,9 +225,7 @@ def _tables(workspace: Workspace, recipe: FinetuneConfig, users: Sequence[str]) 
 def _train(
     workspace: Workspace, suite: Suite, name: str, recipe: FinetuneConfig, progress: Progress
 ) -> tuple[Model, ...]:
-    needed = {*(recipe.negatives.systems if recipe.negatives else ()), recipe.base}
-    tables = {one.split("@")[0].split("/")[0] for one in needed} & set(workspace.config.systems)
-    evaluator = workspace.evaluator(suite, sorted(tables), progress=progress)
+    evaluator = workspace.trainer(suite, recipe, progress=progress)
     return tuple(
         finetune(name, recipe, evaluator=evaluator, base=workspace.base, config=workspace.config, progress=progress)
     )

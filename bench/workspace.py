@@ -13,7 +13,7 @@ from bench.records import Finding, Policy, Progress, Result, Suite, no_progress
 from bench.store import Store
 
 if TYPE_CHECKING:
-    from bench.config import BenchConfig
+    from bench.config import BenchConfig, FinetuneConfig
     from bench.evaluate import Evaluator
 
 __all__ = ["Workspace"]
@@ -179,6 +179,11 @@ class Workspace:
 
         built = systems.build(self.config, systems.Context(self.base, self.store), only=only)
         return Evaluator(suite, built, self.store, make=make, progress=progress)
+
+    def trainer(self, suite: Suite, recipe: FinetuneConfig, *, progress: Progress = no_progress) -> Evaluator:
+        """An evaluator of the systems that a recipe's training needs."""
+        tables = {name.split("@")[0].split("/")[0] for name in recipe.systems} & set(self.config.systems)
+        return self.evaluator(suite, sorted(tables), progress=progress)
 
     def gated_system(self, name: str | None) -> str:
         """The system under judgement: the one named, else the config's.

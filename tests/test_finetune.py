@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -233,6 +234,42 @@ def test_dev_curve_is_measured_on_dev_alone(evaluator, tiny_suite, tiny_model, k
     changed = tiny_suite.edit("qrels/shop.tsv", "h7\td18\t1", "h7\td19\t2")
     other = Evaluator(changed, evaluator.systems, evaluator.store)
     assert _trained(other, tiny_suite, "m", recipe).lineage["history"] == before["history"]
+
+
+def test_sweep_is_decided_by_dev_and_the_best_trains_all_seeds(evaluator, tiny_suite, tiny_model):
+    rates = [1e-6, 3e-3]
+    recipe = _recipe(tiny_model, eval={"every": 2}, sweep={"learning_rate": rates, "dropout": [0.0]}, seeds=[0, 1])
+    models = finetune("m", recipe, evaluator=evaluator, base=tiny_suite.folder)
+    swept = json.loads((evaluator.store.root / "models/m/sweep.json").read_text())
+    assert [row["learning_rate"] for row in swept["tried"]] == rates
+    best = max(swept["tried"], key=lambda row: row["dev"])
+    assert swept["chosen"] == {"dev": best["dev"], "learning_rate": best["learning_rate"], "dropout": 0.0}
+    assert [model.lineage["recipe"]["learning_rate"] for model in models] == [best["learning_rate"]] * 2
+    assert [model.lineage["seed"] for model in models] == [0, 1]
+    # The first seed's model is the one of the sweep, and the recipe without a sweep is the same recipe.
+    assert models[0].folder.name == best["folder"]
+    plain = _recipe(tiny_model, eval={"every": 2}, learning_rate=best["learning_rate"], dropout=0.0)
+    assert not _trained(evaluator, tiny_suite, "m", plain).made
+
+
+@pytest.mark.parametrize(
+    ("sweep", "says"),
+    [
+        ({"learning_rates": [1e-5]}, 'Did you mean "learning_rate"?'),
+        ({"learning_rate": []}, "expected one or more different values"),
+        ({"learning_rate": [1e-5, 1e-5]}, "expected one or more different values"),
+        ({"loss": ["mnrl", "triplet"]}, "add a table of negatives"),
+        ({"learning_rate": [-1.0]}, "greater than 0"),
+    ],
+)
+def test_sweep_that_cannot_be_trained_is_refused_before_training(tiny_model, sweep, says):
+    with pytest.raises(ValidationError, match=re.escape(says)):
+        _recipe(tiny_model, negatives=None, eval={"every": 2}, sweep=sweep)
+
+
+def test_sweep_needs_a_dev_measure(tiny_model):
+    with pytest.raises(ValidationError, match="a sweep chooses by the dev sets"):
+        _recipe(tiny_model, sweep={"learning_rate": [1e-5]})
 
 
 # --- kills -----------------------------------------------------------------------------------------

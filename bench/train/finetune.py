@@ -20,6 +20,7 @@ from bench.errors import ConfigError
 from bench.evaluate import Evaluator, environment
 from bench.records import Progress, digest_of, no_progress
 from bench.snapshot import REFERENCE, of_suite, write_snapshot
+from bench.store import write_json
 from bench.train import workers
 from bench.train.bi_encoder import BiEncoder
 from bench.train.cross_encoder import CrossEncoder
@@ -56,6 +57,8 @@ def finetune(
 ) -> list[Model]:
     """One model per seed of the recipe; a model whose inputs have not changed is not trained again.
 
+    A sweep trains every combination with the first seed; the best on dev is the recipe of all seeds.
+
     Args:
         name: the recipe's name: its models are called `finetune:NAME` afterwards.
         recipe: what is trained on what.
@@ -69,6 +72,8 @@ def finetune(
         ConfigError: the base is no model, or dimensions exceed it.
     """
     workers.start(recipe.device)
+    if recipe.sweep:
+        recipe = _best(name, recipe, evaluator, base, config, progress)
     models = []
     for seed in recipe.seeds:
         model = _one(name, recipe, seed, evaluator, base, config, progress)
@@ -76,6 +81,29 @@ def finetune(
             set_current(model.folder, seed=seed, first=seed == recipe.seeds[0])
         models.append(model)
     return models
+
+
+def _best(
+    name: str,
+    recipe: FinetuneConfig,
+    evaluator: Evaluator,
+    base: Path,
+    config: BenchConfig | None,
+    progress: Progress,
+) -> FinetuneConfig:
+    """The recipe with the combination of its sweep that is best on dev, the first of equals; all are written down."""
+    tried = []
+    for combination in recipe.combinations():
+        one = recipe.model_copy(update=combination | {"sweep": {}})
+        model = _one(name, one, recipe.seeds[0], evaluator, base, config, progress)
+        tried.append((float(model.lineage["best"]["dev"]), combination, one, model.folder.name))
+    dev, combination, chosen, _ = max(tried, key=lambda row: row[0])
+    if workers.rank() == 0:
+        rows = [{"dev": value, "folder": folder, **values} for value, values, _, folder in tried]
+        document = {"format": 1, "measure": recipe.eval.measure if recipe.eval else None, "seed": recipe.seeds[0]}
+        path = evaluator.store.path("models", name) / "sweep.json"
+        write_json(path, document | {"tried": rows, "chosen": {"dev": dev, **combination}}, indent=1)
+    return chosen
 
 
 def _base_folder(base_name: str, evaluator: Evaluator, base: Path) -> Path:
@@ -146,7 +174,7 @@ def _prepare(
     prompts = _prompts(recipe.base, folder, evaluator) if recipe.kind == "bi-encoder" else {}
     guide = _guide(recipe, rows, evaluator, base, progress)
     # How often a training is saved changes nothing in the model.
-    settings = recipe.model_dump(mode="json", by_alias=True, exclude={"seeds", "checkpoint_every"})
+    settings = recipe.model_dump(mode="json", by_alias=True, exclude={"seeds", "sweep", "checkpoint_every"})
     inputs = {
         "recipe": settings,
         "base": weights_digest(folder),

@@ -38,10 +38,8 @@ def run(options: Namespace) -> int:
     if options.seed:
         recipe = recipe.model_copy(update={"seeds": options.seed})
     suite = workspace.suite(options.suite)
-    needed = [*(recipe.negatives.systems if recipe.negatives else []), recipe.base]
-    tables = {name.split("@")[0].split("/")[0] for name in needed} & set(workspace.config.systems)
     with terminal.progress(quiet=options.json or workers.rank() > 0) as told:
-        evaluator = workspace.evaluator(suite, sorted(tables), progress=told)
+        evaluator = workspace.trainer(suite, recipe, progress=told)
         models = finetune(
             options.name, recipe, evaluator=evaluator, base=workspace.base, config=workspace.config, progress=told
         )
