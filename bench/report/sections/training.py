@@ -13,6 +13,12 @@ __all__ = ["ORDER", "TITLE", "build"]
 ORDER = 80
 TITLE = "Training"
 
+CURVES = {
+    "loss": "Training loss by step, a line for each seed. It falls while a model learns its training pairs; "
+    "it says nothing about other queries.",
+    "dev": "The dev sets' measure by step, a line for each seed. The best step is the model; held-out sets had no say.",
+}
+
 
 def build(material: Material) -> list[Block]:
     """A table of models, their loss curves, what seeds and more pairs change, and each lineage."""
@@ -22,17 +28,14 @@ def build(material: Material) -> list[Block]:
     by_recipe: dict[str, list[Mapping[str, Any]]] = {}
     for model in models:
         by_recipe.setdefault(plain(model.get("name") or "unnamed model", 60), []).append(model)
-    panels = [
-        Panel(recipe, _chart(position, recipe, held))
-        for position, (recipe, held) in enumerate(by_recipe.items())
-        if any(len(_losses(model)) > 1 for model in held)
-    ]
-    if panels:
-        caption = (
-            "Training loss by step, a line for each seed. It falls while a model learns its training pairs; "
-            "it says nothing about other queries."
-        )
-        blocks.append(Figure(panels, caption))
+    for key, caption in CURVES.items():
+        panels = [
+            Panel(recipe, _chart(f"training-{key}-{position}", recipe, held, key))
+            for position, (recipe, held) in enumerate(by_recipe.items())
+            if any(len(_points(model, key)) > 1 for model in held)
+        ]
+        if panels:
+            blocks.append(Figure(panels, caption))
     blocks += training_loops.build(loops)
     blocks += [Folded(f"Lineage of {_title(model)}", [_lineage(model)]) for model in models if _settings(model)]
     return blocks
@@ -81,7 +84,7 @@ def _table(models: list[Mapping[str, Any]]) -> Table:
     rows = []
     for model in models:
         base = _first(_part(model, "base", "name"), model.get("base") if isinstance(model.get("base"), str) else None)
-        losses, took = _losses(model), model.get("seconds")
+        losses, took = _points(model, "loss"), model.get("seconds")
         final = losses[-1][1] if losses else None
         seeds = _first(model.get("seed"), model.get("seeds"))
         rows.append(
@@ -105,31 +108,33 @@ def _table(models: list[Mapping[str, Any]]) -> Table:
     return Table("Models", columns, rows)
 
 
-def _losses(model: Mapping[str, Any]) -> list[tuple[float, float]]:
-    """(step, loss) where both are numbers."""
+def _points(model: Mapping[str, Any], key: str) -> list[tuple[float, float]]:
+    """(step, value) of a curve, where both are numbers."""
     history = model.get("history")
     found = []
     for point in history if isinstance(history, (list, tuple)) else ():
-        step, loss = _part(point, "step"), _part(point, "loss")
+        step, value = _part(point, "step"), _part(point, key)
         # NaN and infinite losses happen in training; they are no points of a curve.
-        if isinstance(step, (int, float)) and isinstance(loss, (int, float)) and abs(loss) < float("inf"):
-            found.append((float(step), float(loss)))
+        if isinstance(step, (int, float)) and isinstance(value, (int, float)) and abs(value) < float("inf"):
+            found.append((float(step), float(value)))
     return found
 
 
-def _chart(position: int, recipe: str, models: list[Mapping[str, Any]]) -> str:
-    held = [(model, points) for model in models if len(points := _losses(model)) > 1]
+def _chart(name: str, recipe: str, models: list[Mapping[str, Any]], key: str) -> str:
+    held = [(model, points) for model in models if len(points := _points(model, key)) > 1]
+    measure = plain(_first(_part(held[0][0], "recipe", "eval", "measure"), key), 40) if key == "dev" else key
     lines = [
         charts.Line(
-            "loss" if len(held) == 1 else f"seed {plain(model.get('seed'), 12)}",
+            measure if len(held) == 1 else f"seed {plain(model.get('seed'), 12)}",
             [step for step, _ in points],
-            [loss for _, loss in points],
+            [value for _, value in points],
             group=place,
             style=place,
         )
         for place, (model, points) in enumerate(held[:8])
     ]
-    return charts.lines(f"training-{position}", f"Loss of {recipe}", lines, x_axis="step", y_axis="loss")
+    title = f"Loss of {recipe}" if key == "loss" else f"{measure} of {recipe} on dev"
+    return charts.lines(name, title, lines, x_axis="step", y_axis=measure)
 
 
 def _settings(model: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,7 +146,10 @@ def _settings(model: Mapping[str, Any]) -> dict[str, Any]:
         ("weights",),
         ("suite", "name"),
         ("suite", "digest"),
-        ("data", "query_sets"),
+        ("data", "sources"),
+        ("data", "origins"),
+        ("best",),
+        ("padding",),
         ("data", "pairs_digest"),
         ("data", "negatives_digest"),
         ("commit",),
