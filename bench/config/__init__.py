@@ -1,0 +1,47 @@
+"""`bench.toml` (what is under test) and `suite.toml` (what is measured) as typed models.
+
+All errors of a file come in one message, each with its key, what was found, what was expected, and the nearest
+known name. Paths are relative to the file that names them. Secrets come from environment variables that the file
+names, never from the file.
+"""
+
+from __future__ import annotations
+
+from bench.config.base import Strict
+from bench.config.bench import BenchConfig, Demands, SystemConfig
+from bench.config.decide import DecideConfig, PriceConfig, PricesConfig, ThresholdConfig
+from bench.config.finetune import CheckConfig, EvalConfig, FinetuneConfig, LoraConfig, NegativesConfig, RerankerConfig
+from bench.config.gate import GateConfig
+from bench.config.pairs import ConsistencyConfig, FiltersConfig, PairsConfig, ParaphraseConfig
+from bench.config.reading import listing, load_bench, load_demands, load_suite_config, problems_of
+from bench.config.suite import CorpusConfig, QuerySetConfig, SuiteConfig
+
+__all__ = [
+    "BenchConfig",
+    "CheckConfig",
+    "ConsistencyConfig",
+    "CorpusConfig",
+    "DecideConfig",
+    "Demands",
+    "EvalConfig",
+    "FiltersConfig",
+    "FinetuneConfig",
+    "GateConfig",
+    "LoraConfig",
+    "NegativesConfig",
+    "PairsConfig",
+    "ParaphraseConfig",
+    "PriceConfig",
+    "PricesConfig",
+    "QuerySetConfig",
+    "RerankerConfig",
+    "Strict",
+    "SuiteConfig",
+    "SystemConfig",
+    "ThresholdConfig",
+    "listing",
+    "load_bench",
+    "load_demands",
+    "load_suite_config",
+    "problems_of",
+]

@@ -1,0 +1,252 @@
+"""Reading both files: all errors at once, each with its key, what was found and what was expected."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import types
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from bench.config.base import Model
+from bench.config.bench import BenchConfig, Demands
+from bench.config.decide import DecideConfig
+from bench.config.suite import SuiteConfig
+from bench.errors import BenchError, ConfigError, SuiteError, did_you_mean, excerpt
+
+__all__ = ["listing", "load_bench", "load_demands", "load_suite_config", "problems_of"]
+
+
+def listing(package: str) -> list[str]:
+    """Kinds that a folder of the package offers: its files' names. Imports nothing."""
+    folder = Path(__file__).parent.parent / package
+    return sorted(path.stem.replace("_", "-") for path in folder.glob("*.py") if not path.stem.startswith("_"))
+
+
+def load_demands(text: str, where: str) -> Demands:
+    """What a config's text demands, whatever systems it has: the base branch's word on what a change must hold.
+
+    Raises:
+        ConfigError: not TOML, or what is wrong with these tables, one a line.
+    """
+    try:
+        return Demands.model_validate(tomllib.loads(text.removeprefix("\ufeff")))
+    except ValidationError as problem:
+        raise ConfigError("\n".join(problems_of(problem, Demands, where))) from None
+    except (ValueError, RecursionError) as problem:
+        raise ConfigError(f"{where}: not TOML: {problem}.") from None
+
+
+def _read_toml(path: Path, error: type[BenchError]) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise error(f"{path} does not exist; expected a TOML file there.") from None
+    except IsADirectoryError:
+        raise error(f"{path} is a folder; expected a TOML file.") from None
+    except (ValueError, RecursionError) as problem:
+        raise error(f"{path}: not TOML: {problem}.") from None
+    except OSError as problem:
+        raise error(f"{path} cannot be read: {problem.strerror}.") from None
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text or "the file"
+
+
+def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Keys that the model at a location knows, to suggest the nearest."""
+    current: Any = model
+    for part in location[:-1]:
+        if isinstance(current, type) and issubclass(current, BaseModel):
+            by_name = {field.alias or name: field.annotation for name, field in current.model_fields.items()}
+            current = by_name.get(str(part))
+        elif get_args(current):
+            current = get_args(current)[-1]
+        if get_origin(current) in (Union, types.UnionType):
+            current = next((a for a in get_args(current) if a is not type(None)), None)
+    if isinstance(current, type) and issubclass(current, BaseModel):
+        return [field.alias or name for name, field in current.model_fields.items()]
+    return []
+
+
+def problems_of(error: ValidationError, model: type[BaseModel], where: str) -> list[str]:
+    """One sentence per error of a table: key, what was found, what was expected, the nearest known name."""
+    sentences = []
+    for item in error.errors():
+        location, found = item["loc"], item["input"]
+        place = _place(location)
+        if item["type"] == "extra_forbidden":
+            known = _known_keys(model, location)
+            sentence = f"unknown key {place}; expected one of {', '.join(known)}."
+            sentence += did_you_mean(str(location[-1]), known)
+        elif item["type"] == "missing":
+            sentence = f"{place} is missing."
+        elif item["type"] == "literal_error":
+            expected = item["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
+            sentence = f'{place} is "{excerpt(str(found))}"; expected one of {expected}.'
+            sentence += did_you_mean(str(found), expected.split(", "))
+        elif item["type"] == "too_short":
+            sentence = f"{place} is empty; expected at least one."
+        else:
+            message = item["msg"].removeprefix("Value error, ")
+            message = message[:1].lower() + message[1:]
+            sentence = f"{place} is {str(found)[:60]!r}; {message}."
+        sentences.append(f"{where}: {sentence}")
+    return sentences
+
+
+def _parse(path: Path, model: type[Model], error: type[BenchError]) -> tuple[dict[str, Any], Model | None, list[str]]:
+    table = _read_toml(path, error)
+    try:
+        return table, model.model_validate(table), []
+    except ValidationError as problem:
+        return table, None, problems_of(problem, model, str(path))
+
+
+def load_suite_config(path: Path) -> SuiteConfig:
+    """A suite's declaration.
+
+    Raises:
+        SuiteError: all errors of the file, one a line.
+    """
+    _, suite, problems = _parse(path, SuiteConfig, SuiteError)
+    if suite is not None:
+        names = [query_set.name for query_set in suite.query_sets]
+        for i, query_set in enumerate(suite.query_sets):
+            if query_set.corpus not in suite.corpora:
+                problems.append(
+                    f'{path}: query_sets[{i}].corpus is "{query_set.corpus}"; expected one of '
+                    f"{', '.join(suite.corpora)}.{did_you_mean(query_set.corpus, suite.corpora)}"
+                )
+            if names.index(query_set.name) != i:
+                problems.append(f'{path}: query_sets[{i}].name is "{query_set.name}" again; names must be unique.')
+            above = [other.name for other in suite.query_sets[:i] if other.corpus == query_set.corpus]
+            if query_set.derived_from is not None and query_set.derived_from not in above:
+                problems.append(
+                    f'{path}: query_sets[{i}].derived_from is "{query_set.derived_from}"; expected a query set of the '
+                    f"same corpus that stands above it ({', '.join(above) or 'none does'})."
+                    f"{did_you_mean(query_set.derived_from, above)}"
+                )
+            beir = query_set.corpus in suite.corpora and suite.corpora[query_set.corpus].source == "beir"
+            if not beir:
+                problems += [
+                    f"{path}: query_sets[{i}].{key} is missing."
+                    for key in ("queries", "qrels")
+                    if getattr(query_set, key) is None
+                ]
+            elif query_set.split is None and query_set.qrels is None:
+                problems.append(f"{path}: query_sets[{i}].split is missing (a BEIR corpus has several).")
+    if problems or suite is None:
+        raise SuiteError("\n".join(problems))
+    return suite
+
+
+def load_bench(
+    path: Path,
+    *,
+    check_system: Callable[[str, Mapping[str, Any], Path], list[str]] | None = None,
+    check_origin: Callable[[str, Mapping[str, Any], Path], list[str]] | None = None,
+) -> BenchConfig:
+    """What is under test.
+
+    Args:
+        path: the TOML file.
+        check_system: says what is wrong with one table of `systems`; given by the layer that knows the kinds.
+        check_origin: the same of one table under `from` in a table of `pairs`, which it is told as `NAME.from[i]`.
+
+    Raises:
+        ConfigError: all errors of the file, one a line.
+    """
+    table, config, problems = _parse(path, BenchConfig, ConfigError)
+    systems = table.get("systems", {})
+    if isinstance(systems, dict):
+        for name, system in systems.items():
+            if not isinstance(system, dict):
+                continue
+            if "@" in name or "/" in name:
+                problems.append(f'{path}: systems."{name}": "@" and "/" are kept for dimension and precision.')
+            if check_system:
+                problems += check_system(name, system, path)
+            for part in [*_strings(system.get("of")), *_strings(system.get("first"))]:
+                if part.split("@")[0].split("/")[0] not in systems:
+                    problems.append(
+                        f'{path}: systems.{name} is made of "{part}", which is no system of this file.'
+                        f"{did_you_mean(part, systems)}"
+                    )
+    problems += _pairs_problems(path, table, systems, check_origin)
+    for i, ceiling in enumerate(config.gate.ceilings if config else ()):
+        if ceiling.of not in ("", "baseline") and ceiling.of.split("@")[0].split("/")[0] not in systems:
+            problems.append(
+                f'{path}: gate.ceilings[{i}].of is "{ceiling.of}", which is no system of this file.'
+                f"{did_you_mean(ceiling.of, systems)}"
+            )
+    for place, name in _decided(config.decide) if config else ():
+        if name.split("@")[0].split("/")[0] not in systems:
+            problems.append(
+                f'{path}: {place} names "{name}", which is no system of this file.{did_you_mean(name, systems)}'
+            )
+    if config is not None and config.gate.rules == []:
+        problems.append(f"{path}: gate.rules is empty; a gate without a rule would pass everything. Leave it out.")
+    if problems or config is None:
+        raise ConfigError("\n".join(problems))
+    for recipe in config.finetune.values():
+        if recipe.negatives is not None:
+            recipe.negatives._base = path.parent
+    return config
+
+
+def _pairs_problems(
+    path: Path,
+    table: Mapping[str, Any],
+    systems: Any,
+    check_origin: Callable[[str, Mapping[str, Any], Path], list[str]] | None,
+) -> Iterator[str]:
+    """What is wrong with `[pairs]` beyond the shape of each table."""
+    tables = table.get("pairs", {})
+    outs: dict[str, str] = {}
+    for name, made in tables.items() if isinstance(tables, dict) else ():
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+            yield f'{path}: pairs."{excerpt(name)}": a name has letters, digits, ".", "_" and "-" alone.'
+        if not isinstance(made, dict):
+            continue
+        origins = made.get("from")
+        for i, origin in enumerate(origins if isinstance(origins, list) else ()):
+            if isinstance(origin, dict) and check_origin:
+                yield from check_origin(f"{name}.from[{i}]", origin, path)
+        filters = made.get("filters")
+        for key in ("consistency", "paraphrase"):
+            rule = filters.get(key) if isinstance(filters, dict) else None
+            system = rule.get("system") if isinstance(rule, dict) else None
+            if isinstance(system, str) and system.split("@")[0].split("/")[0] not in systems:
+                hint = did_you_mean(system, systems)
+                yield f'{path}: pairs.{name}.filters.{key}.system is "{system}", no system of this file.{hint}'
+        suites = table.get("suites")
+        known = suites if isinstance(suites, list) else []
+        if made.get("suite") is not None and made["suite"] not in [*known, *(Path(str(s)).name for s in known)]:
+            listed, hint = ", ".join(map(str, known)), did_you_mean(str(made["suite"]), map(str, known))
+            yield f'{path}: pairs.{name}.suite is "{made["suite"]}"; expected one of {listed}.{hint}'
+        elif made.get("suite") is None and len(known) > 1:
+            yield f"{path}: pairs.{name}.suite is missing; expected one of {', '.join(map(str, known))}."
+        out = str(made.get("out") or f"pairs/{name}.jsonl")
+        if (other := outs.setdefault(out, name)) != name:
+            yield f'{path}: pairs.{name}.out is "{out}", which pairs.{other} writes too.'
+
+
+def _decided(table: DecideConfig) -> list[tuple[str, str]]:
+    """Systems that `[decide]` names, each with the key that names it."""
+    named = [("decide.current", table.current)] if table.current is not None else []
+    named += [("decide.systems", name) for name in table.systems or ()]
+    return named + [(f"decide.options.{name}", name) for name in table.options]
+
+
+def _strings(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    return [v for v in value if isinstance(v, str)] if isinstance(value, list) else []
