@@ -139,8 +139,10 @@ def loop(
         raise UsageError(f"Shares of the pairs are {', '.join(map(str, shares))}; expected numbers above 0, at most 1.")
     users = systems_of(workspace, name)
     models = _train(workspace, suite, name, recipe, progress)
-    evaluator = workspace.evaluator(suite, _tables(workspace, recipe, users), progress=progress)
-    counterparts, left_out = _counterparts(workspace, name, recipe, evaluator, users)
+    tables, unmade = _buildable(workspace, suite, _tables(workspace, recipe, users))
+    evaluator = workspace.evaluator(suite, tables, progress=progress)
+    counterparts, left_out = _counterparts(workspace, name, recipe, evaluator, [u for u in users if u in tables])
+    left_out |= {table: why for table, why in unmade.items() if table in users}
     if not counterparts:
         raise ConfigError(
             f'{workspace.path}: recipe "{name}" is based on "{recipe.base}", which is no system of the config, so '
@@ -220,6 +222,19 @@ def _tables(workspace: Workspace, recipe: FinetuneConfig, users: Sequence[str]) 
     return [
         t for t, table in workspace.config.systems.items() if t in users or t == recipe.base or table["kind"] in kinds
     ]
+
+
+def _buildable(workspace: Workspace, suite: Suite, tables: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """The tables whose models are there, and why the others are not: a reranker's recipe may not have been run yet."""
+    found, unmade = [], {}
+    for table in tables:
+        try:
+            workspace.evaluator(suite, [table], make=False)
+        except ConfigError as problem:
+            unmade[table] = str(problem)
+        else:
+            found.append(table)
+    return found, unmade
 
 
 def _train(

@@ -81,6 +81,20 @@ def test_each_system_is_compared_with_the_same_on_the_base_model(workspace, tiny
     assert found.verdict.candidate == "tuned"
 
 
+def test_system_whose_other_model_is_not_made_yet_is_left_out_and_named(workspace, tiny_suite):
+    text = workspace.path.read_text()
+    reranked = """
+[systems.reranked]
+kind = "rerank"
+first = "tuned"
+reranker = { kind = "cross-encoder", model = "finetune:later" }
+"""
+    workspace.path.write_text(text + reranked)
+    found = loop(Workspace.open(workspace.path), tiny_suite.suite, "tiny")
+    assert "bench finetune later" in found.left_out["reranked"]
+    assert "tuned" in {one.system for one in found.compared}
+
+
 def test_seeds_and_shares_become_points_and_are_kept(workspace, tiny_suite):
     found = loop(workspace, tiny_suite.suite, "tiny", shares=[0.5])
     primary = tiny_suite.suite.protocol.measures[0]

@@ -8,8 +8,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from bench.config.base import Strict
-from bench.config.reading import listing
+from bench.config.base import Strict, listing
 from bench.errors import did_you_mean, excerpt
 
 __all__ = ["ConsistencyConfig", "FiltersConfig", "PairsConfig", "ParaphraseConfig"]

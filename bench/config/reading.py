@@ -17,13 +17,7 @@ from bench.config.decide import DecideConfig
 from bench.config.suite import SuiteConfig
 from bench.errors import BenchError, ConfigError, SuiteError, did_you_mean, excerpt
 
-__all__ = ["listing", "load_bench", "load_demands", "load_suite_config", "problems_of"]
-
-
-def listing(package: str) -> list[str]:
-    """Kinds that a folder of the package offers: its files' names. Imports nothing."""
-    folder = Path(__file__).parent.parent / package
-    return sorted(path.stem.replace("_", "-") for path in folder.glob("*.py") if not path.stem.startswith("_"))
+__all__ = ["load_bench", "load_demands", "load_suite_config", "problems_of"]
 
 
 def load_demands(text: str, where: str) -> Demands:

@@ -61,7 +61,7 @@ def _tell(found: Loop) -> None:
     columns = ["system", "against", "query set", "base", "tuned", "difference", "95 % interval"]
     terminal.table(columns, rows, title=f"{measure}, each taken alone", left=3)
     for system, why in found.left_out.items():
-        terminal.say(f"{system} is compared with nothing: {why}.", "yellow")
+        terminal.say(f"{system} is compared with nothing: {why.rstrip('.')}.", "yellow")
     _tell_seeds(found, measure)
     terminal.verdict(found.verdict)
 
