@@ -29,7 +29,7 @@ from bench.gate import judge
 from bench.history import History, history
 from bench.log import Event, Log
 from bench.records import Finding, Policy, Verdict
-from bench.report import Material, metrics
+from bench.report import Fusion, Material, Times, metrics
 from bench.report.comment import comment, error_comment
 from bench.report.drift import issue as drift_issue
 from bench.report.drift import render as drift_page
@@ -472,6 +472,39 @@ def test_json_document_is_one_line_that_reads_back(
     assert json.loads(out)["cells"][0]["query_set"] == f"home {text}"
     written = write_json(tmp_path / "verdict.json", verdict.to_json(), indent=1)
     assert read_json(written) == json.loads(out)
+
+
+@pytest.mark.parametrize("name", ["closing everything", "link", "colour", "long", "surrogates"])
+def test_names_of_fusions_times_and_loops_are_inert(name: str) -> None:
+    # Where labels find room depends on their length, so elements are not counted here as they are for pages.
+    text = TEXTS[name]
+    whole = a_material(text, whole=True)
+    old, new, home = whole.results[0].system, whole.results[1].system, whole.results[0].query_set
+    points = [
+        {"pairs": n, "seed": text, "query_set": home, "measure": f"m {text}", "mean": n / 10, "share": 1}
+        for n in (1, 2)
+    ]
+    gains = [{"query_set": text, "role": text, "measure": text, "n_seeds": 2, "delta": 0.1, "seed_sd": 0.1, "ci": None}]
+    made = replace(
+        whole,
+        fusions=(Fusion(f"h {text}", (old, new), f"m {text}", {0.0: 0.1, 1.0: 0.2}, 1.0),),
+        times=(Times(home, 5, {old: (1.0, 2.0), new: (2.0, 3.0)}),),
+        loops=({"recipe": f"r {text}", "points": points, "gains": gains},),
+        depths={home: {old: [0.1, 0.2], new: [0.2, 0.3]}},
+    )
+    page = render(made)
+    found = Skeleton(page)
+    assert not INVISIBLE.search(page) and not found.comments and "w" * 2_100 not in page
+    assert all(lead.startswith("href=#") for lead in found.leads)
+    assert not re.search(r"https?://(?!www\.w3\.org)", page)
+    tags = {names[0] for names in found.elements}
+    assert (
+        not tags & {"img", "iframe", "b", "failure"}
+        and sum(n for k, n in found.elements.items() if k[0] == "script") == 2
+    )
+    assert not any(name.startswith("on") or name == "style" for names in found.elements for name in names[1:])
+    json.dumps(whole_json(made), allow_nan=False)
+    assert not INVISIBLE.search(whole_markdown(made)) and not INVISIBLE.search(whole_latex(made))
 
 
 def test_whole_report_of_all_texts_is_inert_in_a_browser(tmp_path: Path) -> None:

@@ -288,6 +288,21 @@ def test_training_draws_a_line_for_each_seed_and_what_more_pairs_bring(material:
     assert "home: 25 0.568, 50 0.630, 100 0.755" in figures[1].panels[0].svg
 
 
+def test_training_rings_the_step_that_dev_chose() -> None:
+    history = [{"step": step, "dev": dev} for step, dev in ((10, 0.5), (20, 0.7), (30, 0.6))]
+    model = {"name": "clinic", "history": history, "recipe": {"eval": {"measure": "ndcg@10"}}}
+
+    def drawn(**more: object) -> str:
+        blocks = training.build(a_whole_material(training=(model | more,), loops=()))
+        (figure,) = (block for block in blocks if isinstance(block, Figure))
+        return figure.panels[0].svg
+
+    svg = drawn(best={"step": 20, "dev": 0.7})
+    assert "ndcg@10: 10 0.500, 20 0.700, 30 0.600" in svg
+    # The ring is one more mark.
+    assert svg.count("<use ") == drawn(best=None).count("<use ") + 1
+
+
 @pytest.mark.parametrize("loop", [{}, {"points": "none", "gains": [1]}, {"points": [{"pairs": 1}], "gains": [{}]}])
 def test_training_bears_loops_with_missing_keys(loop: dict[str, object]) -> None:
     assert isinstance(training.build(a_whole_material(loops=(loop,), training=())), list)

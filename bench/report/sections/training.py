@@ -16,7 +16,7 @@ TITLE = "Training"
 CURVES = {
     "loss": "Training loss by step, a line for each seed. It falls while a model learns its training pairs; "
     "it says nothing about other queries.",
-    "dev": "The dev sets' measure by step, a line for each seed. The best step is the model; held-out sets had no say.",
+    "dev": "The dev sets' measure by step, a line for each seed. The ringed step is the model; held-out sets had no say.",
 }
 
 
@@ -130,11 +130,18 @@ def _chart(name: str, recipe: str, models: list[Mapping[str, Any]], key: str) ->
             [value for _, value in points],
             group=place,
             style=place,
+            chosen=_kept(model, points) if key == "dev" else None,
         )
         for place, (model, points) in enumerate(held[:8])
     ]
     title = f"Loss of {recipe}" if key == "loss" else f"{measure} of {recipe} on dev"
     return charts.lines(name, title, lines, x_axis="step", y_axis=measure)
+
+
+def _kept(model: Mapping[str, Any], points: list[tuple[float, float]]) -> int | None:
+    """Which point is the step whose weights were kept."""
+    best = _part(model, "best", "step")
+    return next((place for place, (step, _) in enumerate(points) if step == best), None)
 
 
 def _settings(model: Mapping[str, Any]) -> dict[str, Any]:
