@@ -16,7 +16,8 @@ TITLE = "Training"
 CURVES = {
     "loss": "Training loss by step, a line for each seed. It falls while a model learns its training pairs; "
     "it says nothing about other queries.",
-    "dev": "The dev sets' measure by step, a line for each seed. The ringed step is the model; held-out sets had no say.",
+    "dev": "The dev sets' measure by step, a line for each seed. The ringed step is the model; held-out sets had no "
+    "say.",
 }
 
 
