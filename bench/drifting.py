@@ -9,7 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from bench.drift import (
+from bench.embed import embed
+from bench.encoders._revisions import base_revision
+from bench.errors import BaselineError, ConfigError, NotComparable, UsageError, did_you_mean
+from bench.evaluate import Missing
+from bench.gating import judged
+from bench.records import Encoder, Progress, Suite, System, digest_of, no_progress
+from bench.store import Store
+from bench.systems import tables
+from bench.train.models import lineage
+from bench.watch.drift import (
     NOT_SHOWN,
     SHOWN,
     UNKNOWN,
@@ -23,14 +32,8 @@ from bench.drift import (
     vector_signal,
     word_signal,
 )
-from bench.embed import embed
-from bench.encoders._revisions import base_revision
-from bench.errors import BaselineError, ConfigError, NotComparable, UsageError, did_you_mean
-from bench.evaluate import Missing
-from bench.gating import judged
-from bench.records import Encoder, Progress, Suite, System, digest_of, no_progress
-from bench.shift import FEWEST, embedding_shift, new_words
-from bench.snapshot import (
+from bench.watch.shift import FEWEST, embedding_shift, new_words
+from bench.watch.snapshot import (
     REFERENCE,
     QueryLog,
     Snapshot,
@@ -43,9 +46,6 @@ from bench.snapshot import (
     sampled,
     text_digest,
 )
-from bench.store import Store
-from bench.systems import tables
-from bench.train.models import lineage
 from bench.workspace import Workspace
 
 __all__ = ["Evidence", "drift", "reference_of", "shift_signals"]

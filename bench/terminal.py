@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.calibration import GateCalibration
-    from bench.drift import Drift
-    from bench.history import History
     from bench.latency import Latency
     from bench.report.blocks import Block, Table
+    from bench.watch.drift import Drift
+    from bench.watch.history import History
 
 __all__ = [
     "blocks",

@@ -17,15 +17,24 @@ from conftest import HashEncoder, build_result, write_tiny_suite
 
 from bench import drifting
 from bench.cli import main
-from bench.drift import FLOORS, RECOMMENDATIONS, Signal, conclude, far_signal, recall_signal, vector_signal, word_signal
 from bench.drifting import drift, reference_of
 from bench.encoders._revisions import Revision, base_revision, hub_revision
 from bench.gate import judge
 from bench.records import Policy, Rule, document_text, no_progress
 from bench.report.drift import issue, render
-from bench.shift import NewWords, Shift
-from bench.snapshot import REFERENCE, of_suite, of_texts, read_snapshot, write_snapshot
 from bench.sources import jsonl
+from bench.watch.drift import (
+    FLOORS,
+    RECOMMENDATIONS,
+    Signal,
+    conclude,
+    far_signal,
+    recall_signal,
+    vector_signal,
+    word_signal,
+)
+from bench.watch.shift import NewWords, Shift
+from bench.watch.snapshot import REFERENCE, of_suite, of_texts, read_snapshot, write_snapshot
 from bench.workspace import Workspace
 
 ALPHA = 0.01

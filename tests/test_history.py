@@ -17,10 +17,10 @@ from test_steps import course
 
 from bench.cli import main
 from bench.errors import StoreError, UsageError
-from bench.history import history
-from bench.log import append, read_log
 from bench.report.history import blocks, render
 from bench.report.markdown import markdown
+from bench.watch.history import history
+from bench.watch.log import append, read_log
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 

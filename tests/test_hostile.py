@@ -24,10 +24,7 @@ import pytest
 from conftest import build_result
 
 from bench import github, terminal
-from bench.drift import Drift, Side, Signal, conclude
 from bench.gate import judge
-from bench.history import History, history
-from bench.log import Event, Log
 from bench.records import Finding, Policy, Verdict
 from bench.report import Fusion, Material, Times, metrics
 from bench.report.comment import comment, error_comment
@@ -38,6 +35,9 @@ from bench.report.history import render as history_page
 from bench.report.junit import document, error_document
 from bench.report.markdown import markdown as blocks_as_markdown
 from bench.report.render import markdown, render, whole_json, whole_latex, whole_markdown
+from bench.watch.drift import Drift, Side, Signal, conclude
+from bench.watch.history import History, history
+from bench.watch.log import Event, Log
 
 HARMLESS = "plain words"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.shift import PERMUTATIONS, _distances, embedding_shift, energy, new_words
+from bench.watch.shift import PERMUTATIONS, _distances, embedding_shift, energy, new_words
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "energy.json").read_text(encoding="utf-8"))
 

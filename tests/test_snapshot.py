@@ -9,7 +9,7 @@ import random
 import pytest
 
 from bench.errors import SuiteError
-from bench.snapshot import (
+from bench.watch.snapshot import (
     documents_of,
     levelled,
     of_suite,

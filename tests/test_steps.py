@@ -7,7 +7,7 @@ import pytest
 
 from bench.errors import MissingExtra
 from bench.stats import estimate
-from bench.steps import find_steps, reach
+from bench.watch.steps import find_steps, reach
 
 ALPHA = 0.05
 

@@ -14,7 +14,6 @@ from bench.encoders import find_model, weights_digest
 from bench.encoders.local import Config, LocalEncoder
 from bench.errors import ConfigError, HeldOutError, PairsError
 from bench.evaluate import Evaluator
-from bench.snapshot import of_suite, read_snapshot
 from bench.systems import Context
 from bench.systems.bm25 import BM25
 from bench.systems.bm25 import Config as BM25Config
@@ -26,6 +25,7 @@ from bench.train.loading import from_suite
 from bench.train.mine import mine
 from bench.train.models import lineage
 from bench.train.pairs import Pair, Pairs, read_pairs, write_pairs
+from bench.watch.snapshot import of_suite, read_snapshot
 
 
 @pytest.fixture

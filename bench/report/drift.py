@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bench.drift import Drift, Signal
 from bench.report import Material, words
 from bench.report.blocks import Banner, Block, Bullets, Column, Datum, Folded, Prose, Span, Table, name, plain, strong
 from bench.report.comment import LONGEST, marker
 from bench.report.markdown import markdown
 from bench.report.render import Section, composed
+from bench.watch.drift import Drift, Signal
 
 __all__ = ["KEY", "blocks", "issue", "render"]
 

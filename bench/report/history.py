@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from itertools import groupby
 
-from bench.history import History, Segment, Series
 from bench.report import Material, words
 from bench.report.blocks import (
     Banner,
@@ -27,7 +26,8 @@ from bench.report.blocks import (
 )
 from bench.report.render import Section, composed
 from bench.report.trend import Course, Spot, trend
-from bench.steps import Step
+from bench.watch.history import History, Segment, Series
+from bench.watch.steps import Step
 
 __all__ = ["blocks", "render"]
 

@@ -19,7 +19,6 @@ from bench.encoders.local import LocalEncoder, library_version
 from bench.errors import ConfigError
 from bench.evaluate import Evaluator, environment
 from bench.records import Progress, digest_of, no_progress
-from bench.snapshot import REFERENCE, of_suite, write_snapshot
 from bench.store import write_json
 from bench.train import workers
 from bench.train.bi_encoder import BiEncoder
@@ -33,6 +32,7 @@ from bench.train.pairs import Pairs
 from bench.train.rows import Rows, build_rows
 from bench.train.saving import whole_folder
 from bench.train.trainee import libraries
+from bench.watch.snapshot import REFERENCE, of_suite, write_snapshot
 
 __all__ = ["Model", "finetune"]
 

@@ -95,8 +95,9 @@ def remember(workspace: Workspace, results: Sequence[Result], *, accepted: str |
     """Append results to the history log; one that cannot be written is told, and stops nothing."""
     from datetime import UTC, datetime
 
-    from bench import __version__, git, log, terminal
+    from bench import __version__, git, terminal
     from bench.errors import BenchError
+    from bench.watch import log
 
     now, commit = datetime.now(UTC), git.commit(workspace.base)
     try:

@@ -41,8 +41,8 @@ def run(options: Namespace) -> int:
     from bench import __version__, terminal
     from bench.drifting import drift
     from bench.report.drift import issue, render
-    from bench.snapshot import write_snapshot
     from bench.store import write_json, write_text
+    from bench.watch.snapshot import write_snapshot
     from bench.workspace import Workspace
 
     if not 0 < options.alpha < 0.5:

@@ -32,8 +32,8 @@ def options(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Results over time; informs, so never fails."""
     from bench import __version__, terminal
-    from bench.history import history
-    from bench.log import read_log
+    from bench.watch.history import history
+    from bench.watch.log import read_log
 
     if not 0 < options.alpha < 0.5:
         raise UsageError(f"bench history: --alpha is {options.alpha}; expected a number between 0 and 0.5.")

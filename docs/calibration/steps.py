@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.steps import find_steps
+from bench.watch.steps import find_steps
 
 POINTS, QUERIES, FOUND, TURNOVER, PLACE = 20, 200, 0.7, 0.1, 12
 

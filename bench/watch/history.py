@@ -14,9 +14,9 @@ import numpy as np
 
 from bench import stats
 from bench.errors import MissingExtra, UsageError, did_you_mean, excerpt
-from bench.log import Event, Log
 from bench.records import Finding, Result
-from bench.steps import MOST_POINTS, Step, find_steps
+from bench.watch.log import Event, Log
+from bench.watch.steps import MOST_POINTS, Step, find_steps
 
 __all__ = ["History", "Mean", "Point", "Segment", "Series", "history"]
 

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from bench.records import Verdict
-from bench.shift import FEWEST, NewWords, Shift
 from bench.stats import holm
+from bench.watch.shift import FEWEST, NewWords, Shift
 
 __all__ = [
     "FLOORS",
