@@ -20,6 +20,7 @@ from bench.errors import ConfigError, UsageError, did_you_mean
 from bench.evaluate import Evaluator
 from bench.gate import judge
 from bench.gating import judged
+from bench.pairing import make_missing
 from bench.records import Cell, Progress, Result, Suite, Verdict, no_progress
 from bench.store import write_json
 from bench.systems import selected
@@ -138,6 +139,7 @@ def loop(
     if any(not 0 < share <= 1 for share in shares):
         raise UsageError(f"Shares of the pairs are {', '.join(map(str, shares))}; expected numbers above 0, at most 1.")
     users = systems_of(workspace, name)
+    make_missing(workspace, recipe.pairs or [], progress=progress)
     models = _train(workspace, suite, name, recipe, progress)
     tables, unmade = _buildable(workspace, suite, _tables(workspace, recipe, users))
     evaluator = workspace.evaluator(suite, tables, progress=progress)

@@ -113,6 +113,20 @@ def test_seeds_and_shares_become_points_and_are_kept(workspace, tiny_suite):
     assert kept["suite_digest"] == tiny_suite.suite.digest
 
 
+def test_loop_makes_the_pairs_that_its_recipe_names_and_trains_on_them(workspace, tiny_suite):
+    table = (
+        '[pairs.made]\nfrom = [{ kind = "title" }, { kind = "judgements" }]\n\n[finetune.tiny]\npairs = ["pairs:made"]'
+    )
+    workspace.path.write_text(workspace.path.read_text().replace("[finetune.tiny]", table))
+    opened = Workspace.open(workspace.path)
+    first = loop(opened, tiny_suite.suite, "tiny", seeds=[0])
+    assert first.models[0].lineage["data"]["sources"] == ["pairs:made"]
+    assert set(first.models[0].lineage["data"]["origins"]) == {"judgements", "title"}
+    made = (tiny_suite.folder / "pairs/made.jsonl").stat().st_mtime_ns
+    assert not loop(opened, tiny_suite.suite, "tiny", seeds=[0]).models[0].made
+    assert (tiny_suite.folder / "pairs/made.jsonl").stat().st_mtime_ns == made
+
+
 def test_second_loop_trains_and_evaluates_nothing(workspace, tiny_suite):
     first = loop(workspace, tiny_suite.suite, "tiny")
     again = loop(workspace, tiny_suite.suite, "tiny")

@@ -77,20 +77,14 @@ def run(options: Namespace) -> int:
 
 
 def _make(workspace: Workspace, names: Sequence[str], options: Namespace) -> int:
-    from bench import suite as suites
     from bench import terminal
-    from bench.train.filters import systems_of
-    from bench.train.making import make
+    from bench.pairing import make_pairs
 
     documents = []
     for name in names:
-        table = workspace.config.pairs[name]
-        suite = workspace.suite(options.suite or table.suite)
-        others = table.filters.protect or workspace.config.suites
-        protected = [suites.load(suites.find(other, relative_to=workspace.base)) for other in others]
+        suite = workspace.suite(options.suite) if options.suite else None
         with terminal.progress(quiet=options.json) as told:
-            evaluator = workspace.evaluator(suite, systems_of(table.filters), progress=told)
-            made = make(name, table, evaluator=evaluator, base=workspace.base, protected=protected, progress=told)
+            made = make_pairs(workspace, name, suite=suite, progress=told)
         documents.append(
             {"name": name, "out": str(made.path), "digest": made.digest, **made.counts, "this_run": made.this_run}
         )
