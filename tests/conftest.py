@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -20,6 +21,10 @@ from bench.systems import Context
 from bench.systems.dense import Config, Dense
 
 pytest_plugins = ["pytester"]
+
+# A deadline of milliseconds measures the machine's other work, not ours.
+hypothesis.settings.register_profile("bench", deadline=None)
+hypothesis.settings.load_profile("bench")
 
 MEASURES = ("recall@10", "ndcg@10", "mrr@10", "recall@100")
 

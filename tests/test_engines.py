@@ -324,7 +324,7 @@ def test_answer_that_is_not_whole_leaves_no_run(ask, engine, tmp_path, capsys, s
 )
 def test_answer_that_cannot_be_read_leaves_no_run(ask, engine, capsys, raw, sentence):
     engine.raw = raw
-    code, path = ask("--timeout", "1")
+    code, path = ask("--timeout", "3")
     assert code == 4 and no_file_is_left(path)
     assert sentence in capsys.readouterr().err
     assert len(engine.seen) == 1

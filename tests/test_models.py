@@ -17,7 +17,7 @@ from bench.embed import embed
 from bench.encoders import find_model, weights_digest
 from bench.encoders.local import Config, LocalEncoder
 from bench.errors import ConfigError, NotComparable, StoreError, UsageError
-from bench.exports.finetuned_card import card
+from bench.exports._finetuned_card import card
 from bench.promotions import PROMOTED, Promotion, append, history, standing
 from bench.records import ModelRecord, digest_of
 from bench.store import Store, read_json, write_json

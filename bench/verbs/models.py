@@ -188,7 +188,7 @@ def _place(workspace: Workspace) -> Path:
 
 def _card(options: Namespace, workspace: Workspace) -> int:
     from bench import terminal
-    from bench.exports.finetuned_card import write_card
+    from bench.exports._finetuned_card import write_card
     from bench.promoting import systems_of
 
     record, chain = _found(options, workspace)
