@@ -192,6 +192,8 @@ def test_nothing_trained_is_said_and_no_error(project, capsys):
     assert said(capsys, "models", "list") == {"format": 1, "models": []}
     assert main(["models", "list"]) == 0
     assert "bench finetune" in capsys.readouterr().err
+    assert main(["models", "show", "clinic"]) == 2
+    assert "no fine-tuned model has been made yet" in " ".join(capsys.readouterr().err.split())
 
 
 def test_people_see_tables(project, capsys):

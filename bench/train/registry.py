@@ -86,8 +86,10 @@ def find_record(known: Sequence[ModelRecord], target: str) -> ModelRecord:
         return named[0]
     if named:
         raise UsageError(f'"{target}" begins the digests of {len(named)} models; give more of it.')
+    if not known:
+        raise UsageError(f'No model "{target}": no fine-tuned model has been made yet. Make one: bench finetune NAME')
     names = sorted({record.name for record in known})
-    listed = ", ".join(names) or "none (make one: bench finetune NAME)"
+    listed = ", ".join(names)
     raise UsageError(
         f'No model "{target}" in the working folder; expected one of {listed}, '
         f"NAME/seed-N, promoted:NAME, or the beginning of a weights digest.{did_you_mean(name, names)}"
