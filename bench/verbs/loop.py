@@ -19,7 +19,7 @@ def options(parser: ArgumentParser) -> None:
     """What it takes."""
     config_options(parser)
     parser.add_argument("name", metavar="NAME", help="the recipe")
-    text = "train on these parts of the pairs too, such as 0.25 0.5: the learning curve"
+    text = "train on these shares of the training queries too, such as 0.25 0.5: the learning curve"
     parser.add_argument("--share", metavar="S", type=float, nargs="+", default=[], help=text)
     parser.add_argument("--seed", metavar="N", type=int, nargs="+", help="instead of the recipe's seeds")
     json_option(parser)
