@@ -461,6 +461,19 @@ def test_every_planted_leak_is_found_by_its_rule_and_listed(tiny_suite, work):
     assert [pair.query for pair in kept] == ["hanger another word"]
 
 
+def test_origin_of_which_nothing_is_left_is_named_and_so_is_a_rule_that_removed_nothing(work, capsys):
+    _jsonl("faq.jsonl", [{"question": "which bell is loud", "answer": "The brass one is."}])
+    _jsonl("planted.jsonl", [{"query": "Oil  the CHAIN", "document": "Any text."}])
+    kinds = '{kind = "expert", path = "planted.jsonl"}, {kind = "faq", path = "faq.jsonl"}'
+    work(f"[pairs.p]\nfrom = [{kinds}]\n")
+    assert main(["pairs"]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "Nothing is left of: expert. Why: bench pairs show p --removed all" in said
+    assert main(["pairs", "show", "p", "--removed", "overlap"]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "No pair was removed by overlap; rules that removed some: evaluation-query" in said
+
+
 def test_paraphrase_is_found_by_a_named_model(evaluator):
     # Half of the words differ, so no rule of words sees it; the hashing encoder stands for a model.
     asked = "gears jump under heavy load uphill always"

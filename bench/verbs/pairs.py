@@ -139,6 +139,9 @@ def _tell(name: str, counts: dict[str, Any]) -> None:
     rows += [[what, str(n)] for what, n in counts["unchecked"].items()]
     rows += [[f"kept: {origin}", str(n)] for origin, n in counts["kept"].items()]
     terminal.table([name, "pairs"], rows)
+    lost = dict.fromkeys(one["kind"] for one in counts["read"] if one["pairs"] and one["kind"] not in counts["kept"])
+    if lost:
+        terminal.say(f"Nothing is left of: {', '.join(lost)}. Why: bench pairs show {name} --removed all", "yellow")
 
 
 # --- audit -----------------------------------------------------------------------------------------
@@ -272,9 +275,15 @@ def _show(workspace: Workspace, name: str, options: Namespace) -> int:
         if options.removed != "all" and options.removed not in RULES:
             hint = did_you_mean(options.removed, RULES)
             raise UsageError(f'No rule "{options.removed}"; expected all or one of {", ".join(RULES)}.{hint}')
-        rows = [row for row in read_removed(path) if options.removed in ("all", row["rule"])]
+        removed = read_removed(path)
+        rows = [row for row in removed if options.removed in ("all", row["rule"])]
         if options.json:
             print_json({"format": 1, "name": name, "removed": rows})
+        elif not removed:
+            terminal.say("No pair was removed.")
+        elif not rows:
+            others = ", ".join(dict.fromkeys(row["rule"] for row in removed))
+            terminal.say(f"No pair was removed by {options.removed}; rules that removed some: {others}.")
         else:
             cut = [[row["rule"], row["why"], row["query"], row["document"][:200]] for row in rows]
             terminal.table(["rule", "why", "query", "document"], cut, left=4)
