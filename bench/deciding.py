@@ -31,13 +31,14 @@ from bench.workspace import Workspace
 __all__ = ["decided"]
 
 
-def decided(workspace: Workspace, suite: Suite, *, current: str | None = None) -> Recommendation:
+def decided(workspace: Workspace, suite: Suite, *, current: str | None = None, private: bool = False) -> Recommendation:
     """The recommendation for a suite, from what is stored.
 
     Args:
         workspace: config and store.
         suite: what is measured.
         current: the system in use; the config's, else the accepted baseline's, where None.
+        private: leave out the words of the documents that would be shown.
 
     Raises:
         UsageError: the system in use is no system, or has no result.
@@ -65,6 +66,8 @@ def decided(workspace: Workspace, suite: Suite, *, current: str | None = None) -
         doubts=tuple(_suite_errors(suite)),
     )
     vocabulary, query_tokens = gathered.vocabulary(name)
+    if private and not isinstance(vocabulary, str):
+        vocabulary = replace(vocabulary, examples=())
     case = replace(
         case,
         vocabulary=vocabulary,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from bench import __version__, checks
 from bench.decide.records import Recommendation
+from bench.deciding import decided
 from bench.errors import BenchError, ConfigError, StoreError, UsageError, did_you_mean
 from bench.evaluate import Evaluator, Missing
 from bench.gating import judged
@@ -88,7 +89,15 @@ def material(
         private=private,
         alpha=workspace.config.gate.alpha,
     )
-    return found, left_out
+    return replace(found, recommendation=_decision(workspace, suite, private=private)), left_out
+
+
+def _decision(workspace: Workspace, suite: Suite, *, private: bool) -> Recommendation | None:
+    """What `bench decide` answers; None where it is not known what is in use, or nothing is stored beside it."""
+    with contextlib.suppress(ConfigError, UsageError):
+        found = decided(workspace, suite, private=private)
+        return found if found.family else None
+    return None
 
 
 def _used(workspace: Workspace, recipe: str) -> bool:

@@ -267,6 +267,28 @@ def test_page_and_markdown_are_written(workspace, capsys):
     assert "://" not in page
 
 
+def reported(capsys, *options):
+    capsys.readouterr()
+    assert main(["report", "--json", *options]) == 0
+    return {section["name"]: section["blocks"] for section in json.loads(capsys.readouterr().out)["sections"]}
+
+
+def test_report_carries_the_decision_where_it_is_known_what_is_in_use(workspace, capsys):
+    assert "decision" not in reported(capsys)
+    (workspace / "bench.toml").write_text(CONFIG + 'current = "poor"\n')
+    found = reported(capsys)
+    assert list(found)[:2] == ["summary", "decision"]
+    _, document = decided(capsys)
+    assert document["sentences"][0] in json.dumps(found["decision"], ensure_ascii=False)
+    assert "Options on tiny" in Path("reports/tiny.html").read_text()
+
+
+def test_report_has_no_decision_without_a_result_beside_the_one_in_use(workspace, capsys):
+    text = CONFIG.split("[systems.good]")[0] + '[decide]\ncurrent = "poor"\n'
+    (workspace / "bench.toml").write_text(text)
+    assert "decision" not in reported(capsys)
+
+
 def test_wrong_names_in_the_config_are_told_before_anything_runs(workspace, capsys):
     text = CONFIG.replace('good = "query-rewriting"', 'godo = "query-rewriting"') + 'current = "pore"\n'
     (workspace / "bench.toml").write_text(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from dataclasses import replace
 from pathlib import Path
 
 from bench.verbs._options import config_options, json_option, print_json
@@ -35,9 +34,7 @@ def run(options: Namespace) -> int:
     from bench.workspace import Workspace
 
     workspace = Workspace.open(options.config)
-    found = decided(workspace, workspace.suite(options.suite), current=options.current)
-    if options.private and not isinstance(found.vocabulary, str):
-        found = replace(found, vocabulary=replace(found.vocabulary, examples=()))
+    found = decided(workspace, workspace.suite(options.suite), current=options.current, private=options.private)
     page = decision_page(found)
     if options.html:
         from bench.report.render import write
