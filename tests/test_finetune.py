@@ -1,4 +1,4 @@
-"""Losses against Sentence Transformers' own, the loop against its trainer, and trainings that are killed."""
+"""Losses against Sentence Transformers' own, what a recipe may say, and trainings that are killed."""
 
 from __future__ import annotations
 
@@ -315,6 +315,32 @@ def test_training_interrupted_ten_times_ends_with_the_weights_of_an_unbroken_one
     assert found.lineage["resumed"] >= 9
     for key in ("weights", "history", "best", "steps"):
         assert found.lineage[key] == whole[key]
+
+
+def test_interruption_of_a_write_is_an_interruption_and_training_goes_on(
+    evaluator, tiny_suite, tiny_model, monkeypatch
+):
+    from bench.train import checkpoint
+
+    recipe = _recipe(tiny_model, epochs=6, checkpoint_every=1)
+    whole = _trained(evaluator, tiny_suite, "whole", recipe).lineage
+    written, write = [], checkpoint.write_state
+
+    def breaks(folder, state):
+        write(folder, state)
+        written.append(state)
+        if len(written) == 3:
+            try:
+                raise KeyboardInterrupt
+            finally:
+                raise RuntimeError("unexpected pos 137794112 vs 137794000")
+
+    monkeypatch.setattr(checkpoint, "write_state", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        _trained(evaluator, tiny_suite, "cut", recipe)
+    again = _trained(evaluator, tiny_suite, "cut", recipe).lineage
+    assert again["resumed"] == 1
+    assert again["weights"] == whole["weights"]
 
 
 @pytest.mark.slow

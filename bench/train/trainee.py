@@ -37,6 +37,9 @@ def libraries(kind: str) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        # Interrupted while it writes, torch raises an error of its own over the interruption.
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
         raise SystemFailed(f"Training the {kind} failed: {error}") from error
 
 
