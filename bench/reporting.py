@@ -70,14 +70,16 @@ def material(
             verdicts.append(found_gate.verdict)
         except BenchError as error:
             findings.append(Finding("error", error.code, "gate", str(error)))
+    decision = _decision(workspace, suite, private=private)
+    in_use = decision.current if decision else None
     timed = times(workspace.store, results)
     commands = [f"bench finetune {name}" for name in workspace.config.finetune if _used(workspace, name)]
     commands += ["bench run --latency" if timed else "bench run", "bench report"]
     found = assemble(
         suite,
         results,
-        # What is accepted is what others are compared with; else the config's first system.
-        reference=reference or (accepted if accepted in names else names[0]),
+        # Others are compared with what is in use, so that no section contradicts the decision; else the first system.
+        reference=reference or next(name for name in (in_use, accepted, names[0]) if name in names),
         verdicts=verdicts,
         baselines=before,
         findings=findings,
@@ -89,7 +91,7 @@ def material(
         private=private,
         alpha=workspace.config.gate.alpha,
     )
-    return replace(found, recommendation=_decision(workspace, suite, private=private)), left_out
+    return replace(found, recommendation=decision), left_out
 
 
 def _decision(workspace: Workspace, suite: Suite, *, private: bool) -> Recommendation | None:

@@ -283,6 +283,13 @@ def test_report_carries_the_decision_where_it_is_known_what_is_in_use(workspace,
     assert "Options on tiny" in Path("reports/tiny.html").read_text()
 
 
+def test_report_compares_with_the_system_in_use(workspace, capsys):
+    (workspace / "bench.toml").write_text(CONFIG + 'current = "good"\n')
+    capsys.readouterr()
+    assert main(["report", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["reference"] == "good"
+
+
 def test_report_has_no_decision_without_a_result_beside_the_one_in_use(workspace, capsys):
     text = CONFIG.split("[systems.good]")[0] + '[decide]\ncurrent = "poor"\n'
     (workspace / "bench.toml").write_text(text)

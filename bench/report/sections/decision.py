@@ -160,7 +160,7 @@ def _verdict(found: Recommendation, option: Option) -> Datum:
     if option.gain is not None and reason is not None:
         if reason.rule == "gain-is-shown" and option.gain.shown == "worse":
             return Datum("shown to hurt", tone="worse")
-        if reason.rule == "loss-is-bounded" and any(bound.lost for bound in option.losses or ()):
+        if any(bound.lost for bound in option.losses or ()):
             return Datum("loses elsewhere", tone="worse")
         return Datum(WHY.get(reason.rule, reason.rule))
     return Datum("not measured")
