@@ -195,9 +195,8 @@ def recall_signal(verdict: Verdict) -> Signal:
     worst = verdict.worst
     said = f"The gate says {verdict.outcome}."
     if worst is not None:
-        said += (
-            f" Worst: {worst.name} {worst.baseline:.3f} → {worst.candidate:.3f} ({worst.delta:+.3f}). {worst.reason}"
-        )
+        signed = f"{worst.delta:+.3f}".replace("-", "−")
+        said += f" Worst: {worst.name} {worst.baseline:.3f} → {worst.candidate:.3f} ({signed}). {worst.reason}"
     fails = verdict.outcome == "fail"
     untested = fails and not any(cell.outcome == "fail" for cell in verdict.cells)
     status = SHOWN if untested else DOUBTFUL if fails else NOT_SHOWN
