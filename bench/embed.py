@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import SystemFailed
-from bench.records import Encoder, Progress, digest_of, no_progress
+from bench.records import Encoder, PairScorer, Progress, digest_of, no_progress
 from bench.store import RowCache, Store
 
 __all__ = ["Embedded", "embed", "score_pairs"]
@@ -25,16 +25,6 @@ CHUNK = 1024
 
 ENOUGH = 20
 """Different texts or pairs from which on equal output is no accident."""
-
-
-class PairScorer(Protocol):
-    """Scores (query, document) pairs."""
-
-    def fingerprint(self) -> Any:
-        """Everything that changes a score."""
-
-    def score(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
-        """float32[n_pairs]."""
 
 
 @dataclass(frozen=True)

@@ -328,7 +328,7 @@ class Reader:
 @pytest.fixture
 def reader(monkeypatch):
     Reader.read = 0
-    monkeypatch.setattr("bench.encoders.cross_encoder.CrossEncoderScorer", lambda config, base, models: Reader())
+    monkeypatch.setattr("bench.rerankers.cross_encoder.CrossEncoderScorer", lambda config, base, models: Reader())
     return {"reranker": {"kind": "cross-encoder", "model": "./reader"}}
 
 

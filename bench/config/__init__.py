@@ -10,7 +10,7 @@ from __future__ import annotations
 from bench.config.base import Strict, listing
 from bench.config.bench import BenchConfig, Demands, SystemConfig
 from bench.config.decide import DecideConfig, PriceConfig, PricesConfig, ThresholdConfig
-from bench.config.finetune import CheckConfig, EvalConfig, FinetuneConfig, LoraConfig, NegativesConfig, RerankerConfig
+from bench.config.finetune import CheckConfig, EvalConfig, FinetuneConfig, LoraConfig, NegativesConfig
 from bench.config.gate import GateConfig
 from bench.config.pairs import ConsistencyConfig, FiltersConfig, PairsConfig, ParaphraseConfig
 from bench.config.reading import load_bench, load_demands, load_suite_config, problems_of
@@ -34,7 +34,6 @@ __all__ = [
     "PriceConfig",
     "PricesConfig",
     "QuerySetConfig",
-    "RerankerConfig",
     "Strict",
     "SuiteConfig",
     "SystemConfig",

@@ -20,27 +20,24 @@ __all__ = [
     "FinetuneConfig",
     "LoraConfig",
     "NegativesConfig",
-    "RerankerConfig",
 ]
 
 
-class RerankerConfig(Strict):
-    """The model that reads query and document together, as in a system of kind `rerank`."""
-
-    kind: Literal["cross-encoder"]
-    model: str
-    revision: str | None = None
-    max_length: int | None = None
-    device: str | None = None
-    batch_size: int = 32
-
-
 class CheckConfig(Strict):
-    """A cross-encoder's word on candidates: too good to be a negative is what it scores near the weakest positive."""
+    """A reranker's word on candidates: too good to be a negative is what it scores near the weakest positive."""
 
-    reranker: RerankerConfig
+    reranker: dict[str, Any]
     margin: float = Field(default=0.0, ge=0)
     threshold: float | None = None
+
+    @field_validator("reranker")
+    @classmethod
+    def _known(cls, table: dict[str, Any]) -> dict[str, Any]:
+        from bench.kinds import table_problems
+
+        if problems := table_problems("rerankers", table, "reranker"):
+            raise ValueError(" ".join(problems).rstrip("."))
+        return table
 
 
 class NegativesConfig(Strict):

@@ -10,7 +10,7 @@ from bench.records.comparison import Cell, Change, Check, Comparison
 from bench.records.digests import digest_of, digest_texts
 from bench.records.model import Measured, ModelRecord
 from bench.records.policy import Ceiling, Policy, Rule
-from bench.records.protocols import Encoder, Progress, Ranked, Search, System, no_progress
+from bench.records.protocols import Encoder, PairScorer, Progress, Ranked, Search, System, no_progress
 from bench.records.result import Result
 from bench.records.run import Run
 from bench.records.scores import NoAnswer, Scores
@@ -45,6 +45,7 @@ __all__ = [
     "Measured",
     "ModelRecord",
     "NoAnswer",
+    "PairScorer",
     "Policy",
     "Progress",
     "Qrels",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.records.run import Run
 from bench.records.suite import Corpus, QuerySet
 
-__all__ = ["Encoder", "Progress", "Ranked", "Search", "System", "no_progress"]
+__all__ = ["Encoder", "PairScorer", "Progress", "Ranked", "Search", "System", "no_progress"]
 
 Progress = Callable[[str, int, int], None]
 """Told (stage, done, total) by work that takes longer than a second; a total of 0 is not known yet."""
@@ -51,6 +51,16 @@ class Encoder(Protocol):
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """float32[n_texts, dim] of final texts."""
+
+
+class PairScorer(Protocol):
+    """A reranker: (query, document) pairs in, one score each out. Everything that changes one is in `fingerprint`."""
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Weights digest, maximum length, library version; JSON values only."""
+
+    def score(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
+        """float32[n_pairs]; higher is more relevant."""
 
 
 class System(Protocol):

@@ -1,7 +1,8 @@
 """Systems, one file a kind. A file's name is the kind's name in `bench.toml`; listing them imports nothing.
 
 Each file has a `Config` (a `SystemConfig` with the kind's own keys) and `build(name, config, context)`, which
-returns one system, or several where a config names several dimensions and precisions.
+returns one system, or several where a config names several dimensions and precisions. `TABLES` names keys that hold
+a table with a kind of its own, and the folder of these kinds.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from bench.config import BenchConfig, listing
 from bench.errors import ConfigError, UsageError, did_you_mean
-from bench.kinds import module_of, table_problems
+from bench.kinds import module_of, nested_problems
 from bench.records import System
 from bench.store import Store
 
@@ -40,7 +41,7 @@ def kinds() -> list[str]:
 
 def check(name: str, table: Mapping[str, Any], path: Path) -> list[str]:
     """What is wrong with one table of `[systems]`, a sentence each."""
-    return table_problems("systems", table, str(path), f"systems.{name}")
+    return nested_problems("systems", table, f"{path}: systems.{name}")
 
 
 def build(config: BenchConfig, context: Context, *, only: Sequence[str] | None = None) -> dict[str, System]:

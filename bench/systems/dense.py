@@ -10,14 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.config import SystemConfig, problems_of
+from bench.config import SystemConfig
 from bench.embed import Embedded, embed
-from bench.errors import ConfigError, did_you_mean
+from bench.errors import ConfigError
+from bench.kinds import settled
 from bench.records import Corpus, Encoder, Progress, QuerySet, Ranked, Run, Search, no_progress
 from bench.search import DenseIndex, truncated
 from bench.systems import Context
 
 __all__ = ["Config", "Dense", "build"]
+
+TABLES = {"encoder": "encoders"}
 
 Precision = Literal["float32", "float16", "int8", "int4", "binary", "binary-rescore"]
 
@@ -46,25 +49,7 @@ def build(name: str, config: Config, context: Context) -> list[Dense]:
 
 
 def _encoder(name: str, table: Mapping[str, Any], context: Context) -> Encoder:
-    import importlib
-
-    from pydantic import ValidationError
-
-    # `cross-encoder` scores pairs and makes no vectors: it belongs to rerankers.
-    from bench.config import listing
-
-    known = [kind for kind in listing("encoders") if kind != "cross-encoder"]
-    kind = table.get("kind")
-    if kind not in known:
-        raise ConfigError(
-            f'systems.{name}.encoder.kind is "{kind}"; expected one of {", ".join(known)}.'
-            f"{did_you_mean(str(kind), known)}"
-        )
-    module = importlib.import_module(f"bench.encoders.{kind}")
-    try:
-        config = module.Config.model_validate(dict(table))
-    except ValidationError as error:
-        raise ConfigError("\n".join(problems_of(error, module.Config, f"systems.{name}.encoder"))) from None
+    module, config = settled("encoders", table, f"systems.{name}.encoder")
     encoder: Encoder = module.build(config, base=context.base, models=context.models)
     return encoder
 

@@ -1,4 +1,4 @@
-"""A cross-encoder puts the first stage's best documents in a new order; those below keep their place."""
+"""A reranker puts the first stage's best documents in a new order; those below keep their place."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from bench import rerankers
 from bench.config import SystemConfig
 from bench.embed import score_pairs
-from bench.encoders import cross_encoder
 from bench.records import Corpus, Progress, QuerySet, Ranked, Run, Search, no_progress
 from bench.store import Store
 from bench.systems import Context
@@ -18,11 +18,14 @@ from bench.systems import Context
 __all__ = ["Config", "Rerank", "build"]
 
 
+TABLES = {"reranker": "rerankers"}
+
+
 class Config(SystemConfig):
     """`kind = "rerank"`."""
 
     first: str
-    reranker: cross_encoder.Config
+    reranker: dict[str, Any]
     depth: int = Field(default=50, ge=1)
 
 
@@ -40,7 +43,8 @@ class Rerank:
         self.name, self.config, self.roles, self.store = name, config, config.roles, context.store
         self.parts = (config.first,)
         self.reorders = config.depth
-        self.scorer = cross_encoder.CrossEncoderScorer(config.reranker, base=context.base, models=context.models)
+        place = f"systems.{name}.reranker"
+        self.scorer = rerankers.build(config.reranker, place, base=context.base, models=context.models)
         self.progress: Progress = no_progress
 
     def fingerprint(self) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""How near a document is to a query: by a model's vectors, and by a cross-encoder that reads both."""
+"""How near a document is to a query: by a model's vectors, and by a reranker."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bench import rerankers
 from bench.config import CheckConfig
 from bench.embed import embed, score_pairs
 from bench.evaluate import Evaluator
@@ -42,14 +43,12 @@ class Similarity:
 
 
 class Judge:
-    """A cross-encoder's scores of positives and candidates; raw, so that margins are on its own scale."""
+    """A reranker's scores of positives and candidates; raw, so that margins are on its own scale."""
 
     def __init__(self, config: CheckConfig, evaluator: Evaluator, base: Path, progress: Progress) -> None:
-        from bench.encoders.cross_encoder import Config, CrossEncoderScorer
-
         self._config, self._evaluator, self._progress = config, evaluator, progress
-        reranker = Config.model_validate(config.reranker.model_dump())
-        self._scorer = CrossEncoderScorer(reranker, base=base, models=evaluator.store.root / "models")
+        models = evaluator.store.root / "models"
+        self._scorer = rerankers.build(config.reranker, "negatives.check.reranker", base=base, models=models)
         self.weakest: list[float] = []
 
     def scores(self, pairs: Sequence[tuple[str, str]]) -> list[float]:

@@ -6,6 +6,7 @@ Differences are against the base model at the same dimension, paired by query, w
 an interval that excludes 0 is printed in bold.
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -39,8 +40,8 @@ def main(folder: Path, tables: list[str]) -> None:
     print("| system | " + " | ".join(heads) + " |")
     print("| --- |" + " --- |" * len(heads))
     for system in dict.fromkeys(name for name, _ in results):
-        dim = system.split("@")[-1] if "@" in system else system.rsplit("-", 1)[-1]
-        base = f"minilm@{dim}" if dim in ("256", "128", "64") else "minilm"
+        dim = re.search("[@-](256|128|64)(-late)?$", system)
+        base = f"minilm@{dim[1]}" if dim else "minilm"
         cells = []
         for name in sets:
             for measure in MEASURES:

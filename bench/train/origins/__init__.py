@@ -60,7 +60,7 @@ class Context:
 
 def check(place: str, table: Mapping[str, Any], path: Path) -> list[str]:
     """What is wrong with one table under `from`, a sentence each; `place` is `NAME.from[i]`."""
-    return table_problems("train/origins", table, str(path), f"pairs.{place}")
+    return table_problems("train/origins", table, f"{path}: pairs.{place}")
 
 
 def pairs(table: Mapping[str, Any], context: Context) -> Iterator[Pair]:

@@ -1,4 +1,4 @@
-"""A cross-encoder: reads query and document together and scores the pair. Used by rerankers, not by indexes."""
+"""A cross-encoder: reads query and document together and scores the pair."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 from bench.config import Strict
 from bench.encoders import find_model, weights_digest
-from bench.encoders.local import library_version, quiet
-from bench.errors import MissingExtra
+from bench.encoders.local import library_version, quiet, read_settings
+from bench.errors import ConfigError, MissingExtra
 
-__all__ = ["Config", "CrossEncoderScorer"]
+__all__ = ["Config", "CrossEncoderScorer", "build"]
+
+HEADLESS = ("Model", "ForMaskedLM", "ForPreTraining")
+"""How architectures end that put out vectors or words, and no score of a pair."""
 
 
 class Config(Strict):
@@ -29,12 +32,24 @@ class Config(Strict):
     batch_size: int = 32
 
 
+def build(config: Config, *, base: Path, models: Path) -> CrossEncoderScorer:
+    """The reranker that a config's table describes."""
+    return CrossEncoderScorer(config, base=base, models=models)
+
+
 class CrossEncoderScorer:
     """Scores (query, document) pairs; the model is loaded when the first pair is scored."""
 
     def __init__(self, config: Config, *, base: Path, models: Path) -> None:
         self.config = config
         self.folder = find_model(config.model, base=base, models=models, revision=config.revision)
+        architectures = read_settings(self.folder, "config.json").get("architectures") or []
+        if architectures and all(str(name).endswith(HEADLESS) for name in architectures):
+            raise ConfigError(
+                f"{self.folder} ({', '.join(architectures)}) has no head that scores pairs: a cross-encoder made of it "
+                'would score at random. Train one from it (kind = "cross-encoder" in a recipe), or use its token '
+                'vectors: reranker = { kind = "late-interaction", … }.'
+            )
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Everything that changes a score."""
