@@ -20,7 +20,8 @@ __all__ = ["demo"]
 SUITE = "clinic"
 BASELINE, CANDIDATE, DAMAGED = "minilm", "tuned", "tuned@64/binary"
 BEFORE = ("bm25", "minilm", "hybrid", "hybrid-rrf")
-AFTER = ("tuned", "tuned-hybrid", "tuned-rrf", "tuned-reranked")
+AFTER = ("tuned", "tuned-hybrid", "tuned-rrf", "tuned-late", "tuned-reranked")
+REORDERED = ("tuned-late", "tuned-reranked")
 RECIPES = ("clinic", "clinic-reranker")
 
 
@@ -196,10 +197,11 @@ def _summary(results: Sequence[Result], verdicts: Sequence[Verdict], report: Pat
         if system == BASELINE or cell is None:
             continue
         terminal.say(f"  {system:15} {_effect(cell)}")
-    reordered = _against(results, CANDIDATE, "tuned-reranked", held_out, "ndcg@10")
-    if reordered is not None:
-        terminal.say(f"The reranker against the {CANDIDATE} model that it reorders, ndcg@10:", "bold")
-        terminal.say(f"  {'tuned-reranked':15} {_effect(reordered)}")
+    terminal.say(f"Rerankers against the {CANDIDATE} model that they reorder, ndcg@10:", "bold")
+    for system in REORDERED:
+        cell = _against(results, CANDIDATE, system, held_out, "ndcg@10")
+        if cell is not None:
+            terminal.say(f"  {system:15} {_effect(cell)}")
     worse = []
     for system in (*BEFORE, *AFTER):
         for query_set in dict.fromkeys(result.query_set for result in results if result.role != "held-out"):

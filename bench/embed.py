@@ -117,7 +117,8 @@ def score_pairs(
         return _made(make, len(pairs))
     cache = RowCache(store.path("pairs", digest_of(scorer.fingerprint())))
     keys = [RowCache.key(query, document) for query, document in pairs]
-    lengths = [len(query) + len(document) for query, document in pairs]
+    # By the document alone: queries are short, and pairs of one document come together, for those who encode it once.
+    lengths = [len(document) for _, document in pairs]
     return _filled(cache, keys, lengths, make, "rerank pairs", store, progress)
 
 

@@ -87,10 +87,8 @@ def test_multi_vector_model_keeps_its_projection_and_its_lengths(tiny_model, tmp
 
 def test_scores_are_kept_by_weights_and_length(tiny_model, store):
     for max_length, new in ((None, 4), (None, 0), (8, 4)):
-        assert (
         scorer = built("late-interaction", tiny_model, max_length=max_length)
         assert score_pairs(scorer, PAIRS, store=store).n_new == new
-        )
 
 
 def test_embedding_model_is_no_cross_encoder(tiny_model):

@@ -64,7 +64,11 @@ KINDS: Mapping[str, Kind] = {
         "a language-model call for every document, then embedding all of them",
         'evaluate it as a system of its own and say so: [decide] options = { NAME = "contextual-chunks" }',
     ),
-    "rerank": Kind("Reranking", "a reranker that reads every query's first documents", 'add a system of kind "rerank"'),
+    "rerank": Kind(
+        "Reranking",
+        "a reranker that reads every query's first documents",
+        'add a system of kind "rerank"; with a "late-interaction" reranker the model at hand serves',
+    ),
     "fine-tune": Kind(
         "Fine-tuning",
         "labelled pairs, training, embedding every document, and doing it again as documents change",

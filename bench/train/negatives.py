@@ -17,7 +17,7 @@ from bench.errors import PairsError, did_you_mean, excerpt
 from bench.records import Corpus, digest_of
 from bench.store import write_text
 from bench.train.mining import MiningReport
-from bench.train.pairs import Pairs
+from bench.train.pairs import Pairs, json_object
 
 __all__ = ["Listed", "Negatives", "NegativesFile", "read_negatives", "write_negatives"]
 
@@ -157,18 +157,8 @@ def read_negatives(path: Path) -> NegativesFile:
     return NegativesFile(path, header, tuple(lines))
 
 
-def _object(path: Path, number: int, line: str) -> dict[str, Any]:
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise PairsError(f"{path}, line {number}: expected a JSON object; found {excerpt(line)}.")
-    return found
-
-
 def _header(path: Path, line: str) -> dict[str, Any]:
-    found = _object(path, 1, line)
+    found = json_object(path, 1, line)
     if "kind" not in found and "format" not in found:
         return {}
     if found.get("kind") != "negatives" or found.get("format") != FORMAT or isinstance(found["format"], bool):
@@ -182,7 +172,7 @@ def _header(path: Path, line: str) -> dict[str, Any]:
 
 
 def _line(path: Path, number: int, line: str) -> Listed:
-    row = _object(path, number, line)
+    row = json_object(path, number, line)
     where = f"{path}, line {number}"
     for key in row:
         if key not in KEYS:

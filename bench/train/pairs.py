@@ -18,7 +18,7 @@ from bench.records import Suite, digest_of
 from bench.store import write_text
 from bench.suite import training_set
 
-__all__ = ["ORIGINS", "Pair", "Pairs", "judged_pairs", "read_pairs", "write_pairs"]
+__all__ = ["ORIGINS", "Pair", "Pairs", "json_object", "judged_pairs", "read_pairs", "write_pairs"]
 
 FORMAT = 1
 
@@ -123,7 +123,7 @@ def read_pairs(path: Path) -> tuple[dict[str, Any], list[Pair]]:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as problem:
         raise PairsError(f"{path} cannot be read: {problem}. Make pairs with: bench pairs") from None
-    header = _object(path, 1, lines[0])
+    header = json_object(path, 1, lines[0])
     if header.get("kind") != "pairs" or header.get("format") != FORMAT:
         raise PairsError(
             f"{path}, line 1: expected the header of a pair file, "
@@ -132,7 +132,12 @@ def read_pairs(path: Path) -> tuple[dict[str, Any], list[Pair]]:
     return header, [_pair(path, number, line) for number, line in enumerate(lines[1:], 2) if line.strip()]
 
 
-def _object(path: Path, number: int, line: str) -> dict[str, Any]:
+def json_object(path: Path, number: int, line: str) -> dict[str, Any]:
+    """One line of a file of pairs or negatives.
+
+    Raises:
+        PairsError: it is no JSON object; names file and line.
+    """
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):
@@ -143,7 +148,7 @@ def _object(path: Path, number: int, line: str) -> dict[str, Any]:
 
 
 def _pair(path: Path, number: int, line: str) -> Pair:
-    row = _object(path, number, line)
+    row = json_object(path, number, line)
     where = f"{path}, line {number}"
     for key in ("query", "document"):
         if not isinstance(row.get(key), str) or not row[key].strip():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from bench.errors import UsageError, did_you_mean
+from bench.errors import ConfigError, UsageError, did_you_mean
 from bench.verbs._options import config_options, json_option, print_json
 
 __all__ = ["HELP", "options", "run"]
@@ -23,6 +23,7 @@ def options(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Train what a recipe says."""
     from bench import terminal
+    from bench.loop import systems_of
     from bench.train import workers
     from bench.train.finetune import finetune
     from bench.workspace import Workspace
@@ -52,4 +53,11 @@ def run(options: Namespace) -> int:
     for model in models:
         state = f"trained in {model.lineage['seconds']:.0f} s" if model.made else "unchanged, not trained again"
         terminal.say(f"{options.name}, seed {model.lineage['seed']}: {state}. {model.folder}")
+    try:
+        users = systems_of(workspace, options.name)
+    except ConfigError as problem:
+        terminal.say(str(problem), "yellow")
+    else:
+        command = f"bench loop {options.name} --config {workspace.path}"
+        terminal.say(f"Evaluate {', '.join(users)} beside the base model: {command}")
     return 0
