@@ -7,7 +7,7 @@ changed document costs one encoding, and a changed weight costs all of them.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,12 @@ __all__ = ["Embedded", "embed", "score_pairs"]
 
 CHUNK = 1024
 """Texts encoded between two writes: what a kill can cost."""
+
+LEAST_COSINE = 0.999
+"""Of a server's vectors of one text, then and now: servers round, and batch by load."""
+
+SCORE_DRIFT = 0.01
+"""Likewise of a reranker's score of one pair, of its size where that is above 1."""
 
 ENOUGH = 20
 """Different texts or pairs from which on equal output is no accident."""
@@ -69,7 +75,11 @@ def embed(
         return _made(make, len(final))
     cache = RowCache(store.path("embeddings", digest_of(encoder.fingerprint())))
     keys = [RowCache.key(text) for text in final]
-    found = _filled(cache, keys, [len(text) for text in final], make, stage, store, progress)
+    # Like lengths together, longest first: little padding, and memory runs out at once or never.
+    order = [-len(text) for text in final]
+    if (canary := getattr(encoder, "canary", None)) and cache.missing(keys):
+        _refuse_changed(cache, RowCache.key(canary), lambda: _finite(encoder.encode([canary]), stage), store)
+    found = _filled(cache, keys, order, make, stage, store, progress)
     _refuse_zeros(found.rows, texts, kind)
     return found
 
@@ -117,9 +127,38 @@ def score_pairs(
         return _made(make, len(pairs))
     cache = RowCache(store.path("pairs", digest_of(scorer.fingerprint())))
     keys = [RowCache.key(query, document) for query, document in pairs]
-    # By the document alone: queries are short, and pairs of one document come together, for those who encode it once.
-    lengths = [len(document) for _, document in pairs]
-    return _filled(cache, keys, lengths, make, "rerank pairs", store, progress)
+    if getattr(scorer, "by_query", False):
+        place = {query: i for i, query in enumerate(dict.fromkeys(query for query, _ in pairs))}
+        order = [place[query] for query, _ in pairs]
+    else:
+        # By the document alone: queries are short, and pairs of one document come together, to be encoded once.
+        order = [-len(document) for _, document in pairs]
+    if (canary := getattr(scorer, "canary", None)) and cache.missing(keys):
+        ask = lambda: _finite(scorer.score([canary]), "rerank pairs").reshape(-1, 1)  # noqa: E731
+        _refuse_changed(cache, RowCache.key(*canary), ask, store)
+    return _filled(cache, keys, order, make, "rerank pairs", store, progress)
+
+
+def _refuse_changed(cache: RowCache, key: bytes, ask: Callable[[], NDArray[np.float32]], store: Store) -> None:
+    """Refuse a server that answers otherwise than when the kept rows were made: they would mix two models' numbers."""
+    store.prepare()
+    now = ask()
+    if cache.missing([key]):
+        cache.put([key], now)
+        return
+    then = cache.get([key])
+    if then.shape[1] == 1:
+        same = abs(float(then[0, 0] - now[0, 0])) <= SCORE_DRIFT * max(1.0, abs(float(then[0, 0])))
+        found = f"its score was {then[0, 0]:.4g} and is {now[0, 0]:.4g}"
+    else:
+        lengths = float(np.linalg.norm(then) * np.linalg.norm(now))
+        cosine = float(then[0] @ now[0]) / lengths if then.shape == now.shape and lengths else 0.0
+        same, found = cosine >= LEAST_COSINE, f"cosine of then and now {cosine:.4f}"
+    if not same:
+        raise SystemFailed(
+            f"The server answers the same text otherwise than when the stored rows were made ({found}): there is "
+            'another model under the name. Set or change revision = "…" in its table, to evaluate it as a new one.'
+        )
 
 
 def _finite(rows: Any, stage: str) -> NDArray[np.float32]:
@@ -139,7 +178,7 @@ def _made(make: Any, n: int) -> Embedded:
 def _filled(
     cache: RowCache,
     keys: list[bytes],
-    lengths: list[int],
+    order: list[int],
     make: Any,
     stage: str,
     store: Store,
@@ -149,8 +188,7 @@ def _filled(
     started = time.perf_counter()
     if missing:
         store.prepare()
-        # Like lengths together, longest first: little padding, and memory runs out at once or never.
-        missing.sort(key=lambda i: (-lengths[i], i))
+        missing.sort(key=lambda i: (order[i], i))
         progress(stage, 0, len(missing))
         for start in range(0, len(missing), CHUNK):
             positions = missing[start : start + CHUNK]

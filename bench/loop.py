@@ -374,8 +374,10 @@ def _curve(
 
 
 def _with_model(workspace: Workspace, suite: Suite, name: str, model: str, progress: Progress) -> list[Result]:
-    """Results of the first system that uses the recipe itself, with another of its models in it."""
-    table = next(table for table in systems_of(workspace, name) if _uses(workspace.config.systems[table], name))
+    """Results of the first system that uses the recipe itself, a dense one if any, with another of its models in it."""
+    tables = workspace.config.systems
+    users = [table for table in systems_of(workspace, name) if _uses(tables[table], name)]
+    table = min(users, key=lambda user: tables[user]["kind"] != "dense")
 
     def put(value: Any) -> Any:
         if isinstance(value, Mapping):

@@ -333,8 +333,8 @@ def test_any_table_of_a_system_gives_sentences_and_no_traceback(tmp_path_factory
 
 def test_kinds_are_the_files_of_their_folder():
     assert systems.kinds() == ["bm25", "dense", "hybrid", "python", "rerank", "trec-run"]
-    assert listing("encoders") == ["local", "mteb"]
-    assert listing("rerankers") == ["cross-encoder", "late-interaction"]
+    assert listing("encoders") == ["local", "mteb", "openai"]
+    assert listing("rerankers") == ["cohere", "cross-encoder", "late-interaction"]
     assert {"beir", "clicks", "folder", "hf", "jsonl", "mteb", "table", "trec"} <= set(listing("sources"))
 
 

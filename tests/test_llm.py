@@ -22,9 +22,10 @@ from pydantic import ValidationError
 from bench.cli import main
 from bench.errors import ConfigError, PairsError
 from bench.llm import Budget, Endpoint, Fault, Pace, Price, Spent, api_key, estimated_tokens
-from bench.llm.client import Client, retry_after_s
-from bench.llm.pace import Stopped
+from bench.llm.client import Client
 from bench.records import Corpus, EvalProtocol, Labels, QuerySet, Suite
+from bench.remote import Stopped
+from bench.remote.client import retry_after_s
 from bench.store import Store
 from bench.train.origins import Context, llm
 from bench.train.pairs import read_pairs

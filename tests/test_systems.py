@@ -565,7 +565,7 @@ def test_unknown_kind_names_the_nearest():
 def test_unknown_encoder_kind_names_the_nearest_and_leaves_out_rerankers(tmp_path):
     path = tmp_path / "bench.toml"
     path.write_text('suites = ["x"]\n[systems.m]\nkind = "dense"\nencoder = { kind = "locl" }\n')
-    sentence = 'systems.m.encoder.kind is "locl"; expected one of local, mteb. Did you mean "local"?'
+    sentence = 'systems.m.encoder.kind is "locl"; expected one of local, mteb, openai. Did you mean "local"?'
     with pytest.raises(ConfigError, match=re.escape(sentence)):
         load_bench(path, check_system=systems.check)
 
@@ -575,7 +575,7 @@ def test_unknown_reranker_kind_and_key_are_found_before_anything_is_built(tmp_pa
         return systems.check("r", {"kind": "rerank", "first": "f", "reranker": table}, Path("bench.toml"))
 
     assert problems({"kind": "late", "model": "m"}) == [
-        'bench.toml: systems.r.reranker.kind is "late"; expected one of cross-encoder, late-interaction.'
+        'bench.toml: systems.r.reranker.kind is "late"; expected one of cohere, cross-encoder, late-interaction.'
     ]
     assert problems({"kind": "cross-encoder", "model": "m", "max_lenght": 3}) == [
         "bench.toml: systems.r.reranker: unknown key max_lenght; expected one of kind, model, revision, max_length, "

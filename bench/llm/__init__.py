@@ -1,7 +1,7 @@
 """A client for any server that speaks OpenAI's chat completions: paced, within a budget, its answers kept.
 
-`client` sends one request and names what went wrong; `pace` says when the next may go and when to give up; `budget`
-says whether it may go at all; `answers` keeps what was paid for; `batch` asks many things at once.
+`client` reads one answer (`bench.remote` sends requests, and says when the next may go); `budget` says whether it may
+go at all; `answers` keeps what was paid for; `batch` asks many things at once.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from bench.llm.answers import Answers
 from bench.llm.batch import Batch, Job, Outcome, Unusable
 from bench.llm.budget import Budget, Price, Spent, estimated_tokens
-from bench.llm.client import Answer, Endpoint, Fault, api_key
-from bench.llm.pace import Pace
+from bench.llm.client import Answer
+from bench.remote import Endpoint, Fault, Pace, api_key
 
 __all__ = [
     "Answer",

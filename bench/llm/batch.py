@@ -10,8 +10,8 @@ from typing import Any
 
 from bench.llm.answers import Answers
 from bench.llm.budget import Budget, Price, Spent, estimated_tokens
-from bench.llm.client import Answer, Client, Fault
-from bench.llm.pace import Pace, Stopped
+from bench.llm.client import Answer, Client
+from bench.remote import Fault, Pace, Stopped
 
 __all__ = ["FORMATS", "Batch", "Job", "Outcome", "Unusable"]
 

@@ -37,7 +37,10 @@ Search = Callable[..., Ranked]
 
 
 class Encoder(Protocol):
-    """Texts in, vectors out. Everything that changes a vector is in `fingerprint`."""
+    """Texts in, vectors out. Everything that changes a vector is in `fingerprint`.
+
+    One whose weights nobody can see also has `canary`, a text whose vector is held against that of earlier runs.
+    """
 
     @property
     def dim(self) -> int:
@@ -54,7 +57,10 @@ class Encoder(Protocol):
 
 
 class PairScorer(Protocol):
-    """A reranker: (query, document) pairs in, one score each out. Everything that changes one is in `fingerprint`."""
+    """A reranker: (query, document) pairs in, one score each out. Everything that changes one is in `fingerprint`.
+
+    It may have `canary`, a pair, as an encoder has a text; and `by_query`, True where a query's pairs belong together.
+    """
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Weights digest, maximum length, library version; JSON values only."""

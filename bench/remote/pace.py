@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from bench.llm.client import Fault
+from bench.remote.client import Fault
 
 __all__ = ["Pace", "Stopped"]
 
