@@ -9,6 +9,7 @@ from hypothesis import given, settings, strategies
 from model_server import SIZE, ModelServer, relevance, vector
 
 from bench import rerankers
+from bench.cli import main
 from bench.config import load_bench
 from bench.embed import embed, score_pairs
 from bench.encoders import openai
@@ -286,3 +287,24 @@ def test_tables_are_checked_with_the_config(tmp_path):
     told = str(caught.value)
     assert "systems.a.encoder: model is missing" in told and "systems.a.encoder: dim is missing" in told
     assert "systems.b.reranker: unknown key modell" in told and 'Did you mean "model"?' in told
+
+
+def test_hosted_models_go_through_run_and_gate_and_the_gate_asks_nobody(tiny_suite, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with ModelServer() as server:
+        (tmp_path / "bench.toml").write_text(
+            f'suites = ["{tiny_suite.folder}"]\n[systems.hosted]\nkind = "dense"\ndims = [16, 8]\n'
+            f'encoder = {{ kind = "openai", base_url = "{server.base_url}", model = "m", dim = 16 }}\n'
+            '[systems.reranked]\nkind = "rerank"\nfirst = "hosted@8"\ndepth = 3\n'
+            f'reranker = {{ kind = "cohere", base_url = "{server.base_url}", model = "r" }}\n'
+            '[gate]\nsystem = "reranked"\n'
+        )
+        assert main(["run"]) == 0
+    asked = len(server.requests)
+    assert asked > 4 and server.paths.count("/v1/rerank") > 1
+    # The server is gone: what is stored is enough.
+    assert main(["run"]) == 0
+    assert main(["baseline", "accept", "--reason", "first"]) == 0
+    assert main(["gate"]) == 0
+    assert len(server.requests) == asked
+    assert "identical" in capsys.readouterr().err
