@@ -306,5 +306,9 @@ def test_hosted_models_go_through_run_and_gate_and_the_gate_asks_nobody(tiny_sui
     assert main(["run"]) == 0
     assert main(["baseline", "accept", "--reason", "first"]) == 0
     assert main(["gate"]) == 0
+    assert main(["report"]) == 0
+    assert main(["decide", "--current", "hosted"]) == 0
+    assert main(["models", "manifest", "--system", "hosted@8", "--corpus", "manual", "--out", "m.json"]) == 0
+    assert main(["models", "check-manifest", "m.json", "--system", "hosted@8"]) == 0
     assert len(server.requests) == asked
     assert "identical" in capsys.readouterr().err
