@@ -198,6 +198,11 @@ kind = "bm25"
 # kind = "hybrid"
 # of = ["bm25", "minilm"]
 # fusion = { method = "rrf" }
+#
+# [systems.reranked]
+# kind = "rerank"
+# first = "hybrid"
+# reranker = { kind = "late-interaction", model = "sentence-transformers/all-MiniLM-L6-v2" }
 
 [gate]
 system = "bm25"

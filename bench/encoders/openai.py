@@ -11,34 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.config import Strict
 from bench.errors import SystemFailed, excerpt
-from bench.remote import Endpoint, Fault
-from bench.remote.many import Server
+from bench.remote import Fault
+from bench.remote.config import RemoteConfig
 
 __all__ = ["Config", "OpenAIEncoder", "build", "rows_of"]
 
-MOST_BYTES = 64 * 2**20
-"""2,048 vectors of 1,024 numbers of 20 digits: what no batch of ours comes near."""
 
-
-class Config(Strict):
+class Config(RemoteConfig):
     """`encoder = { kind = "openai", base_url = …, model = …, dim = … }`."""
 
     kind: Literal["openai"]
-    base_url: str
-    model: str
     dim: int = Field(ge=1)
-    api_key_env: str = ""
-    revision: str | None = None
     query_prompt: str = ""
     document_prompt: str = ""
-    max_chars: int | None = Field(default=None, ge=1)
-    parameters: dict[str, Any] = Field(default_factory=dict)
     batch_size: int = Field(default=64, ge=1, le=2048)
-    concurrency: int = Field(default=4, ge=1)
-    timeout_s: float = Field(default=60.0, gt=0)
-    plain_http: bool = False
 
 
 def build(config: Config, *, base: Path, models: Path) -> OpenAIEncoder:
@@ -53,25 +40,16 @@ class OpenAIEncoder:
 
     def __init__(self, config: Config) -> None:
         self.config, self.dim = config, config.dim
-        endpoint = Endpoint(config.base_url, config.model, config.api_key_env, config.timeout_s, config.plain_http)
-        self.server = Server(endpoint, config.concurrency, most_bytes=MOST_BYTES)
+        self.prompts = {"query": config.query_prompt, "document": config.document_prompt}
+        self.server = config.server()
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """All that is known of what changes a vector: address, model, the user's revision, what is sent."""
-        return {
-            "kind": "openai",
-            "base_url": self.config.base_url.rstrip("/"),
-            "model": self.config.model,
-            "revision": self.config.revision,
-            "prompts": {"query": self.config.query_prompt, "document": self.config.document_prompt},
-            "max_chars": self.config.max_chars,
-            "parameters": self.config.parameters,
-        }
+        """All that is known of what changes a vector."""
+        return {"kind": "openai", **self.config.identity(), "prompts": self.prompts}
 
     def prompted(self, texts: Sequence[str], kind: str) -> list[str]:
         """The final texts: prompt and text, cut to `max_chars`; a space for an empty one, which servers refuse."""
-        prompt = self.config.query_prompt if kind == "query" else self.config.document_prompt
-        return [(prompt + text)[: self.config.max_chars] or " " for text in texts]
+        return [(self.prompts[kind] + text)[: self.config.max_chars] or " " for text in texts]
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """float32[n_texts, dim] of final texts.

@@ -11,31 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.config import Strict
 from bench.errors import SystemFailed, excerpt
-from bench.remote import Endpoint, Fault
-from bench.remote.many import Server
+from bench.remote import Fault
+from bench.remote.config import RemoteConfig
 
 __all__ = ["CohereScorer", "Config", "build", "scores_of"]
 
-MOST_BYTES = 64 * 2**20
-"""Some servers send every document back."""
 
-
-class Config(Strict):
+class Config(RemoteConfig):
     """`reranker = { kind = "cohere", base_url = …, model = … }`."""
 
     kind: Literal["cohere"]
-    base_url: str
-    model: str
-    api_key_env: str = ""
-    revision: str | None = None
-    max_chars: int | None = Field(default=None, ge=1)
-    parameters: dict[str, Any] = Field(default_factory=dict)
     batch_size: int = Field(default=100, ge=1, le=1000)
-    concurrency: int = Field(default=4, ge=1)
-    timeout_s: float = Field(default=60.0, gt=0)
-    plain_http: bool = False
 
 
 def build(config: Config, *, base: Path, models: Path) -> CohereScorer:
@@ -51,19 +38,11 @@ class CohereScorer:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        endpoint = Endpoint(config.base_url, config.model, config.api_key_env, config.timeout_s, config.plain_http)
-        self.server = Server(endpoint, config.concurrency, most_bytes=MOST_BYTES)
+        self.server = config.server()
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """All that is known of what changes a score: address, model, the user's revision, what is sent."""
-        return {
-            "kind": "cohere",
-            "base_url": self.config.base_url.rstrip("/"),
-            "model": self.config.model,
-            "revision": self.config.revision,
-            "max_chars": self.config.max_chars,
-            "parameters": self.config.parameters,
-        }
+        """All that is known of what changes a score."""
+        return {"kind": "cohere", **self.config.identity()}
 
     def score(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
         """float32[n_pairs]; the server's relevance scores.

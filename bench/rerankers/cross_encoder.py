@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -10,10 +10,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.config import Strict
-from bench.encoders import find_model, weights_digest
-from bench.encoders.local import library_version, quiet, read_settings
+from bench.encoders.local import quiet
 from bench.errors import ConfigError, MissingExtra
+from bench.rerankers._local import LocalConfig, LocalScorer
 
 __all__ = ["Config", "CrossEncoderScorer", "build"]
 
@@ -21,15 +20,10 @@ HEADLESS = ("Model", "ForMaskedLM", "ForPreTraining")
 """How architectures end that put out vectors or words, and no score of a pair."""
 
 
-class Config(Strict):
+class Config(LocalConfig):
     """`reranker = { kind = "cross-encoder", model = … }`."""
 
     kind: Literal["cross-encoder"]
-    model: str
-    revision: str | None = None
-    max_length: int | None = None
-    device: str | None = None
-    batch_size: int = 32
 
 
 def build(config: Config, *, base: Path, models: Path) -> CrossEncoderScorer:
@@ -37,32 +31,18 @@ def build(config: Config, *, base: Path, models: Path) -> CrossEncoderScorer:
     return CrossEncoderScorer(config, base=base, models=models)
 
 
-class CrossEncoderScorer:
+class CrossEncoderScorer(LocalScorer):
     """Scores (query, document) pairs; the model is loaded when the first pair is scored."""
 
     def __init__(self, config: Config, *, base: Path, models: Path) -> None:
-        self.config = config
-        self.folder = find_model(config.model, base=base, models=models, revision=config.revision)
-        architectures = read_settings(self.folder, "config.json").get("architectures") or []
+        super().__init__(config, base=base, models=models)
+        architectures = self.settings("config.json").get("architectures") or []
         if architectures and all(str(name).endswith(HEADLESS) for name in architectures):
             raise ConfigError(
                 f"{self.folder} ({', '.join(architectures)}) has no head that scores pairs: a cross-encoder made of it "
                 'would score at random. Train one from it (kind = "cross-encoder" in a recipe), or use its token '
                 'vectors: reranker = { kind = "late-interaction", … }.'
             )
-
-    def fingerprint(self) -> Mapping[str, Any]:
-        """Everything that changes a score."""
-        return {
-            "kind": "cross-encoder",
-            "weights": self._weights,
-            "max_length": self.config.max_length,
-            "library": ["sentence-transformers", library_version("sentence-transformers")],
-        }
-
-    @cached_property
-    def _weights(self) -> str:
-        return weights_digest(self.folder)
 
     @cached_property
     def _model(self) -> Any:

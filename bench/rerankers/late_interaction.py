@@ -14,12 +14,10 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from bench.config import Strict
-from bench.encoders import find_model, weights_digest
-from bench.encoders.local import library_version, quiet, read_settings
+from bench.encoders.local import quiet
 from bench.errors import ConfigError, MissingExtra
+from bench.rerankers._local import LocalConfig, LocalScorer
 
 __all__ = ["Config", "LateInteractionScorer", "build"]
 
@@ -27,15 +25,10 @@ CHUNK_ELEMENTS = 20_000_000
 """Numbers that comparing pairs may hold at once: about 80 MB."""
 
 
-class Config(Strict):
+class Config(LocalConfig):
     """`reranker = { kind = "late-interaction", model = … }`; `max_length` is of documents, in tokens."""
 
     kind: Literal["late-interaction"]
-    model: str
-    revision: str | None = None
-    max_length: int | None = Field(default=None, ge=1)
-    device: str | None = None
-    batch_size: int = Field(default=32, ge=1)
 
 
 def build(config: Config, *, base: Path, models: Path) -> LateInteractionScorer:
@@ -43,12 +36,11 @@ def build(config: Config, *, base: Path, models: Path) -> LateInteractionScorer:
     return LateInteractionScorer(config, base=base, models=models)
 
 
-class LateInteractionScorer:
+class LateInteractionScorer(LocalScorer):
     """MaxSim of (query, document) pairs by a local model, which is loaded when the first pair is scored."""
 
     def __init__(self, config: Config, *, base: Path, models: Path) -> None:
-        self.config = config
-        self.folder = find_model(config.model, base=base, models=models, revision=config.revision)
+        super().__init__(config, base=base, models=models)
         if self._type == "CrossEncoder":
             raise ConfigError(
                 f'{self.folder} is a cross-encoder, which has no token vectors to compare; use kind = "cross-encoder".'
@@ -57,23 +49,10 @@ class LateInteractionScorer:
     @cached_property
     def _type(self) -> str:
         """The library's word for the model's kind; "" where its files do not say."""
-        if "HF_ColBERT" in (read_settings(self.folder, "config.json").get("architectures") or []):
+        if "HF_ColBERT" in (self.settings("config.json").get("architectures") or []):
             return "MultiVectorEncoder"
-        found = str(read_settings(self.folder, "config_sentence_transformers.json").get("model_type") or "")
+        found = str(self.settings("config_sentence_transformers.json").get("model_type") or "")
         return "MultiVectorEncoder" if found == "ColBERT" else found
-
-    def fingerprint(self) -> Mapping[str, Any]:
-        """Everything that changes a score."""
-        return {
-            "kind": "late-interaction",
-            "weights": self._weights,
-            "max_length": self.config.max_length,
-            "library": ["sentence-transformers", library_version("sentence-transformers")],
-        }
-
-    @cached_property
-    def _weights(self) -> str:
-        return weights_digest(self.folder)
 
     @cached_property
     def _model(self) -> Any:
