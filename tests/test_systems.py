@@ -579,7 +579,7 @@ def test_unknown_reranker_kind_and_key_are_found_before_anything_is_built(tmp_pa
     ]
     assert problems({"kind": "cross-encoder", "model": "m", "max_lenght": 3}) == [
         "bench.toml: systems.r.reranker: unknown key max_lenght; expected one of model, revision, max_length, device, "
-        'device, batch_size. Did you mean "max_length"?'
+        'batch_size, kind. Did you mean "max_length"?'
     ]
     assert problems({"kind": "late-interaction"}) == ["bench.toml: systems.r.reranker: model is missing."]
 
