@@ -45,7 +45,7 @@ class Workspace:
             ConfigError: no such file, or what is wrong with it, here or at the ref.
             UsageError: git does not know the ref.
         """
-        from bench import systems
+        from bench import rerankers, systems
         from bench.config import load_bench
         from bench.measure import parse
         from bench.train import origins
@@ -56,7 +56,9 @@ class Workspace:
                 f"No {DEFAULT_CONFIG} in {Path.cwd()}. Go to the folder that has one, or name it: --config F. "
                 "(See a whole example at work with: bench demo)"
             )
-        config = load_bench(found, check_system=systems.check, check_origin=origins.check)
+        config = load_bench(
+            found, check_system=systems.check, check_origin=origins.check, check_reranker=rerankers.check
+        )
         for i, rule in enumerate(config.gate.rules or ()):
             for name in rule.measures:
                 try:

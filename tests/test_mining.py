@@ -426,7 +426,6 @@ def test_recipe_finds_its_file_beside_the_config(scored, tmp_path, monkeypatch):
         ({"from": ["a"], "margin": -0.1}, "greater than or equal to 0"),
         ({"from": ["a"], "relative_margin": 1.0}, "less than 1"),
         ({"from": ["a"], "pick": "any"}, "'top' or 'random'"),
-        ({"from": ["a"], "check": {"reranker": {"kind": "llm", "model": "m"}}}, "cross-encoder"),
         ({"from": ["a"], "check": {}}, "Field required"),
         ({"from": ["a"], "chek": {}}, "Extra inputs"),
         ({"per_query": 0}, "both 0"),

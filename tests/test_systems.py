@@ -14,6 +14,7 @@ from bench.records import Run
 from bench.sources.trec import write_run
 from bench.store import Store
 from bench.systems import Context, bm25, hybrid, python, rerank, trec_run
+from bench.workspace import Workspace
 
 # --- the contract that every kind keeps ---
 
@@ -582,6 +583,17 @@ def test_unknown_reranker_kind_and_key_are_found_before_anything_is_built(tmp_pa
         'batch_size, kind. Did you mean "max_length"?'
     ]
     assert problems({"kind": "late-interaction"}) == ["bench.toml: systems.r.reranker: model is missing."]
+
+
+def test_unknown_reranker_of_a_recipe_is_found_when_the_config_is_read(tmp_path):
+    path = tmp_path / "bench.toml"
+    path.write_text(
+        'suites = ["x"]\n[systems.bm25]\nkind = "bm25"\n[finetune.r]\nbase = "bm25"\n[finetune.r.negatives]\n'
+        'from = ["bm25"]\ncheck = { reranker = { kind = "llm", model = "m" } }\n'
+    )
+    with pytest.raises(ConfigError) as caught:
+        Workspace.open(path)
+    assert 'finetune.r.negatives.check.reranker.kind is "llm"; expected one of cohere' in str(caught.value)
 
 
 def test_dimension_beyond_the_encoder_is_refused(built):

@@ -30,15 +30,6 @@ class CheckConfig(Strict):
     margin: float = Field(default=0.0, ge=0)
     threshold: float | None = None
 
-    @field_validator("reranker")
-    @classmethod
-    def _known(cls, table: dict[str, Any]) -> dict[str, Any]:
-        from bench.kinds import table_problems
-
-        if problems := table_problems("rerankers", table, "reranker"):
-            raise ValueError(" ".join(problems).rstrip("."))
-        return table
-
 
 class NegativesConfig(Strict):
     """Negatives: where hard ones are mined, which are kept, and how many random ones stand beside them."""

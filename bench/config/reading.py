@@ -147,6 +147,7 @@ def load_bench(
     *,
     check_system: Callable[[str, Mapping[str, Any], Path], list[str]] | None = None,
     check_origin: Callable[[str, Mapping[str, Any], Path], list[str]] | None = None,
+    check_reranker: Callable[[str, Mapping[str, Any], Path], list[str]] | None = None,
 ) -> BenchConfig:
     """What is under test.
 
@@ -154,6 +155,7 @@ def load_bench(
         path: the TOML file.
         check_system: says what is wrong with one table of `systems`; given by the layer that knows the kinds.
         check_origin: the same of one table under `from` in a table of `pairs`, which it is told as `NAME.from[i]`.
+        check_reranker: the same of a reranker's table outside `systems`, which it is told by its whole name.
 
     Raises:
         ConfigError: all errors of the file, one a line.
@@ -175,6 +177,10 @@ def load_bench(
                         f"{did_you_mean(part, systems)}"
                     )
     problems += _pairs_problems(path, table, systems, check_origin)
+    for name, recipe in config.finetune.items() if config and check_reranker else ():
+        if recipe.negatives and recipe.negatives.check:
+            place = f"finetune.{name}.negatives.check.reranker"
+            problems += check_reranker(place, recipe.negatives.check.reranker, path)
     for i, ceiling in enumerate(config.gate.ceilings if config else ()):
         if ceiling.of not in ("", "baseline") and ceiling.of.split("@")[0].split("/")[0] not in systems:
             problems.append(

@@ -10,10 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.kinds import settled
+from bench.kinds import settled, table_problems
 from bench.records import PairScorer
 
-__all__ = ["build"]
+__all__ = ["build", "check"]
+
+
+def check(place: str, table: Mapping[str, Any], path: Path) -> list[str]:
+    """What is wrong with a reranker's table, a sentence each; `place` is its name in the file."""
+    return table_problems("rerankers", table, f"{path}: {place}")
 
 
 def build(table: Mapping[str, Any], place: str, *, base: Path, models: Path) -> PairScorer:
