@@ -177,8 +177,8 @@ def load_bench(
                         f"{did_you_mean(part, systems)}"
                     )
     problems += _pairs_problems(path, table, systems, check_origin)
-    for name, recipe in config.finetune.items() if config and check_reranker else ():
-        if recipe.negatives and recipe.negatives.check:
+    for name, recipe in config.finetune.items() if config else ():
+        if check_reranker and recipe.negatives and recipe.negatives.check:
             place = f"finetune.{name}.negatives.check.reranker"
             problems += check_reranker(place, recipe.negatives.check.reranker, path)
     for i, ceiling in enumerate(config.gate.ceilings if config else ()):
