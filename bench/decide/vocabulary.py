@@ -96,14 +96,16 @@ def _unknown_piece(path: Path) -> str | None:
 
 def _count(words: Counter[tuple[str, int, bool]], text: str, encoded: Any, unknown_piece: str | None) -> None:
     """Add a text's words, each with its number of pieces and whether one of them is unknown."""
+    # Each look at an attribute makes the whole list anew.
+    offsets, tokens = encoded.offsets, encoded.tokens
     pieces: dict[int, list[int]] = {}
     for place, word in enumerate(encoded.word_ids):
         if word is not None:
             pieces.setdefault(word, []).append(place)
     for places in pieces.values():
-        word = text[encoded.offsets[places[0]][0] : encoded.offsets[places[-1]][1]].strip().lower()
+        word = text[offsets[places[0]][0] : offsets[places[-1]][1]].strip().lower()
         if any(character.isalpha() for character in word):
-            lost = unknown_piece is not None and any(encoded.tokens[place] == unknown_piece for place in places)
+            lost = unknown_piece is not None and any(tokens[place] == unknown_piece for place in places)
             words[word, len(places), lost] += 1
 
 
