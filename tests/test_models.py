@@ -77,7 +77,7 @@ def hashed_encoders(monkeypatch, new_hash_encoder, request):
     monkeypatch.setitem(sys.modules, "bench.encoders.hashed", module)
     listing = __import__("bench.config", fromlist=["listing"]).listing
     monkeypatch.setattr(
-        "bench.config.listing",
+        "bench.kinds.listing",
         lambda package: [*listing(package), "hashed"] if package == "encoders" else listing(package),
     )
 
