@@ -91,12 +91,27 @@ def _not_shown(found: Recommendation) -> str:
     assert held is not None  # noqa: S101 (tested options have one)
     reason = best.failed
     because = f", but {_why(reason, best)}" if held.delta > 0 and reason is not None else ""
-    # Some may gain at home: what is missing then is that they lose nothing elsewhere.
-    unharmed = " and to lose nothing elsewhere" if held.shown == "better" and best.losses != () else ""
+    shown = f"of {count(len(tested))} measured options none is shown to help"
+    if helps_at_home(best):
+        n = sum(helps_at_home(option) for option in tested)
+        shown = (
+            f"of {count(len(tested))} measured options {count(n)} {'is' if n == 1 else 'are'} shown to help, "
+            "and none of these to lose nothing elsewhere"
+        )
     return (
-        f"{stay}: of {count(len(tested))} measured options none is shown to help{unharmed}. The nearest is "
-        f"{_named(best)}, "
+        f"{stay}: {shown}. The nearest is {_named(best)}, "
         f"{signed(held.delta)} {interval(held.ci)} {found.measure}{because}."
+    )
+
+
+def helps_at_home(option: Option) -> bool:
+    """Whether it is shown to gain, and what is missing is that it loses nothing out of distribution."""
+    failed = option.failed
+    return (
+        option.gain is not None
+        and option.gain.shown == "better"
+        and failed is not None
+        and failed.rule == "loss-is-bounded"
     )
 
 
@@ -274,7 +289,7 @@ def labels(pairs: int | None, config: DecideConfig, curves: Sequence[Forecast]) 
                 f"({curve.recipe})"
             )
         else:
-            said += f"; no forecast for {curve.recipe}: {curve.refusal[:1].lower()}{curve.refusal[1:]}"
+            said += f"; no forecast for {curve.recipe}: {curve.refusal[:1].lower()}{curve.refusal[1:].rstrip('.')}"
     return said if curves else said + "; no learning curve has been measured, so what more labels bring is not known"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.decide.curve import Forecast
 from bench.decide.records import Option, Reason, Recommendation
+from bench.decide.sentences import helps_at_home
 from bench.report import Material, costs, words
 from bench.report.blocks import (
     Banner,
@@ -47,6 +48,8 @@ def build(material: Material) -> list[Block]:
     if found is None:
         return []
     tone, label = LABELS[found.outcome]
+    if found.outcome != "recommended" and any(helps_at_home(option) for option in found.options):
+        label = "Helps here, not shown safe elsewhere"
     blocks: list[Block] = [Banner(tone, label, [plain(found.sentences[0], 1000)])]
     if found.sentences[1:]:
         blocks.append(Bullets([[plain(sentence, 1000)] for sentence in found.sentences[1:]], style="lead"))
