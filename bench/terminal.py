@@ -39,6 +39,8 @@ __all__ = [
 
 LONGEST = 200
 LONGEST_LINE = 2000
+MOST_SERIES = 30
+"""Rows of `bench history`; above it, each suite's first measure alone."""
 WIDE = 112
 """Columns that a verdict's whole table needs."""
 GAP = 3
@@ -360,8 +362,14 @@ def calibration(found: GateCalibration) -> None:
 def history(found: History) -> None:
     """One row per system, query set and measure, then the steps, the latest first."""
     several = len({one.suite for one in found.series}) > 1
-    rows = []
+    first_measure: dict[str, str] = {}
     for one in found.series:
+        first_measure.setdefault(one.suite, one.measure)
+    shown = list(found.series)
+    if len(shown) > MOST_SERIES:
+        shown = [one for one in shown if one.measure == first_measure[one.suite]]
+    rows = []
+    for one in shown:
         points = [point for segment in one.segments for point in segment.points]
         accepted = [point for point in one.segments[-1].points if point.accepted is not None]
         steps = [segment.steps for segment in one.segments]
@@ -379,6 +387,8 @@ def history(found: History) -> None:
         )
     columns = ["system", "query set", "measure", "latest", "since accepted", "points", "steps", "last seen"]
     table(columns, rows, left=3)
+    if hidden := len(found.series) - len(shown):
+        say(f"{hidden} more rows by other measures: --measure NAME, --json or --html FILE. Steps below are of all.")
     for series, segment, step in found.steps():
         first = segment.points[step.at]
         ends = f" [{number(step.ci[0], signed=True)}, {number(step.ci[1], signed=True)}]" if step.ci else ""

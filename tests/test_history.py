@@ -280,6 +280,18 @@ def test_mean_has_its_own_interval(tmp_path):
 # --- the verb and the page -------------------------------------------------------------------------
 
 
+def test_long_list_keeps_to_the_first_measure_and_says_so(tmp_path, capsys):
+    path = tmp_path / "h.jsonl"
+    for i in range(16):
+        planted(path, system=f"system-{i}", days=2)
+    assert main(["history", "--log", str(path)]) == 0
+    told = capsys.readouterr().err
+    assert "16 more rows by other measures" in told and told.count("recall@10") == 16 and "ndcg@10" not in told
+    assert main(["history", "--log", str(path), "--measure", "ndcg@10"]) == 0
+    told = capsys.readouterr().err
+    assert "more rows" not in told and told.count("ndcg@10") == 16
+
+
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A config with the tiny suite and BM25, no result yet."""
