@@ -9,6 +9,7 @@ import pytest
 from bench.cli import main
 from bench.errors import ConfigError, UsageError
 from bench.loop import loop, systems_of
+from bench.report import training_loops, words
 from bench.store import read_json
 from bench.workspace import Workspace
 
@@ -111,6 +112,22 @@ def test_seeds_and_shares_become_points_and_are_kept(workspace, tiny_suite):
     assert kept["format"] == 1
     assert len(kept["points"]) == len(found.points)
     assert kept["suite_digest"] == tiny_suite.suite.digest
+    (figure, _) = training_loops.build([kept])
+    assert f"Before training: shop {words.number(base)}, phone" in figure.caption
+
+
+def test_a_reranker_of_the_models_token_vectors_is_compared_and_is_not_taken_for_the_model(workspace, tiny_suite):
+    table = (
+        '[systems.late]\nkind = "rerank"\nfirst = "bm25"\ndepth = 3\n'
+        'reranker = { kind = "late-interaction", model = "finetune:tiny", device = "cpu" }\n\n[systems.bm25]'
+    )
+    workspace.path.write_text(workspace.path.read_text().replace("[systems.bm25]", table))
+    found = loop(Workspace.open(workspace.path), tiny_suite.suite, "tiny")
+    against = {one.system: one.against for one in found.compared}
+    assert (against["late"], against["tuned"]) == ("bm25", "base")
+    tuned = next(one for one in found.compared if one.system == "tuned")
+    means = {(c.query_set, c.measure): c.candidate for c in tuned.cells}
+    assert {(p.query_set, p.measure): p.mean for p in found.points if p.seed == 0} == pytest.approx(means)
 
 
 def test_loop_makes_the_pairs_that_its_recipe_names_and_trains_on_them(workspace, tiny_suite):

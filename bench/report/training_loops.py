@@ -22,7 +22,7 @@ def build(loops: Sequence[Mapping[str, Any]]) -> list[Block]:
         measure = points[0]["measure"] if points else ""
         curve = [point for point in points if point["measure"] == measure]
         if len({point["pairs"] for point in curve}) > 1:
-            blocks.append(_figure(position, recipe, measure, curve))
+            blocks.append(_figure(position, recipe, measure, curve, _before(loop, measure)))
         gains = _documents(loop, "gains")
         if gains and any((gain.get("n_seeds") or 0) > 1 for gain in gains):
             blocks.append(_gains(recipe, gains))
@@ -39,7 +39,19 @@ def _is_point(point: Mapping[str, Any]) -> bool:
     return numbers and all(isinstance(point.get(key), str) for key in ("query_set", "measure"))
 
 
-def _figure(position: int, recipe: str, measure: str, curve: Sequence[Mapping[str, Any]]) -> Figure:
+def _before(loop: Mapping[str, Any], measure: str) -> dict[str, float]:
+    """The base model's mean on each query set: what the recipe's first system was compared with."""
+    cells = next((_documents(one, "cells") for one in _documents(loop, "compared")), [])
+    return {
+        str(cell.get("query_set")): float(cell["baseline"])
+        for cell in cells
+        if cell.get("measure") == measure and isinstance(cell.get("baseline"), (int, float))
+    }
+
+
+def _figure(
+    position: int, recipe: str, measure: str, curve: Sequence[Mapping[str, Any]], before: Mapping[str, float]
+) -> Figure:
     means: dict[str, dict[int, list[float]]] = {}
     for point in curve:
         means.setdefault(point["query_set"], {}).setdefault(int(point["pairs"]), []).append(float(point["mean"]))
@@ -54,9 +66,12 @@ def _figure(position: int, recipe: str, measure: str, curve: Sequence[Mapping[st
         f"learning-{position}", title, lines, x_axis="training pairs", y_axis=plain(measure, 40), ticks=ticks
     )
     caption = (
-        "Mean on each query set by the number of training pairs (doubling from tick to tick), averaged over seeds; "
-        "smaller shares are part of larger ones. Where a curve has flattened, more pairs of this kind bring little."
+        "Mean on each query set by the number of training pairs (a doubling is as wide everywhere), averaged over "
+        "seeds; smaller shares are part of larger ones. Where a curve has flattened, more such pairs bring little."
     )
+    untrained = [f"{plain(name, 40)} {words.number(mean)}" for name, mean in before.items() if name in means]
+    if untrained:
+        caption += f" Before training: {', '.join(untrained)}."
     return Figure([Panel(title, svg)], caption, _points(recipe, measure, curve))
 
 
