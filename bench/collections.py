@@ -119,6 +119,11 @@ class Manifest:
             NotComparable: says what differs, and what to do.
         """
         found = self.differences(other, corpus=corpus)
+        if corpus and len(found) == 1 and not self.differences(other):
+            raise NotComparable(
+                f"{where} was made of other documents than the corpus has now ({found[0]}): what was added or changed "
+                "since is not in it. Index the corpus as it is now."
+            )
         if found:
             names = f" ({self.model})" if self.model else "", f" ({other.model})" if other.model else ""
             raise NotComparable(

@@ -23,7 +23,7 @@ from bench.evaluate import Evaluator, Missing
 from bench.gate import read_baseline
 from bench.latency import stored_latency, timed_query_set
 from bench.measure import measure
-from bench.records import Result, Suite, digest_of
+from bench.records import Corpus, Result, Suite, digest_of
 from bench.store import read_json
 from bench.train.models import lineage
 from bench.workspace import Workspace
@@ -274,7 +274,7 @@ class _Gathered:
                     if base in rates:
                         rates.setdefault(facts.weights, rates[base])
         return Measured(
-            documents=max(sizes.values()),
+            documents=max(len(corpus.ids) for corpus in self._home()),
             term_index=term_index,
             encode_rate=encode,
             query_rate=query,
@@ -312,14 +312,19 @@ class _Gathered:
 
     # --- texts ---
 
+    def _home(self) -> list[Corpus]:
+        """Corpora that held-out queries search; all where there are no such queries."""
+        names = {self.suite.query_sets[q.name].corpus for q in self.suite.of_role("held-out")}
+        return [corpus for name, corpus in self.suite.corpora.items() if name in names or not names]
+
     def vocabulary(self, current: str) -> tuple[Vocabulary | str, float | None]:
-        """The largest corpus in the base's pieces, and pieces a held-out query."""
+        """The largest corpus of held-out queries in the base's pieces, and pieces a held-out query."""
         folder = self.folders.get(current) or next(
             (self.folders[name] for name, f in self.facts.items() if name in self.folders and not f.trained), None
         )
         if folder is None:
             return "no system of the config has a model with files of its own", None
-        corpus = max(self.suite.corpora.values(), key=lambda one: len(one.ids))
+        corpus = max(self._home(), key=lambda one: len(one.ids))
         found = read_vocabulary(folder, corpus.texts)
         queries = read_vocabulary(folder, [text for q in self.suite.of_role("held-out") for text in q.texts])
         return found, None if isinstance(queries, str) else queries.tokens_per_text
@@ -360,7 +365,8 @@ def _weights(fingerprint: Mapping[str, Any]) -> str:
 
 
 def _recipe_of(model: str) -> tuple[str, ...]:
-    return (model.removeprefix("finetune:").split("/")[0],) if model.startswith("finetune:") else ()
+    kind, _, name = model.partition(":")
+    return (name.split("/")[0].split("@")[0],) if kind in ("finetune", "promoted") and name else ()
 
 
 def _curves(

@@ -25,6 +25,7 @@ from bench.records import Cell, Progress, Result, Suite, Verdict, no_progress
 from bench.store import write_json
 from bench.systems import selected
 from bench.train.finetune import Model, finetune
+from bench.train.models import trained_pairs
 from bench.workspace import Workspace
 
 __all__ = ["Compared", "Loop", "Point", "RecipeGain", "loop", "recipe_of", "systems_of"]
@@ -71,7 +72,11 @@ class RecipeGain:
 
 @dataclass(frozen=True)
 class Loop:
-    """All that one loop found out. `left_out` are systems without a counterpart on the base model, each with why."""
+    """All that one loop found out.
+
+    `left_out` are systems without a counterpart on the base model, each with why. `accepted`: the verdict is against
+    the accepted baseline, not against a counterpart.
+    """
 
     recipe: str
     suite: str
@@ -82,6 +87,7 @@ class Loop:
     gains: tuple[RecipeGain, ...]
     verdict: Verdict
     left_out: Mapping[str, str] = field(default_factory=dict)
+    accepted: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The document that `bench decide` and reports read; ids and texts of queries are left out."""
@@ -94,7 +100,7 @@ class Loop:
                 {
                     "folder": model.folder.name,
                     "seed": model.lineage["seed"],
-                    "pairs": model.lineage["data"]["pairs"],
+                    "pairs": trained_pairs(model.lineage),
                     "weights": model.lineage["weights"],
                     "seconds": model.lineage["seconds"],
                 }
@@ -139,7 +145,7 @@ def loop(
     if any(not 0 < share <= 1 for share in shares):
         raise UsageError(f"Shares of the pairs are {', '.join(map(str, shares))}; expected numbers above 0, at most 1.")
     users = systems_of(workspace, name)
-    make_missing(workspace, recipe.pairs or [], progress=progress)
+    make_missing(workspace, recipe.pairs or [], suite, progress=progress)
     models = _train(workspace, suite, name, recipe, progress)
     tables, unmade = _buildable(workspace, suite, _tables(workspace, recipe, users))
     evaluator = workspace.evaluator(suite, tables, progress=progress)
@@ -152,6 +158,7 @@ def loop(
         )
     compared = tuple(_compared(evaluator, system, against) for system, against in counterparts.items())
     points, results, smaller = _curve(workspace, suite, name, recipe, sorted({*shares, 1.0}), models, progress)
+    verdict, accepted = _verdict(workspace, suite, users, counterparts, evaluator)
     found = Loop(
         name,
         suite.name,
@@ -160,8 +167,9 @@ def loop(
         compared,
         points,
         _gains(evaluator, recipe, results),
-        _verdict(workspace, suite, users, counterparts, evaluator),
+        verdict,
         left_out,
+        accepted,
     )
     write_json(workspace.store.path("loops", f"{name}.json"), found.to_json())
     return found
@@ -313,17 +321,17 @@ def _verdict(
     users: Sequence[str],
     counterparts: Mapping[str, str],
     evaluator: Evaluator,
-) -> Verdict:
+) -> tuple[Verdict, bool]:
     """The gate's: on the config's gated system against the accepted baseline where it is one of the recipe's; else on
     the first of the recipe's systems against its counterpart."""
     gated = workspace.config.gate.system
     if gated and gated.split("@")[0].split("/")[0] in users and workspace.baseline_path(suite).exists():
         workspace.gated(suite, gated, workspace.config.gate.policy(), evaluator)
-        return judged(workspace, suite).verdict
+        return judged(workspace, suite).verdict, True
     system = gated if gated is not None and gated in counterparts else next(iter(counterparts))
     policy = replace(workspace.config.gate.policy(), ceilings=(), system=system)
     policy = replace(policy, rules=tuple(rule for rule in policy.rules if not rule.variant and rule.slice is None))
-    return judge(evaluator.results([counterparts[system]]), evaluator.results([system]), policy)
+    return judge(evaluator.results([counterparts[system]]), evaluator.results([system]), policy), False
 
 
 # --- seeds and shares ------------------------------------------------------------------------------
@@ -349,7 +357,9 @@ def _curve(
         part = name if share == 1 else f"{name}~{share:g}"
         trained = models
         if share < 1:
-            trained = _train(workspace, suite, part, recipe.model_copy(update={"share": share}), progress)
+            most = None if recipe.max_pairs is None else max(1, round(share * recipe.max_pairs))
+            smaller_recipe = recipe.model_copy(update={"share": share, "max_pairs": most})
+            trained = _train(workspace, suite, part, smaller_recipe, progress)
             smaller += trained
         for model in trained:
             seed = int(model.lineage["seed"])
@@ -357,7 +367,7 @@ def _curve(
             whole += results if share == 1 else []
             points += [
                 Point(
-                    int(model.lineage["data"]["pairs"]),
+                    trained_pairs(model.lineage),
                     share,
                     seed,
                     result.query_set,

@@ -36,14 +36,16 @@ def make_pairs(
     return make(name, table, evaluator=evaluator, base=workspace.base, protected=protected, progress=progress)
 
 
-def make_missing(workspace: Workspace, names: list[str], *, progress: Progress = no_progress) -> list[str]:
+def make_missing(
+    workspace: Workspace, names: list[str], suite: Suite, *, progress: Progress = no_progress
+) -> list[str]:
     """Make those of a recipe's pairs that are tables and not made from them as they are now; returns what was made."""
     tables = [name.removeprefix("pairs:") for name in names if name.startswith("pairs:")]
     missing = []
     for name in tables:
         if name in workspace.config.pairs:
             try:
-                made(name, base=workspace.base, config=workspace.config, gated=False)
+                made(name, base=workspace.base, config=workspace.config, gated=False, suite=suite)
             except PairsError:
                 make_pairs(workspace, name, progress=progress)
                 missing.append(name)

@@ -125,7 +125,8 @@ def rollback(workspace: Workspace, name: str, *, reason: str) -> Promotion:
     if len(held) < 2:
         what = "is the first that was promoted" if held else "was never promoted"
         raise UsageError(
-            f'{path}: "{name}" {what}; there is none to go back to. Serve the base model instead, or promote another.'
+            f'{path}: "{name}" {what}; there is none to go back to. To serve the base '
+            f'model, name it in place of "promoted:{name}" in {workspace.path.name}; or promote another.'
         )
     before = held[-2]
     entry = Promotion(

@@ -16,7 +16,7 @@ import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -189,19 +189,26 @@ class Store:
         return self.root / kind / digest
 
     @contextlib.contextmanager
-    def lock(self, name: str, *, timeout_s: float = 3600) -> Iterator[None]:
-        """Hold a lock among processes; released by the system when its holder dies."""
+    def lock(self, name: str, *, timeout_s: float = 3600, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Hold a lock among processes; released by the system when its holder dies.
+
+        `waiting` is called once where another holds it.
+        """
         import fcntl
 
         path = self.root / "locks" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w") as stream:
             deadline = time.monotonic() + timeout_s
+            told = False
             while True:
                 try:
                     fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
+                    if not told:
+                        waiting()
+                        told = True
                     if time.monotonic() > deadline:
                         raise StoreError(
                             f"{path} has been held by another process for {timeout_s:.0f} s; wait for it or end it."

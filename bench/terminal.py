@@ -39,6 +39,8 @@ __all__ = [
 
 LONGEST = 200
 LONGEST_LINE = 2000
+SILENT_S = 30.0
+"""Without a terminal, a stage that takes longer is heard of this often."""
 MOST_SERIES = 30
 """Rows of `bench history`; above it, each suite's first measure alone."""
 WIDE = 112
@@ -461,13 +463,21 @@ def _bars() -> Iterator[Progress]:
 
 def _lines() -> Progress:
     started: dict[str, float] = {}
+    said: dict[str, float] = {}
 
     def told(stage: str, done: int, total: int) -> None:
         if stage == "evaluate":
             return
-        began = started.setdefault(stage, time.perf_counter())
+        now = time.perf_counter()
+        if not done and not total and stage not in started:
+            say(f"  {stage} …")
+        began = started.setdefault(stage, now)
         if done >= total and total:
-            say(f"  {stage}: {total} in {time.perf_counter() - began:.1f} s")
+            say(f"  {stage}: {total} in {now - began:.1f} s")
             started.pop(stage)
+            said.pop(stage, None)
+        elif total and now - said.setdefault(stage, began) > SILENT_S:
+            say(f"  {stage}: {done} of {total} …")
+            said[stage] = now
 
     return told

@@ -116,6 +116,13 @@ def test_seeds_and_shares_become_points_and_are_kept(workspace, tiny_suite):
     assert f"Before training: shop {words.number(base)}, phone" in figure.caption
 
 
+def test_shares_are_of_the_pairs_that_the_recipe_takes(workspace, tiny_suite):
+    workspace.path.write_text(workspace.path.read_text().replace("seeds = [0, 1]", "seeds = [0]\nmax_pairs = 2"))
+    found = loop(Workspace.open(workspace.path), tiny_suite.suite, "tiny", shares=[0.5])
+    assert {(p.share, p.pairs) for p in found.points} == {(0.5, 1), (1.0, 2)}
+    assert [model.lineage["data"]["rows"] for model in found.models] == [2, 1]
+
+
 def test_a_reranker_of_the_models_token_vectors_is_compared_and_is_not_taken_for_the_model(workspace, tiny_suite):
     table = (
         '[systems.late]\nkind = "rerank"\nfirst = "bm25"\ndepth = 3\n'

@@ -590,15 +590,38 @@ def test_verb_writes_the_file_the_report_and_the_pages(project, capsys):
     document = said(capsys)
     assert document["format"] == 1 and document["queries"] == 2
     assert document["mining"]["by_system"]["bm25"]["candidates"] > 0
-    header, *rows = [json.loads(line) for line in (project / "negatives.jsonl").read_text().splitlines()]
+    header, *rows = [json.loads(line) for line in (project / "negatives-shop.jsonl").read_text().splitlines()]
     assert header["digest"] == document["digest"] and header["seed"] == 3
     assert header["settings"]["per_query"] == 2
     assert all(len(row["negative_ids"]) == 3 for row in rows)
     assert "Hard negatives" in (project / "m.html").read_text()
     assert "saddle too high" in (project / "m.md").read_text()
-    assert main(["mine", "shop", "--json", "--per-query", "1", "--private", "--markdown", "p.md"]) == 0
+    capsys.readouterr()
+    # A look with other settings does not take the place of what the recipe is trained on.
+    assert main(["mine", "shop", "--json", "--per-query", "1"]) == 2
+    assert "was mined with other settings" in said(capsys)["error"]["message"]
+    look = ["mine", "shop", "--json", "--per-query", "1", "--private", "--markdown", "p.md"]
+    assert main([*look, "--out", "look.jsonl"]) == 0
     assert said(capsys)["mining"]["queries"] == 2
     assert "saddle too high" not in (project / "p.md").read_text()
+
+
+def test_negatives_of_other_pairs_are_not_replaced_unasked(project, tiny_suite, capsys):
+    assert main(["mine", "--from", "bm25", "--json"]) == 0
+    tiny_suite.edit("queries/train.jsonl", "saddle too high", "saddle too low")
+    capsys.readouterr()
+    assert main(["mine", "--from", "bm25", "--json"]) == 2
+    assert "was mined for other pairs" in said(capsys)["error"]["message"]
+    assert main(["mine", "--from", "bm25", "--json", "--force"]) == 0
+
+
+def test_recipe_that_takes_a_file_says_where_to_mine_it_from(project, capsys):
+    path = project / "bench.toml"
+    path.write_text(path.read_text() + '[finetune.filed]\nbase = "m"\nnegatives = { file = "n.jsonl" }\n')
+    assert main(["mine", "filed", "--json"]) == 2
+    assert "bench mine filed --from bm25" in said(capsys)["error"]["message"]
+    assert main(["mine", "filed", "--from", "bm25", "--json"]) == 0
+    assert (project / "n.jsonl").is_file()
 
 
 def test_verb_says_what_it_did_to_people(project, capsys):

@@ -528,6 +528,13 @@ def test_verb_writes_and_checks_a_manifest(project, capsys):
     found = said(capsys, "models", "manifest", "--system", "tuned", "--corpus", "manual", "--out", "index/m.json")
     assert found["manifest"]["corpus"]["documents"] == 20
     assert said(capsys, "models", "check-manifest", "index/m.json", "--system", "tuned", "--corpus", "manual")["same"]
+    # The manifest names its corpus, so that documents that changed since are found without being asked for.
+    corpus = project / "tiny/corpus.jsonl"
+    whole = corpus.read_text()
+    corpus.write_text(whole.replace("saddle", "seat", 1))
+    older = said(capsys, "models", "check-manifest", "index/m.json", "--system", "tuned", code=2)
+    assert "made of other documents than the corpus has now" in older["error"]["message"]
+    corpus.write_text(whole)
     base = said(capsys, "models", "check-manifest", "index/m.json", "--system", "base", code=2)
     assert base["error"]["code"] == "not-comparable"
     train(project, "w8")  # the same name, other weights

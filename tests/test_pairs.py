@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -598,6 +599,32 @@ def test_judgements_of_evaluation_decide_only_what_is_dropped(tiny_suite, work):
 
 
 # --- making and loading ----------------------------------------------------------------------------
+
+
+def test_pairs_made_before_the_suite_changed_are_refused(work, tiny_suite):
+    work('[pairs.p]\nfrom = [{kind = "judgements"}]\n')
+    assert main(["pairs"]) == 0
+    config = load_bench(Path("bench.toml"))
+    assert load(["pairs:p"], tiny_suite.suite, base=Path(), config=config).pairs
+    # What only evaluation says changes no pair that is made.
+    elsewhere = tiny_suite.edit("queries/shop.jsonl", "oil the chain", "oil a chain")
+    assert load(["pairs:p"], elsewhere, base=Path(), config=config).pairs
+    changed = tiny_suite.edit("queries/train.jsonl", "saddle too high", "saddle too low")
+    with pytest.raises(PairsError, match='judgements or documents of suite "tiny" were others'):
+        load(["pairs:p"], changed, base=Path(), config=config)
+
+
+def test_corpora_that_only_foreign_queries_search_give_no_pairs_unless_named(tiny_suite, store, tmp_path, make_corpus):
+    suite = tiny_suite.suite
+    foreign = make_corpus({"f1": "Supersonic flow\nover a thin wing at an angle", "f2": "other"}, name="aero")
+    queries = replace(suite.query_sets["phone"], corpus="aero")
+    suite = replace(
+        suite, corpora={**suite.corpora, "aero": foreign}, query_sets={**suite.query_sets, "phone": queries}
+    )
+    context = origins.Context(suite, tmp_path, store)
+    assert [corpus.name for corpus in context.corpora()] == ["manual"]
+    assert [corpus.name for corpus in context.corpora(["aero"])] == ["aero"]
+
 
 ALL = """
 [pairs.all]

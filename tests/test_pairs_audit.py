@@ -264,6 +264,22 @@ def test_changed_pair_file_makes_the_audit_invalid(tiny_suite, work):
     assert main(["pairs", "audit", "p", "--answers", "answers.csv"]) == 2
 
 
+def test_answers_about_an_earlier_file_stay_and_hold_again_when_it_is_back(tiny_suite, work, capsys):
+    config, ids = work(), _sample()
+    assert main(["pairs", "audit", "p", "--answers", _answer([(one, "accept", "") for one in ids])]) == 0
+    path = Path("pairs/p.jsonl")
+    whole = path.read_bytes()
+    header, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([header, *rows[1:]]) + "\n")
+    assert main(["pairs", "audit", "p"]) == 0
+    assert "are kept in" in capsys.readouterr().err
+    assert not read_audit(path).answers
+    path.write_bytes(whole)
+    assert main(["pairs", "audit", "p"]) == 0
+    assert len(read_audit(path).answers) == len(ids)
+    assert _load(tiny_suite.suite, config).pairs
+
+
 def test_batch_without_an_audit_is_refused(tiny_suite, work):
     audit_path(Path("pairs/p.jsonl")).unlink()
     with pytest.raises(PairsError, match=r"has no audit. Audit it with: bench pairs audit p"):

@@ -97,6 +97,17 @@ def test_embedding_model_is_no_cross_encoder(tiny_model):
         built("cross-encoder", tiny_model)
 
 
+def test_cross_encoder_is_no_encoder(tiny_model, tmp_path):
+    from sentence_transformers import CrossEncoder
+
+    from bench.encoders import local
+
+    folder = tmp_path / "reader"
+    CrossEncoder(str(tiny_model), num_labels=1, device="cpu").save_pretrained(str(folder), create_model_card=False)
+    with pytest.raises(ConfigError, match=r"is a cross-encoder.*makes no vectors"):
+        local.build(local.Config(kind="local", model=str(folder)), base=tmp_path, models=tmp_path)
+
+
 def test_cross_encoder_has_no_token_vectors(tiny_model, tmp_path):
     from sentence_transformers import CrossEncoder
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench import suite as suite_module
-from bench.config import FinetuneConfig, NegativesConfig
+from bench.config import BenchConfig, FinetuneConfig, NegativesConfig
 from bench.encoders import find_model, weights_digest
 from bench.encoders.local import Config, LocalEncoder
 from bench.errors import ConfigError, HeldOutError, PairsError
@@ -232,6 +232,19 @@ def test_same_seed_gives_the_same_weights_and_another_seed_others(tiny_suite, st
     (same,) = finetune("b", _recipe(tiny_model), evaluator=evaluator, base=tiny_suite.folder)
     assert first.lineage["weights"] == same.lineage["weights"]
     assert first.lineage["weights"] != second.lineage["weights"]
+
+
+def test_a_seed_tried_once_does_not_change_what_the_recipe_means(tiny_suite, store, bm25, tiny_model):
+    evaluator, recipe = Evaluator(tiny_suite.suite, {"bm25": bm25}, store), _recipe(tiny_model)
+    config = BenchConfig.model_validate(
+        {"suites": ["tiny"], "systems": {"bm25": {"kind": "bm25"}}, "finetune": {"m": recipe}}
+    )
+    options = {"evaluator": evaluator, "base": tiny_suite.folder, "config": config}
+    (first,) = finetune("m", recipe, **options)
+    (other,) = finetune("m", recipe.model_copy(update={"seeds": [1]}), **options)
+    current = (store.root / "models/m/current").read_text().strip()
+    assert current == first.folder.name != other.folder.name
+    assert (store.root / "models/m/seed-1").read_text().strip() == other.folder.name
 
 
 def test_changed_base_weight_or_pair_trains_anew(tiny_suite, store, bm25, tiny_model, tmp_path):

@@ -91,7 +91,10 @@ def problems_of(error: ValidationError, model: type[BaseModel], where: str) -> l
         else:
             message = item["msg"].removeprefix("Value error, ")
             message = message[:1].lower() + message[1:]
-            sentence = f"{place} is {str(found)[:60]!r}; {message}."
+            # Of a whole table the keys that matter stand in the message; the table itself would bury them.
+            sentence = (
+                f"{place}: {message}." if isinstance(found, dict) else f"{place} is {str(found)[:60]!r}; {message}."
+            )
         sentences.append(f"{where}: {sentence}")
     return sentences
 

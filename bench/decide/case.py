@@ -30,7 +30,7 @@ class Case:
         recalls: system → k → recall@k over the held-out queries, from stored rankings.
         latencies: system → its 95th percentile over the current system's.
         missing: system → the line that makes what is missing.
-        vocabulary: of the largest corpus, or why it is not known.
+        vocabulary: of the largest corpus of held-out queries, or why it is not known.
         curves: learning curves, or why nothing is forecast.
         doubts: what else makes these numbers doubtful, a sentence each.
     """

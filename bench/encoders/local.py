@@ -96,6 +96,13 @@ class LocalEncoder:
     def _refuse_what_would_be_wrong(self) -> None:
         """Models whose vectors depend on more than the final text; encoding them as others would be silently wrong."""
         modules = self._json("modules.json") or []
+        architectures = [str(name) for name in self._json("config.json").get("architectures") or []]
+        kind = str(self._json("config_sentence_transformers.json").get("model_type") or "")
+        if kind == "CrossEncoder" or any(name.endswith("ForSequenceClassification") for name in architectures):
+            raise ConfigError(
+                f"{self.folder} is a cross-encoder: it scores pairs and makes no vectors. Use it as a reranker: "
+                'kind = "rerank", reranker = { kind = "cross-encoder", … }.'
+            )
         if any(str(module.get("type", "")).endswith(".Router") for module in modules):
             raise ConfigError(
                 f"{self.folder} routes queries and documents through different towers; such models are not supported."

@@ -34,6 +34,7 @@ __all__ = [
     "read_answers",
     "read_audit",
     "refuse_unaccepted",
+    "set_aside",
     "write_audit",
 ]
 
@@ -85,6 +86,11 @@ def file_digest(path: Path) -> str:
 def audit_path(pairs: Path) -> Path:
     """Where the audit of a pair file stands."""
     return pairs.with_name(f"{pairs.stem}.audit.json")
+
+
+def set_aside(path: Path, audit: Audit) -> Path:
+    """Where the answers about an earlier file at `path` are kept, should that file come back."""
+    return path.with_name(f"{path.stem}.audit-{audit.digest[:12]}.json")
 
 
 def pair_id(pair: Pair) -> str:

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +76,11 @@ def finetune(
     if recipe.sweep:
         recipe = _best(name, recipe, evaluator, base, config, progress)
     models = []
+    stated = config.finetune[name].seeds if config and name in config.finetune else recipe.seeds
     for seed in recipe.seeds:
         model = _one(name, recipe, seed, evaluator, base, config, progress)
         if workers.rank() == 0:
-            set_current(model.folder, seed=seed, first=seed == recipe.seeds[0])
+            set_current(model.folder, seed=seed, first=seed == stated[0])
         models.append(model)
     return models
 
@@ -214,6 +216,7 @@ def _data(pairs: Pairs, negatives: Negatives | None, rows: Rows) -> dict[str, An
         "dropped_as_leaks": list(pairs.dropped),
         "negatives_digest": negatives.digest if negatives else None,
         "mining": negatives.report.to_json() if negatives else None,
+        "trained_pairs": rows.n_pairs,
         "rows": len(rows),
     }
 
@@ -234,7 +237,9 @@ def _one(
     first = workers.rank() == 0
     with contextlib.ExitStack() as held:
         if first:
-            held.enter_context(evaluator.store.prepare().lock(f"finetune-{folder.name}"))
+            told = f"{name}: another process trains this model; waiting for it"
+            waiting = partial(progress, told, 0, 0)
+            held.enter_context(evaluator.store.prepare().lock(f"finetune-{folder.name}", waiting=waiting))
         found = workers.main_alone(lambda: lineage(folder))
         if found is not None:
             return Model(folder, found, made=False)

@@ -143,6 +143,8 @@ class _Fit:
         curves = self.curves
         self._resume()
         curves = self.curves
+        if curves.step:
+            progress(f"{stage}: goes on from step {curves.step} of {curves.steps}", 0, 0)
         self.trainee.module.train()
         while curves.step < curves.steps and not curves.stopped_early:
             with _timed(curves, "train"):

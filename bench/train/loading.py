@@ -13,7 +13,7 @@ from bench.suite import refuse_evaluation_file
 from bench.train.audit import refuse_unaccepted
 from bench.train.pairs import Pair, Pairs, judged_pairs, read_pairs
 
-__all__ = ["from_suite", "load", "made", "table_digest"]
+__all__ = ["from_suite", "inputs_digest", "load", "made", "table_digest"]
 
 
 def load(
@@ -82,7 +82,7 @@ def _of_name(name: str, suite: Suite, base: Path, config: BenchConfig | None) ->
     if name in suite.query_sets:
         return list(judged_pairs(suite, name))
     if config is not None and name.startswith("pairs:"):
-        return made(name.removeprefix("pairs:"), base=base, config=config)[1]
+        return made(name.removeprefix("pairs:"), base=base, config=config, suite=suite)[1]
     path = base / name
     if not path.is_file():
         known = [*suite.query_sets, *(f"pairs:{table}" for table in (config.pairs if config else ()))]
@@ -94,7 +94,9 @@ def _of_name(name: str, suite: Suite, base: Path, config: BenchConfig | None) ->
     return read_pairs(path)[1]
 
 
-def made(name: str, *, base: Path, config: BenchConfig, gated: bool = True) -> tuple[Path, list[Pair]]:
+def made(
+    name: str, *, base: Path, config: BenchConfig, gated: bool = True, suite: Suite | None = None
+) -> tuple[Path, list[Pair]]:
     """The file of a table of `[pairs]`, and its pairs.
 
     Args:
@@ -102,9 +104,11 @@ def made(name: str, *, base: Path, config: BenchConfig, gated: bool = True) -> t
         base: folder that paths start from.
         config: has the table.
         gated: refuse a batch that the table wants accepted and an audit did not accept.
+        suite: refuse a batch that was made when this suite's training queries or documents were others.
 
     Raises:
-        PairsError: no such table, not made, made from another table, or not accepted; says the command that mends it.
+        PairsError: no such table, not made, made from another table or another state of the suite, or not accepted;
+            says the command that mends it.
     """
     table = config.pairs.get(name)
     if table is None:
@@ -120,9 +124,21 @@ def made(name: str, *, base: Path, config: BenchConfig, gated: bool = True) -> t
         raise PairsError(
             f"{path} was made from another table than pairs.{name} is now. Make it anew with: bench pairs {name}"
         )
+    of_suite = suite is not None and (header.get("suite") or {}).get("name") == suite.name
+    if suite is not None and of_suite and header.get("inputs") not in (None, inputs_digest(suite)):
+        raise PairsError(
+            f'{path} was made when training queries, judgements or documents of suite "{suite.name}" were others. '
+            f"Make it anew with: bench pairs {name}"
+        )
     if gated and table.accept is not None:
         refuse_unaccepted(name, path, table.accept)
     return path, pairs
+
+
+def inputs_digest(suite: Suite) -> str:
+    """32 hex digits over what pairs are made from: documents, training queries and their judgements."""
+    training = {q.name: [q.digest, suite.labels[q.name].digest] for q in suite.of_role("train")}
+    return digest_of([{name: corpus.digest for name, corpus in suite.corpora.items()}, training])
 
 
 def table_digest(table: PairsConfig) -> str:

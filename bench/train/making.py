@@ -19,7 +19,7 @@ from bench.records import Progress, Suite, no_progress
 from bench.store import write_text
 from bench.train import origins
 from bench.train.filters import Removed, filtered
-from bench.train.loading import table_digest
+from bench.train.loading import inputs_digest, table_digest
 from bench.train.pairs import Pair, Pairs, write_pairs
 
 __all__ = ["Made", "make", "read_removed", "removed_path"]
@@ -99,6 +99,7 @@ def make(
     header = {
         "name": name,
         "table": table_digest(table),
+        "inputs": inputs_digest(suite),
         "suite": {"name": suite.name, "version": suite.version, "digest": suite.digest},
         "protected": [one.name for one in suites],
         "seed": table.seed,

@@ -9,7 +9,7 @@ from typing import Any
 from bench.errors import StoreError
 from bench.store import Store, read_json, write_json, write_text
 
-__all__ = ["LINEAGE", "lineage", "model_folder", "set_current", "write_lineage"]
+__all__ = ["LINEAGE", "lineage", "model_folder", "set_current", "trained_pairs", "write_lineage"]
 
 LINEAGE = "lineage.json"
 FORMAT = 1
@@ -29,13 +29,22 @@ def lineage(folder: Path) -> dict[str, Any] | None:
     return document if isinstance(document, dict) and document.get("format") == FORMAT else None
 
 
+def trained_pairs(document: Mapping[str, Any]) -> int:
+    """Pairs that a model of this lineage was trained on: those at hand, cut to the recipe's `max_pairs`."""
+    data = document["data"]
+    return int(data.get("trained_pairs", data["pairs"]))
+
+
 def write_lineage(folder: Path, document: Mapping[str, Any]) -> None:
     """Write a model's lineage: from here on the folder counts as whole."""
     write_json(folder / LINEAGE, {"format": FORMAT, **document}, indent=1)
 
 
 def set_current(folder: Path, *, seed: int, first: bool) -> None:
-    """Let `finetune:NAME/seed-N`, and `finetune:NAME` for the first seed, mean this folder."""
+    """Let `finetune:NAME/seed-N`, and `finetune:NAME` for the recipe's first seed, mean this folder.
+
+    Another seed, tried once, does not change what `finetune:NAME` means; where that means nothing yet it does.
+    """
     write_text(folder.parent / f"seed-{seed}", folder.name + "\n")
-    if first:
+    if first or not (folder.parent / "current").exists():
         write_text(folder.parent / "current", folder.name + "\n")

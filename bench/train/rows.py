@@ -33,6 +33,12 @@ class Rows:
         return len(self.columns)
 
     @property
+    def n_pairs(self) -> int:
+        """Different (query, positive) pairs among them."""
+        labels = self.labels or (1.0,) * len(self.columns)
+        return len({column[:2] for column, label in zip(self.columns, labels, strict=True) if label > 0})
+
+    @property
     def weighted(self) -> bool:
         """Whether a weight below 1 is among them."""
         return any(weight < 1 for weight in self.weights)

@@ -63,7 +63,7 @@ def _accept(options: Namespace, workspace: Workspace) -> int:
 
     from bench import git, terminal
     from bench.errors import BaselineError
-    from bench.gate import baseline_document, write_baseline
+    from bench.gate import baseline_document, read_baseline, write_baseline
     from bench.gating import succession
 
     if not options.reason.strip():
@@ -89,10 +89,12 @@ def _accept(options: Namespace, workspace: Workspace) -> int:
         version=__version__,
         outcome=outcome or ("not compared" if uncompared else None),
     )
+    before = read_baseline(path)[0].get("system") if path.exists() else None
     write_baseline(path, document)
     remember(workspace, found, accepted=options.reason.strip())
     if options.json:
         print_json({"format": 1, "baseline": document["baseline"] | {"path": str(path)}})
     else:
-        terminal.say(f"Accepted {system} as the baseline of {suite.name}: {path}. Commit this file.", "green")
+        instead = f" in place of {before}" if before else ""
+        terminal.say(f"Accepted {system} as the baseline of {suite.name}{instead}: {path}. Commit this file.", "green")
     return 0

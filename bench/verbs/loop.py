@@ -64,6 +64,9 @@ def _tell(found: Loop) -> None:
         terminal.say(f"{system} is compared with nothing: {why.rstrip('.')}.", "yellow")
     _tell_seeds(found, measure)
     terminal.verdict(found.verdict)
+    terminal.say(f"{found.verdict.baseline} is {'the accepted baseline' if found.accepted else 'the counterpart'}.")
+    if found.verdict.outcome == "pass":
+        terminal.say("Pass: no worse than the margins allow. That it is better is not shown (bench decide says more).")
 
 
 def _tell_seeds(found: Loop, measure: str) -> None:

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import UsageError, did_you_mean
+from bench.errors import PairsError, UsageError, did_you_mean
 from bench.verbs._options import config_options, flat, json_option, positive, print_json
 
 if TYPE_CHECKING:
@@ -50,7 +50,9 @@ def options(parser: ArgumentParser) -> None:
     parser.add_argument("--check-threshold", metavar="X", type=float, help="rejects from this score on")
     parser.add_argument("--corpus", metavar="C", help="where pairs of no corpus get their negatives from")
     parser.add_argument("--seed", metavar="N", type=int, help="for what is drawn (default: the recipe's first, else 0)")
-    parser.add_argument("--out", metavar="F", default="negatives.jsonl", help="default: negatives.jsonl")
+    text = "default: the recipe's file, else negatives-NAME.jsonl beside the config; without a recipe negatives.jsonl"
+    parser.add_argument("--out", metavar="F", help=text)
+    parser.add_argument("--force", action="store_true", help="replace negatives mined for other pairs or otherwise")
     parser.add_argument("--html", metavar="F", help="write what was mined as a page")
     parser.add_argument("--markdown", metavar="F", help="the same as Markdown")
     parser.add_argument("--private", action="store_true", help="no texts in report and page; the file has them")
@@ -66,26 +68,64 @@ def run(options: Namespace) -> int:
 
     workspace = Workspace.open(options.config)
     settings, seed = _settings(options, workspace)
+    out = _out(options, workspace)
     suite = workspace.suite(options.suite)
     with terminal.progress(quiet=options.json) as told:
         evaluator = workspace.evaluator(suite, settings.systems, progress=told)
         pairs = _pairs(options, workspace, suite, told)
+        _refuse_others(out, pairs, settings, options)
         negatives = mine(evaluator, pairs, settings, seed=seed, progress=told)
     header = {
         "suite": {"name": suite.name, "version": suite.version, "digest": suite.digest},
-        "settings": settings.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "settings": _written(settings),
         "seed": seed,
         "systems": {name: evaluator.system_digest(name) for name in settings.systems},
     }
-    n_queries = write_negatives(Path(options.out), negatives, pairs, header)
+    n_queries = write_negatives(out, negatives, pairs, header)
     report = negatives.report.to_json(texts=not options.private)
     _pages(options, suite, report)
     if options.json:
-        document = {"format": 1, "queries": n_queries, "out": options.out, "digest": negatives.digest}
+        document = {"format": 1, "queries": n_queries, "out": str(out), "digest": negatives.digest}
         print_json(document | {"mining": report})
     else:
-        _say(negatives, options.out)
+        _say(negatives, out, options)
     return 0
+
+
+def _out(options: Namespace, workspace: Workspace) -> Path:
+    """Where the negatives go: each recipe has a file of its own, so that none is trained on another's."""
+    if options.out:
+        return Path(options.out)
+    recipe = workspace.config.finetune.get(options.name or "")
+    if recipe is None:
+        return Path("negatives.jsonl")
+    file = recipe.negatives.file if recipe.negatives else None
+    return workspace.base / (file or f"negatives-{options.name}.jsonl")
+
+
+def _refuse_others(out: Path, pairs: Pairs, settings: NegativesConfig, options: Namespace) -> None:
+    """Refuse to replace a file that was mined for other pairs, or, by a look with other settings, as a recipe says."""
+    from bench.train.negatives import read_negatives
+
+    if options.force or not out.is_file():
+        return
+    try:
+        header = read_negatives(out).header
+    except PairsError:
+        header = {}
+    asked = options.from_ or options.manual or options.check or any(getattr(options, key) for key in _SETTINGS)
+    same = header.get("pairs") == pairs.digest
+    if not same or (asked and not options.out and header.get("settings") != _written(settings)):
+        how = "with other settings" if same else "for other pairs"
+        raise UsageError(
+            f"{out} is there already and was mined {how}; a recipe may be trained on it. Name another file with "
+            "--out F, or replace it with --force."
+        )
+
+
+def _written(settings: NegativesConfig) -> dict[str, Any]:
+    """Settings as a file's header has them."""
+    return settings.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def _pairs(options: Namespace, workspace: Workspace, suite: Suite, told: Progress) -> Pairs:
@@ -124,6 +164,13 @@ def _settings(options: Namespace, workspace: Workspace) -> tuple[NegativesConfig
     elif not options.from_ and not options.manual:
         raise UsageError("bench mine: name a recipe, or systems that rank candidates: --from bm25")
     given = {key: value for key in _SETTINGS if (value := getattr(options, key)) is not None}
+    if options.from_ or options.manual:
+        table.pop("file", None)  # mined anew, whatever file the recipe takes
+    if table.get("file"):
+        raise UsageError(
+            f"{workspace.path}: finetune.{options.name} takes its negatives from {table['file']}. Say where to mine "
+            f"them from: bench mine {options.name} --from bm25 …"
+        )
     if options.from_:
         given["from"] = flat(options.from_)
     if options.manual:
@@ -163,7 +210,7 @@ def _pages(options: Namespace, suite: Suite, report: dict[str, Any]) -> None:
         write_text(Path(options.markdown), markdown(mining.build(material)))
 
 
-def _say(negatives: Negatives, out: str) -> None:
+def _say(negatives: Negatives, out: Path, options: Namespace) -> None:
     from bench import terminal
     from bench.train.mining import REASONS
 
@@ -184,5 +231,6 @@ def _say(negatives: Negatives, out: str) -> None:
         )
         terminal.say(text, "yellow")
     if report.suspects:
-        terminal.say(f"{report.suspects} suspected false negatives were kept out; read them: --html F")
-    terminal.say(f"Negatives of {report.queries} queries in {out}")
+        where = options.html or options.markdown or "--html F"
+        terminal.say(f"{report.suspects:,} suspected false negatives were kept out; read them: {where}")
+    terminal.say(f"Negatives of {report.queries:,} queries in {out}")

@@ -288,10 +288,18 @@ def _check(options: Namespace, workspace: Workspace) -> int:
     if not path.is_file():
         raise StoreError(f"{path} does not exist: an index without a manifest cannot be trusted to be of one model.")
     theirs = read_manifest(path)
-    ours = _of_system(options, workspace, options.corpus)
-    theirs.require(ours, where=path, corpus=options.corpus is not None)
+    corpus = options.corpus or _named_corpus(theirs, options, workspace)
+    ours = _of_system(options, workspace, corpus)
+    theirs.require(ours, where=path, corpus=corpus is not None)
     if options.json:
         print_json({"format": 1, "same": True, "manifest": theirs.to_json()})
     else:
-        terminal.say(f"{path}: made by the model of {options.system}, as it is now.", "green")
+        about = f", from corpus {corpus} as it is now" if corpus else "; which corpus, it does not say"
+        terminal.say(f"{path}: made by the model of {options.system}, as it is now{about}.", "green")
     return 0
+
+
+def _named_corpus(manifest: Manifest, options: Namespace, workspace: Workspace) -> str | None:
+    """The corpus that a manifest was made of, where the suite has one of its name."""
+    name = (manifest.corpus or {}).get("name")
+    return name if name is not None and name in workspace.suite(options.suite).corpora else None

@@ -148,11 +148,32 @@ def _tell(name: str, counts: dict[str, Any]) -> None:
 
 
 def _audit(workspace: Workspace, name: str, options: Namespace) -> int:
-    from bench.train.audit import Audit, acceptance, draw, file_digest, pair_id, read_audit, write_audit
+    from bench import terminal
+    from bench.train.audit import (
+        Audit,
+        acceptance,
+        audit_path,
+        draw,
+        file_digest,
+        pair_id,
+        read_audit,
+        set_aside,
+        write_audit,
+    )
     from bench.train.loading import made
 
     path, pairs = made(name, base=workspace.base, config=workspace.config, gated=False)
     table, digest, found = workspace.config.pairs[name], file_digest(path), read_audit(path)
+    if found and found.answers and found.digest != digest:
+        # Answers are people's time: they stay, and hold again when their file is back.
+        aside = set_aside(path, found)
+        audit_path(path).replace(aside)
+        terminal.say(f"The answers about the earlier {path.name} are kept in {aside}.", "yellow")
+        found = None
+    elsewhere = found is None or found.digest != digest
+    if elsewhere and (kept := set_aside(path, Audit(digest, 0, (), {}, ()))).is_file():
+        kept.replace(audit_path(path))
+        found = read_audit(path)
     if options.answers:
         return _answers(workspace, name, options)
     seed = table.seed if options.seed is None else options.seed

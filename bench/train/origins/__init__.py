@@ -43,7 +43,8 @@ class Context:
         self.counts[what] = self.counts.get(what, 0) + n
 
     def corpora(self, names: Sequence[str] = ()) -> list[Corpus]:
-        """The suite's corpora of these names; all where none is given.
+        """The suite's corpora of these names; where none is given, all but those that only out-of-distribution queries
+        search: what is to be foreign is not to be learnt by accident.
 
         Raises:
             ConfigError: a name that is none of the suite's.
@@ -55,7 +56,10 @@ class Context:
                     f'A table of [pairs] names corpus "{name}", which suite "{self.suite.name}" lacks; expected one of '
                     f"{', '.join(known)}.{did_you_mean(name, known)}"
                 )
-        return [self.suite.corpora[name] for name in names or self.suite.corpora]
+        searched = self.suite.query_sets.values()
+        abroad = {q.corpus for q in searched if q.role == "out-of-distribution"}
+        abroad -= {q.corpus for q in searched if q.role != "out-of-distribution"}
+        return [self.suite.corpora[name] for name in names or [c for c in self.suite.corpora if c not in abroad]]
 
 
 def check(place: str, table: Mapping[str, Any], path: Path) -> list[str]:
