@@ -71,9 +71,10 @@ def find(name: str, *, relative_to: Path | None = None) -> Path:
         return path
     if name in known:
         return known[name]
+    beside = sorted(one.parent.name for one in path.parent.glob("*/suite.toml")) if path.parent.is_dir() else []
     raise SuiteError(
         f'Suite "{name}": {path} is no folder, and no bundled suite has that name '
-        f"(bundled: {', '.join(known) or 'none'}).{did_you_mean(name, known)}"
+        f"(bundled: {', '.join(known) or 'none'}).{did_you_mean(path.name, [*beside, *known])}"
     )
 
 

@@ -16,7 +16,7 @@ import pytest
 from pydantic import ValidationError
 
 from bench import suite as suite_module
-from bench.config import FinetuneConfig
+from bench.config import BenchConfig, FinetuneConfig
 from bench.encoders import find_model, weights_digest
 from bench.errors import ConfigError
 from bench.evaluate import Evaluator
@@ -234,6 +234,13 @@ def test_dev_curve_is_measured_on_dev_alone(evaluator, tiny_suite, tiny_model, k
     changed = tiny_suite.edit("qrels/shop.tsv", "h7\td18\t1", "h7\td19\t2")
     other = Evaluator(changed, evaluator.systems, evaluator.store)
     assert _trained(other, tiny_suite, "m", recipe).lineage["history"] == before["history"]
+
+
+def test_what_is_learnt_from_dev_is_not_chosen_by_dev(evaluator, tiny_suite, tiny_model):
+    config = BenchConfig.model_validate({"suites": ["tiny"], "systems": {"bm25": {"kind": "bm25"}}})
+    recipe = _recipe(tiny_model, pairs=["train", "dev"], eval={"every": 1})
+    with pytest.raises(ConfigError, match='trains on "dev", of role dev, and eval chooses'):
+        finetune("m", recipe, evaluator=evaluator, base=tiny_suite.folder, config=config)
 
 
 def test_sweep_is_decided_by_dev_and_the_best_trains_all_seeds(evaluator, tiny_suite, tiny_model):

@@ -21,8 +21,9 @@ from bench.exports._finetuned_card import card
 from bench.promotions import PROMOTED, Promotion, append, history, standing
 from bench.records import ModelRecord, digest_of
 from bench.store import Store, read_json, write_json
-from bench.train.models import set_current, write_lineage
+from bench.train.models import recipe_settings, set_current, write_lineage
 from bench.train.registry import ancestors, find_record, records
+from bench.workspace import Workspace
 
 # --- a project whose models are folders with a lineage, and whose vectors are hashed words ---------------
 
@@ -203,6 +204,25 @@ def test_people_see_tables(project, capsys):
     assert main(["models", "show", "clinic"]) == 0
     err = capsys.readouterr().err
     assert "c0ffee" in err and "0.2500" in err and "out-of-distribution" in err
+
+
+def test_list_says_where_the_recipe_says_something_else_now(project, capsys):
+    folder = train(project, "w1")
+    recipe = Workspace.open(Path("bench.toml")).config.finetune["clinic"]
+    document = read_json(folder / "lineage.json")
+    write_json(folder / "lineage.json", document | {"recipe": recipe_settings(recipe)})
+    main(["models", "list"])
+    assert "recipe changed since" not in capsys.readouterr().err
+    path = project / "bench.toml"
+    path.write_text(path.read_text().replace('base = "base"', 'base = "base"\nmax_pairs = 64'))
+    main(["models", "list"])
+    assert "recipe changed since" in capsys.readouterr().err
+
+
+def test_training_that_was_not_finished_is_said_to_be_that(project, capsys):
+    (project / ".bench/models/clinic/.training-0123").mkdir(parents=True)
+    found = said(capsys, "models", "show", "clinic", code=2)
+    assert "not finished; it goes on with: bench finetune clinic" in found["error"]["message"]
 
 
 # --- promoting -------------------------------------------------------------------------------------

@@ -95,7 +95,9 @@ def passages(location: str, options: Options) -> Collection:
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
     if not files:
-        raise SuiteError(f"{folder} holds no file whose name ends in {', '.join(SUFFIXES)}.")
+        beir = (folder / "corpus.jsonl").is_file()
+        hint = f" It looks like a BEIR folder: bench import beir {folder} --out suites/{folder.name}" if beir else ""
+        raise SuiteError(f"{folder} holds no file whose name ends in {', '.join(SUFFIXES)}.{hint}")
 
     def documents() -> Iterator[Document]:
         for file in files:

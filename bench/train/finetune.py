@@ -28,7 +28,7 @@ from bench.train.dev import dev_measure
 from bench.train.fit import Curves, fit
 from bench.train.loading import from_suite, load
 from bench.train.mine import Negatives, mine
-from bench.train.models import lineage, model_folder, set_current, write_lineage
+from bench.train.models import lineage, model_folder, recipe_settings, set_current, write_lineage
 from bench.train.pairs import Pairs
 from bench.train.rows import Rows, build_rows
 from bench.train.saving import whole_folder
@@ -122,7 +122,18 @@ def _base_folder(base_name: str, evaluator: Evaluator, base: Path) -> Path:
 def _pairs(
     recipe: FinetuneConfig, evaluator: Evaluator, base: Path, config: BenchConfig | None, progress: Progress
 ) -> Pairs:
-    """The pairs that the recipe names; the suite's training sets where it names none."""
+    """The pairs that the recipe names; the suite's training sets where it names none.
+
+    Raises:
+        ConfigError: it would choose its step on queries that it trains on.
+    """
+    sets = evaluator.suite.query_sets
+    learnt = [name for name in recipe.pairs or () if name in sets and sets[name].role == "dev"]
+    if learnt and recipe.eval:
+        raise ConfigError(
+            f'The recipe trains on "{learnt[0]}", of role dev, and eval chooses the step by the dev sets: it would '
+            "choose by what it has learnt. Leave one of the two out."
+        )
     if recipe.pairs is None:
         return from_suite(evaluator.suite, progress=progress)
     if config is None:
@@ -175,10 +186,8 @@ def _prepare(
     rows = build_rows(recipe, pairs, negatives, seed)
     prompts = _prompts(recipe.base, folder, evaluator) if recipe.kind == "bi-encoder" else {}
     guide = _guide(recipe, rows, evaluator, base, progress)
-    # How often a training is saved changes nothing in the model.
-    settings = recipe.model_dump(mode="json", by_alias=True, exclude={"seeds", "sweep", "checkpoint_every"})
     inputs = {
-        "recipe": settings,
+        "recipe": recipe_settings(recipe),
         "base": weights_digest(folder),
         "pairs": pairs.digest,
         "negatives": negatives.digest if negatives else None,

@@ -85,7 +85,8 @@ def _of_name(name: str, suite: Suite, base: Path, config: BenchConfig | None) ->
         return made(name.removeprefix("pairs:"), base=base, config=config, suite=suite)[1]
     path = base / name
     if not path.is_file():
-        known = [*suite.query_sets, *(f"pairs:{table}" for table in (config.pairs if config else ()))]
+        open_sets = [q.name for q in suite.query_sets.values() if q.role in ("train", "dev")]
+        known = [*open_sets, *(f"pairs:{table}" for table in (config.pairs if config else ()))]
         raise PairsError(
             f'Pairs "{name}": no query set of suite "{suite.name}", and {path} is no file; expected one of '
             f"{', '.join(known)}, or a pair file.{did_you_mean(name, known)}"

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.config import FinetuneConfig
 from bench.errors import StoreError
 from bench.store import Store, read_json, write_json, write_text
 
-__all__ = ["LINEAGE", "lineage", "model_folder", "set_current", "trained_pairs", "write_lineage"]
+__all__ = ["LINEAGE", "lineage", "model_folder", "recipe_settings", "set_current", "trained_pairs", "write_lineage"]
 
 LINEAGE = "lineage.json"
 FORMAT = 1
@@ -27,6 +28,11 @@ def lineage(folder: Path) -> dict[str, Any] | None:
     except StoreError:
         return None
     return document if isinstance(document, dict) and document.get("format") == FORMAT else None
+
+
+def recipe_settings(recipe: FinetuneConfig) -> dict[str, Any]:
+    """What of a recipe changes a model; how often a training is saved does not."""
+    return recipe.model_dump(mode="json", by_alias=True, exclude={"seeds", "sweep", "checkpoint_every"})
 
 
 def trained_pairs(document: Mapping[str, Any]) -> int:

@@ -68,6 +68,11 @@ def _record(folder: Path, document: Mapping[str, Any], ids: set[Any], promotions
     )
 
 
+def begun_trainings(store: Store, name: str) -> list[Path]:
+    """Folders of a recipe's trainings that were not finished."""
+    return sorted(path for path in store.path("models", name).glob(".training-*") if path.is_dir())
+
+
 def find_record(known: Sequence[ModelRecord], target: str) -> ModelRecord:
     """The model that a word means: a recipe's name, `finetune:NAME/seed-N`, `promoted:NAME`, or a digest's beginning.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,16 +70,23 @@ def _list(options: Namespace, workspace: Workspace) -> int:
     for record in found:
         seed = "" if record.seed is None else str(record.seed)
         suites = len(record.by_suite)
-        row = [record.name, seed, record.id[:12], record.base, ", ".join(record.status), record.kind]
-        rows.append([*row, str(record.data.get("pairs", "")), str(suites or "")])
+        status = [*record.status, *(["recipe changed since"] if _outdated(record, workspace) else [])]
+        row = [record.name, seed, record.id[:12], record.base, ", ".join(status), record.kind]
+        pairs = record.data.get("trained_pairs", record.data.get("pairs", ""))
+        rows.append([*row, str(pairs), str(suites or "")])
     terminal.table(["name", "seed", "weights", "base", "status", "kind", "pairs", "suites"], rows, left=6)
     return 0
 
 
 def _found(options: Namespace, workspace: Workspace) -> tuple[ModelRecord, list[ModelRecord]]:
-    from bench.train.registry import ancestors, find_record, records, with_results
+    from bench.train.registry import ancestors, begun_trainings, find_record, records, with_results
 
     known = records(workspace.store, workspace.base)
+    name = options.target.rpartition(":")[2].split("/")[0]
+    whole = any(record.name == name for record in known)
+    begun = [] if whole or name not in workspace.config.finetune else begun_trainings(workspace.store, name)
+    if begun:
+        raise UsageError(f"The training of {name} was not finished; it goes on with: bench finetune {name}")
     record = find_record(known, options.target)
     return with_results(workspace.store, [record])[0], ancestors(known, record)
 
@@ -114,8 +122,19 @@ def _show(options: Namespace, workspace: Workspace) -> int:
     return 0
 
 
+def _outdated(record: ModelRecord, workspace: Workspace) -> bool:
+    """Whether the recipe of its name says something else now; unknown, and so no, where a sweep chose for it."""
+    from bench.train.models import recipe_settings
+
+    recipe = workspace.config.finetune.get(record.name)
+    if recipe is None or recipe.sweep or "current" not in record.status:
+        return False
+    return recipe_settings(recipe) != record.recipe
+
+
 def _short(value: Any) -> str:
-    text = f"{len(value)} of them" if isinstance(value, list) and len(value) > 6 else str(value)
+    shown = json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list, bool)) else str(value)
+    text = f"{len(value)} of them" if isinstance(value, list) and len(value) > 6 else shown
     return text if len(text) <= 100 else text[:99] + "…"
 
 

@@ -83,7 +83,9 @@
     document.getElementById("download").addEventListener("click", download);
     count();
     const open = cards.findIndex(function (card) { return !entry(card).answer; });
-    if (cards.length) { cards[0].classList.add("here"); go(open < 0 ? 0 : open); }
+    if (cards.length) { cards[0].classList.add("here"); }
+    // At the beginning the page's title stays in sight; later it opens where the reader left off.
+    if (open > 0) { go(open); } else if (cards.length) { cards[0].focus({ preventScroll: true }); }
   }
 
   document.addEventListener("DOMContentLoaded", start);
