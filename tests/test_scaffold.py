@@ -157,6 +157,9 @@ def test_folder_that_holds_nothing_to_cut_is_one_sentence(tmp_path):
         passages(str(tmp_path / "nowhere"), Options())
     with pytest.raises(SuiteError, match=r"holds no file whose name ends in \.md"):
         passages(str(tmp_path), Options())
+    (tmp_path / "corpus.jsonl").write_text("{}")
+    with pytest.raises(SuiteError, match="looks like a BEIR folder: bench import beir"):
+        passages(str(tmp_path), Options())
     (tmp_path / "a.md").write_bytes(b"fine\n\xff\n")
     with pytest.raises(SuiteError, match=r"a\.md:2: not UTF-8"):
         list(passages(str(tmp_path), Options()).documents())

@@ -264,11 +264,10 @@ def _reason_row(reason: Reason) -> list[Datum]:
     holds = "not asked" if not reason.asked else HOLDS[reason.holds]
     return [
         Datum(title, note=plain(reason.subject, 60)),
-        Datum(_value(reason.value, reason.unit), -9 if reason.value is None else reason.value, "number",
-              note=plain(reason.note, 160)),
+        Datum(_value(reason.value, reason.unit), -9 if reason.value is None else reason.value, "number"),
         Datum(_value(reason.threshold, reason.unit), kind="number"),
         Datum(holds),
-        Datum(plain(f"{reason.says} [{reason.source}]", 600), kind="sentence"),
+        Datum(plain(f"{reason.says} [{reason.source}]", 600), kind="sentence", note=plain(reason.note, 160)),
     ]  # fmt: skip
 
 
