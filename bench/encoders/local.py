@@ -98,7 +98,8 @@ class LocalEncoder:
         modules = self._json("modules.json") or []
         architectures = [str(name) for name in self._json("config.json").get("architectures") or []]
         kind = str(self._json("config_sentence_transformers.json").get("model_type") or "")
-        if kind == "CrossEncoder" or any(name.endswith("ForSequenceClassification") for name in architectures):
+        scores = not modules and any(name.endswith("ForSequenceClassification") for name in architectures)
+        if kind == "CrossEncoder" or scores:
             raise ConfigError(
                 f"{self.folder} is a cross-encoder: it scores pairs and makes no vectors. Use it as a reranker: "
                 'kind = "rerank", reranker = { kind = "cross-encoder", … }.'
