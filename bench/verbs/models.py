@@ -170,7 +170,7 @@ def _promote(options: Namespace, workspace: Workspace) -> int:
         if one.verdict.outcome == "inconclusive":
             terminal.say("Promoted on an inconclusive verdict, which [gate] on_inconclusive lets pass.", "yellow")
         elif one.verdict.outcome == "pass":
-            text = "Promoted as no worse than the margins allow; that it is better is not shown (bench decide says more)."
+            text = "Promoted as no worse than the margins allow; a gain is not shown (bench decide says more)."
             terminal.say(text, "yellow")
     name, place = attempt.entry.name, _place(workspace)
     terminal.say(f"promoted:{name} is now {attempt.entry.weights[:12]}. Commit {place}.", "green")
