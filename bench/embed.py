@@ -7,7 +7,7 @@ changed document costs one encoding, and a changed weight costs all of them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,7 +78,7 @@ def embed(
     # Like lengths together, longest first: little padding, and memory runs out at once or never.
     order = [-len(text) for text in final]
     if (canary := getattr(encoder, "canary", None)) and cache.missing(keys):
-        _refuse_changed(cache, RowCache.key(canary), lambda: _finite(encoder.encode([canary]), stage), store)
+        _refuse_changed(cache, RowCache.key(canary), _finite(encoder.encode([canary]), stage), store)
     found = _filled(cache, keys, order, make, stage, store, progress)
     _refuse_zeros(found.rows, texts, kind)
     return found
@@ -134,16 +134,15 @@ def score_pairs(
         # By the document alone: queries are short, and pairs of one document come together, to be encoded once.
         order = [-len(document) for _, document in pairs]
     if (canary := getattr(scorer, "canary", None)) and cache.missing(keys):
-        ask = lambda: _finite(scorer.score([canary]), "rerank pairs").reshape(-1, 1)  # noqa: E731
-        _refuse_changed(cache, RowCache.key(*canary), ask, store)
+        now = _finite(scorer.score([canary]), "rerank pairs").reshape(-1, 1)
+        _refuse_changed(cache, RowCache.key(*canary), now, store)
     return _filled(cache, keys, order, make, "rerank pairs", store, progress)
 
 
-def _refuse_changed(cache: RowCache, key: bytes, ask: Callable[[], NDArray[np.float32]], store: Store) -> None:
+def _refuse_changed(cache: RowCache, key: bytes, now: NDArray[np.float32], store: Store) -> None:
     """Refuse a server that answers otherwise than when the kept rows were made: they would mix two models' numbers."""
-    store.prepare()
-    now = ask()
     if cache.missing([key]):
+        store.prepare()
         cache.put([key], now)
         return
     then = cache.get([key])

@@ -113,6 +113,7 @@ class Loop:
             "points": [asdict(point) for point in self.points],
             "gains": [asdict(gain) for gain in self.gains],
             "left_out": dict(self.left_out),
+            "accepted": self.accepted,
             "verdict": self.verdict.to_json(),
         }
 

@@ -15,6 +15,7 @@ from email.utils import formatdate
 from pathlib import Path
 
 import pytest
+from fake_time import FakeTime
 from hypothesis import given, settings, strategies
 from llm_server import MODEL, LLMServer, completion, queries_for
 from pydantic import ValidationError
@@ -32,21 +33,6 @@ from bench.train.pairs import read_pairs
 
 KEY = "sk-test-7f3a9c21d4"
 PRICE = {"input": 1.0, "output": 10.0, "source": "a price list of this test", "date": "2026-01-01"}
-
-
-class FakeTime:
-    """A clock that waiting moves, and nothing else."""
-
-    def __init__(self):
-        self.t, self.waits = 0.0, []
-
-    def pace(self, **settings):
-        return Pace(now=lambda: self.t, wall=lambda: 1_000_000.0 + self.t, sleep=self.sleep, **settings)
-
-    async def sleep(self, seconds):
-        self.waits.append(seconds)
-        self.t += seconds
-        await asyncio.sleep(0)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from fake_time import FakeTime
 from hypothesis import given, settings, strategies
 from model_server import SIZE, ModelServer, relevance, vector
 
@@ -15,28 +16,13 @@ from bench.embed import embed, score_pairs
 from bench.encoders import openai
 from bench.errors import BenchError, ConfigError, SystemFailed
 from bench.kinds import settled
-from bench.remote import Fault, Pace
+from bench.remote.many import NO_ANSWER
 from bench.rerankers import cohere
 from bench.systems import check
 
 KEY = "sk-test-5d0c81e7aa"
 TEXTS = [f"passage number {i} is about topic{i} and oil" for i in range(9)]
 PAIRS = [(query, text) for query in ("oil", "topic3?") for text in TEXTS]
-
-
-class FakeTime:
-    """A clock that waiting moves, and nothing else."""
-
-    def __init__(self):
-        self.t, self.waits = 0.0, []
-
-    def pace(self):
-        return Pace(now=lambda: self.t, wall=lambda: 1_000_000.0 + self.t, sleep=self.sleep)
-
-    async def sleep(self, seconds):
-        self.waits.append(seconds)
-        self.t += seconds
-        await asyncio.sleep(0)
 
 
 @pytest.fixture
@@ -213,6 +199,14 @@ def test_the_address_and_the_revision_are_part_of_what_a_vector_is(encoder):
         assert json.dumps(same, sort_keys=True) == prints[0]
 
 
+def test_a_key_that_the_server_puts_into_its_answer_is_not_shown(encoder, monkeypatch):
+    monkeypatch.setenv("A_KEY", KEY)
+    body = json.dumps({"data": [{"index": 0, "embedding": [KEY] * SIZE}]}).encode()
+    with ModelServer(always=lambda asked: (200, {}, body)) as server, pytest.raises(SystemFailed) as caught:
+        encoder(server, api_key_env="A_KEY").encode(TEXTS[:1])
+    assert "could not convert" in str(caught.value) and KEY not in str(caught.value)
+
+
 # --- rerank ---
 
 
@@ -269,7 +263,7 @@ def test_any_document_is_an_answer_or_a_fault(document):
     for read in (openai.rows_of, cohere.scores_of):
         try:
             found = read(document)
-        except Fault:
+        except NO_ANSWER:
             continue
         values = found if read is openai.rows_of else np.asarray(list(found.values()))
         assert np.isfinite(values).all() and len(found)

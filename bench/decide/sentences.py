@@ -86,14 +86,15 @@ def _not_shown(found: Recommendation) -> str:
     stay = f"Leave {found.current} as it is"
     if not tested:
         return f"{stay} for now: no other option has been measured (see what to run below)."
-    best = max(tested, key=lambda option: option.gain.delta if option.gain else 0.0)
+    at_home = [option for option in tested if helps_at_home(option)]
+    best = max(at_home or tested, key=lambda option: option.gain.delta if option.gain else 0.0)
     held = best.gain
     assert held is not None  # noqa: S101 (tested options have one)
     reason = best.failed
     because = f", but {_why(reason, best)}" if held.delta > 0 and reason is not None else ""
     shown = f"of {count(len(tested))} measured options none is shown to help"
-    if helps_at_home(best):
-        n = sum(helps_at_home(option) for option in tested)
+    if at_home:
+        n = len(at_home)
         shown = (
             f"of {count(len(tested))} measured options {count(n)} {'is' if n == 1 else 'are'} shown to help, "
             "and none of these to lose nothing elsewhere"

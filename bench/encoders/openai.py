@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.errors import SystemFailed, excerpt
-from bench.remote import Fault
+from bench.errors import SystemFailed
 from bench.remote.config import RemoteConfig
 
 __all__ = ["Config", "OpenAIEncoder", "build", "rows_of"]
@@ -74,16 +73,12 @@ def rows_of(document: Any) -> NDArray[np.float32]:
     """float32[n, size] from the JSON of an answer, in the order of its indices.
 
     Raises:
-        Fault: it holds none.
+        NO_ANSWER: it holds none.
     """
-    try:
-        items = sorted(document["data"], key=lambda item: item["index"])
-        if [item["index"] for item in items] != list(range(len(items))) or not items:
-            raise ValueError("its indices are not 0, 1, 2 …")
-        rows = np.asarray([item["embedding"] for item in items], dtype=np.float32)
-        if rows.ndim != 2 or not np.isfinite(rows).all():
-            raise ValueError("its vectors are not lists of finite numbers, all as long")
-    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as problem:
-        detail = excerpt(str(problem), 200)
-        raise Fault("the server's answer holds no embeddings", detail, retry=True, billed=True) from None
+    items = sorted(document["data"], key=lambda item: item["index"])
+    if [item["index"] for item in items] != list(range(len(items))) or not items:
+        raise ValueError("its indices are not 0, 1, 2 …")
+    rows = np.asarray([item["embedding"] for item in items], dtype=np.float32)
+    if rows.ndim != 2 or not np.isfinite(rows).all():
+        raise ValueError("its vectors are not lists of finite numbers, all as long")
     return rows

@@ -14,9 +14,12 @@ from bench.errors import SystemFailed
 from bench.remote.client import MOST_BYTES, Client, Endpoint, Fault, api_key
 from bench.remote.pace import Pace, Stopped
 
-__all__ = ["Server"]
+__all__ = ["NO_ANSWER", "Server"]
 
 Answer = TypeVar("Answer")
+
+NO_ANSWER = (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError)
+"""What looking for an answer in any JSON may raise."""
 
 
 @cache
@@ -58,7 +61,7 @@ class Server:
         Args:
             path: where requests go, behind the base address.
             bodies: their JSON.
-            read: makes an answer of the server's JSON; raises Fault where it will not do.
+            read: makes an answer of the server's JSON; raises one of NO_ANSWER where it holds none.
 
         Raises:
             SystemFailed: a request was not answered; the others are given up.
@@ -99,6 +102,15 @@ class Server:
             raise several.exceptions[0] from None
         return [answers[position] for position in range(len(bodies))]
 
+    @staticmethod
+    def _read(client: Client, document: Any, read: Callable[[Any], Answer]) -> Answer:
+        """An answer, or the fault that it is none, whose words may quote the server, and the server the key."""
+        try:
+            return read(document)
+        except NO_ANSWER as problem:
+            detail = client.shown(str(problem))
+            raise Fault("the server's answer is not what was asked for", detail, retry=True, billed=True) from None
+
     async def _one(self, path: str, body: dict[str, Any], read: Callable[[Any], Answer], pace: Pace) -> Answer:
         client, attempt = self._client, 0
         if client is None:
@@ -106,7 +118,7 @@ class Server:
         while True:
             began = await pace.ready()
             try:
-                answer = read(await client.post(path, body, wall=pace.wall()))
+                answer = self._read(client, await client.post(path, body, wall=pace.wall()), read)
             except Fault as fault:
                 pace.failed(fault, began)
                 attempt += 1

@@ -3,6 +3,7 @@ fine-tune."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -11,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.errors import SystemFailed, excerpt
-from bench.remote import Fault
+from bench.errors import SystemFailed
 from bench.remote.config import RemoteConfig
 
 __all__ = ["CohereScorer", "Config", "build", "scores_of"]
@@ -84,14 +84,12 @@ def scores_of(document: Any) -> dict[int, float]:
     """Document's place in the request → relevance score, from the JSON of an answer.
 
     Raises:
-        Fault: it holds none.
+        NO_ANSWER: it holds none.
     """
-    try:
-        items = document["results"] if "results" in document else document["data"]
-        found = {item["index"]: float(item["relevance_score"]) for item in items}
-        if len(found) < len(items) or not found or not all(isinstance(place, int) for place in found):
-            raise ValueError("its indices are not 0, 1, 2 …, each once")
-    except (KeyError, TypeError, ValueError, OverflowError) as problem:
-        detail = excerpt(str(problem), 200)
-        raise Fault("the server's answer holds no relevance scores", detail, retry=True, billed=True) from None
+    items = document["results"] if "results" in document else document["data"]
+    found = {item["index"]: float(item["relevance_score"]) for item in items}
+    if len(found) < len(items) or not found or not all(isinstance(place, int) for place in found):
+        raise ValueError("its indices are not 0, 1, 2 …, each once")
+    if not all(map(math.isfinite, found.values())):
+        raise ValueError("its scores are not finite numbers")
     return found
