@@ -17,6 +17,8 @@ from bench.decide.options import KINDS, Facts, effort_of, kind_of, rivals
 from bench.decide.rules import THRESHOLDS
 from bench.errors import ConfigError, NotComparable, UsageError
 from bench.records import EvalProtocol
+from bench.report import Material
+from bench.report.sections import decision as section
 from bench.stats import RatioInterval
 
 N = 400
@@ -230,6 +232,16 @@ def test_loss_that_too_few_queries_leave_open_is_not_bounded(a_case):
     assert bm25.losses[0].lower == pytest.approx(-0.21294, abs=1e-4)
     # 2.7055 · (1/.03 − 1) = 87.5: 88 queries of which none moves rule out a loss of .03.
     assert "about 88 queries would tell" in bm25.settle
+
+
+def test_gain_at_home_is_told_beside_a_larger_one_that_is_not_shown(a_case):
+    noisy = [0.0] * 100 + [1.0] * 220 + [0.0] * 80  # 120 wins and 100 losses against the first 200: +.05, not shown
+    found = decide(a_case(minilm=(200, 300), bm25=(215, 200), hybrid=(noisy, 300)))
+    assert option(found, "hybrid").gain.delta > option(found, "bm25").gain.delta
+    assert option(found, "hybrid").gain.shown != "better"
+    assert "1 is shown to help, but not to lose nothing elsewhere" in found.sentences[0]
+    assert "The nearest is BM25 alone (bm25)" in found.sentences[0]
+    assert section.build(Material("x", (), "", recommendation=found))[0].label == "Helps here, not shown safe elsewhere"
 
 
 def test_option_that_was_not_measured_elsewhere_is_not_chosen(a_case):

@@ -97,7 +97,7 @@ def _not_shown(found: Recommendation) -> str:
         n = len(at_home)
         shown = (
             f"of {count(len(tested))} measured options {count(n)} {'is' if n == 1 else 'are'} shown to help, "
-            "and none of these to lose nothing elsewhere"
+            f"but {'not' if n == 1 else 'none of them'} to lose nothing elsewhere"
         )
     return (
         f"{stay}: {shown}. The nearest is {_named(best)}, "
