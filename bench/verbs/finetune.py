@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from bench.errors import ConfigError, UsageError, did_you_mean
+from bench.errors import ConfigError
 from bench.verbs._options import config_options, json_option, print_json
 
 __all__ = ["HELP", "options", "run"]
@@ -23,19 +23,13 @@ def options(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Train what a recipe says."""
     from bench import terminal
-    from bench.loop import systems_of
+    from bench.loop import recipe_of, systems_of
     from bench.train import workers
     from bench.train.finetune import finetune
     from bench.workspace import Workspace
 
     workspace = Workspace.open(options.config)
-    recipes = workspace.config.finetune
-    if options.name not in recipes:
-        raise UsageError(
-            f'{workspace.path} has no recipe "{options.name}"; expected one of {", ".join(recipes) or "none"}.'
-            f"{did_you_mean(options.name, recipes)}"
-        )
-    recipe = recipes[options.name]
+    recipe = recipe_of(workspace, options.name)
     if options.seed:
         recipe = recipe.model_copy(update={"seeds": options.seed})
     suite = workspace.suite(options.suite)

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import PairsError, UsageError, did_you_mean
+from bench.errors import PairsError, UsageError
 from bench.verbs._options import config_options, flat, json_option, positive, print_json
 
 if TYPE_CHECKING:
@@ -144,17 +144,12 @@ def _settings(options: Namespace, workspace: Workspace) -> tuple[NegativesConfig
     from pydantic import ValidationError
 
     from bench.config import NegativesConfig, problems_of
+    from bench.loop import recipe_of
 
     table: dict[str, Any] = {}
     seed = 0
     if options.name is not None:
-        recipes = workspace.config.finetune
-        if options.name not in recipes:
-            raise UsageError(
-                f'{workspace.path} has no recipe "{options.name}"; expected one of {", ".join(recipes) or "none"}.'
-                f"{did_you_mean(options.name, recipes)}"
-            )
-        recipe = recipes[options.name]
+        recipe = recipe_of(workspace, options.name)
         seed = recipe.seeds[0]
         if recipe.negatives is None:
             raise UsageError(
