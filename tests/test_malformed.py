@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from conftest import build_result
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bench import suite
@@ -635,6 +635,7 @@ def mutations(draw: st.DrawFn) -> tuple[str, bytes]:
 
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changed=mutations())
+@example(changed=("bench.toml", b"9" * 700 + GOOD["bench.toml"]))
 def test_changed_file_is_read_or_refused_in_sentences(changed, tmp_path_factory, capsys):
     file, data = changed
     folder = lay(tmp_path_factory.getbasetemp() / "changed")

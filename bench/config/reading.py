@@ -50,7 +50,7 @@ def _read_toml(path: Path, error: type[BenchError]) -> dict[str, Any]:
 def _place(location: tuple[int | str, ...]) -> str:
     text = ""
     for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+        text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{excerpt(part)}"
     return text or "the file"
 
 
