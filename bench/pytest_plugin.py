@@ -16,11 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import pytest
 
 if TYPE_CHECKING:
-    from bench.errors import BenchError
+    from bench.base.errors import BenchError
+    from bench.project.workspace import Workspace
     from bench.records import Cell, Check, Policy, Result, Suite, Verdict
-    from bench.workspace import Workspace
-
-__all__ = ["Bench", "bench"]
 
 SEVEREST_FIRST = {
     "error": "without a verdict",
@@ -185,7 +183,7 @@ def _unjudged(node: pytest.Item, sentence: str) -> NoReturn:
 
 
 def _inert(text: str) -> str:
-    from bench.terminal import inert
+    from bench.report.forms.terminal import inert
 
     return "\n".join(inert(line, 2000) for line in text.split("\n"))
 
@@ -234,7 +232,7 @@ class _ConfigFile(pytest.File):
 
     def collect(self) -> Iterator[pytest.Item]:
         """The items. Reads config and suite and judges nothing."""
-        from bench.errors import BenchError
+        from bench.base.errors import BenchError
 
         try:
             self.checks = _checks(self.path)
@@ -255,7 +253,7 @@ class _Item(pytest.Item):
 
     def runtest(self) -> None:
         """End as the verdict says; the first item to run asks for it."""
-        from bench.errors import BenchError
+        from bench.base.errors import BenchError
 
         judged = _verdict(self.config, self.path)
         if isinstance(judged, BenchError):
@@ -272,7 +270,7 @@ _VERDICTS = pytest.StashKey[dict[Path, "Verdict | BenchError"]]()
 
 def _verdict(config: pytest.Config, path: Path) -> Verdict | BenchError:
     """The whole gate's verdict, or why there is none; judged once per process, because Holm looks at all cells."""
-    from bench.errors import BenchError
+    from bench.base.errors import BenchError
 
     found = config.stash.setdefault(_VERDICTS, {})
     if path not in found:
@@ -285,8 +283,8 @@ def _verdict(config: pytest.Config, path: Path) -> Verdict | BenchError:
 
 def _judged(path: Path, base_ref: str | None) -> Verdict:
     """The verdict on the stored results of the gated system, as `bench gate` gives it."""
-    from bench.gating import judged
-    from bench.workspace import Workspace
+    from bench.project.gate import judged
+    from bench.project.workspace import Workspace
 
     workspace = Workspace.open(path, base_ref=base_ref)
     return judged(workspace, workspace.suite()).verdict
@@ -298,10 +296,10 @@ def _checks(path: Path) -> list[_Check]:
     Raises:
         BenchError: a config or suite that cannot be used.
     """
-    from bench.errors import UsageError
-    from bench.policy import rank
+    from bench.base.errors import UsageError
+    from bench.gate.rules import rank
+    from bench.project.workspace import Workspace
     from bench.records import EVALUATION_ROLES
-    from bench.workspace import Workspace
 
     workspace = Workspace.open(path)
     policy = workspace.config.gate.policy()
@@ -390,7 +388,7 @@ class Bench:
             The verdict where it is pass or improved. After `--bench-accept`, what was accepted against itself.
         """
         __tracebackhide__ = True
-        from bench.errors import BenchError
+        from bench.base.errors import BenchError
 
         try:
             judged, told, against = self._gated(search, suite, baseline, margin, measures, depth, query_sets)
@@ -415,10 +413,10 @@ class Bench:
         """The verdict, its sentences, and a sentence on the baseline."""
         from dataclasses import replace
 
-        from bench.errors import BaselineError, UsageError
-        from bench.gate import judge, read_baseline
-        from bench.measure import parse_list
-        from bench.workspace import Workspace
+        from bench.base.errors import BaselineError, UsageError
+        from bench.gate.verdict import judge, read_baseline
+        from bench.project.workspace import Workspace
+        from bench.records.measures import parse_list
 
         config = _config_path(self._config)
         workspace = Workspace.open(config) if config.is_file() or self._config.getoption("--bench-config") else None
@@ -455,8 +453,8 @@ class Bench:
 
     def _suite(self, workspace: Workspace | None, base: Path, given: str | Path | None) -> Suite:
         """The suite meant, read once per process."""
-        from bench import suite as suites
-        from bench.errors import UsageError
+        from bench.base.errors import UsageError
+        from bench.suites import suite as suites
 
         loaded = self._config.stash.setdefault(_SUITES, {})
         if given is None:
@@ -475,7 +473,7 @@ class Bench:
 
     def _own(self, path: Path, header: dict[str, Any]) -> None:
         """Refuse another test's baseline: its numbers would be those of another function."""
-        from bench.errors import BaselineError
+        from bench.base.errors import BaselineError
 
         test = header.get("test")
         if test != self._node.nodeid:
@@ -489,9 +487,10 @@ class Bench:
         """Write the baseline; refuse another test's, and a candidate that is not shown to be as good."""
         from datetime import UTC, datetime
 
-        from bench import __version__, git
-        from bench.errors import NotComparable
-        from bench.gate import baseline_document, judge, read_baseline, write_baseline
+        from bench import __version__
+        from bench.base import git
+        from bench.base.errors import NotComparable
+        from bench.gate.verdict import baseline_document, judge, read_baseline, write_baseline
 
         outcome = None
         with _alone(path.parent):
@@ -514,7 +513,7 @@ class Bench:
 
     def _outcome(self, judged: Verdict) -> str:
         """The verdict's outcome; refused where it is not shown to be as good, unless that was asked for."""
-        from bench.errors import BaselineError
+        from bench.base.errors import BaselineError
 
         allowed = self._config.getoption("--bench-allow-worse")
         if judged.outcome in ("fail", "inconclusive") and not allowed:
@@ -542,7 +541,7 @@ def _policy(
     """The config's policy, or the default one, with what the test says instead."""
     from dataclasses import replace
 
-    from bench.errors import UsageError
+    from bench.base.errors import UsageError
     from bench.records import Policy
 
     if margin is not None and not 0 < margin < 1:
@@ -561,9 +560,9 @@ def _evaluated(search: Callable[..., Any], suite: Suite, query_sets: Sequence[st
     """Fresh results: no ranking is kept, because a function may change where no digest looks."""
     from tempfile import TemporaryDirectory
 
-    from bench.evaluate import Evaluator
-    from bench.store import Store
-    from bench.systems.python import Python
+    from bench.base.store import Store
+    from bench.evaluation.evaluate import Evaluator
+    from bench.retrieval.systems.python import Python
 
     name = getattr(search, "__qualname__", type(search).__name__)
     with TemporaryDirectory(prefix="bench-") as folder:

@@ -14,11 +14,11 @@ import hypothesis
 import numpy as np
 import pytest
 
-from bench import suite as suite_module
+from bench.base.store import Store
 from bench.records import Corpus, EvalProtocol, QuerySet, Result, Run, Scores, Suite
-from bench.store import Store
-from bench.systems import Context
-from bench.systems.dense import Config, Dense
+from bench.retrieval.systems import Context
+from bench.retrieval.systems.dense import Config, Dense
+from bench.suites import suite as suite_module
 
 pytest_plugins = ["pytester"]
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from bench.remote import Pace
+from bench.retrieval.remote import Pace
 
 
 class FakeTime:

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.cli import main
+from bench.cli.main import main
 
 PAGE = Path(__file__).parent.parent / "docs" / "accidents.md"
 N_STAFF, N_PUBLIC, DEPTH = 80, 20, 20
@@ -1064,7 +1064,7 @@ def test_form_that_cannot_be_written_does_not_leave_another_as_it_was(place, cap
 def test_mistake_of_our_own_leaves_no_form_as_it_was(place, capsys, monkeypatch):
     place("runs")
     Path("junit.xml").write_text("pass")
-    monkeypatch.setattr("bench.gate.judge", lambda *a, **b: {}["nothing"])
+    monkeypatch.setattr("bench.gate.verdict.judge", lambda *a, **b: {}["nothing"])
     assert main([*RUNS_CALL, "--junit", "junit.xml"]) == 2
     assert "KeyError" in capsys.readouterr().err
     assert "bench itself failed" in Path("junit.xml").read_text()

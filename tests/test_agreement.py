@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from bench import suite as suite_module
-from bench.embed import embed
-from bench.evaluate import Evaluator
-from bench.measure import measure
+from bench.base.store import Store
+from bench.evaluation.evaluate import Evaluator
+from bench.evaluation.measure import measure
 from bench.records import Suite
-from bench.store import Store
+from bench.retrieval.embed import embed
+from bench.suites import suite as suite_module
 
 pytestmark = [
     pytest.mark.model,
@@ -41,7 +41,7 @@ class Searched(NamedTuple):
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory, dense_system):
-    from bench.encoders.local import Config, LocalEncoder
+    from bench.retrieval.encoders.local import Config, LocalEncoder
 
     folder = tmp_path_factory.mktemp("agreement")
     store = Store(folder / "store")

@@ -1,4 +1,4 @@
-"""Claims about bench.calibration: it decides as the gate does, and its rates are what was put in."""
+"""Claims about bench.gate.calibration: it decides as the gate does, and its rates are what was put in."""
 
 import json
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import terminal
-from bench.calibration import Replay, calibrate
-from bench.cli import main
-from bench.errors import UsageError
-from bench.gate import judge
+from bench.base.errors import UsageError
+from bench.cli.main import main
+from bench.gate.calibration import Replay, calibrate
+from bench.gate.verdict import judge
 from bench.records import Policy, Rule
+from bench.report.forms import terminal
 
 RECALL = Policy((Rule("held-out", ("recall@10",), 0.02),))
 

@@ -1,4 +1,4 @@
-"""Claims about bench.checks on data that nobody here wrote, and about near-duplicates against all pairs."""
+"""Claims about bench.suites.checks on data that nobody here wrote, and about near-duplicates against all pairs."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import suite as suite_module
-from bench.checks import check
-from bench.checks import near as near_module
-from bench.checks.judgements import _noticed, ceiling, size_of
-from bench.checks.near import near_duplicates
-from bench.checks.saturation import bm25_docs, bm25_measures
-from bench.checks.texts import check_texts, content_words, normalized
-from bench.measure import measure, parse
+from bench.evaluation.measure import measure
 from bench.records import Corpus, EvalProtocol, Finding, Labels, Suite
-from bench.systems.bm25 import BM25, Config
+from bench.records.measures import parse
+from bench.retrieval.systems.bm25 import BM25, Config
+from bench.suites import suite as suite_module
+from bench.suites.checks import check
+from bench.suites.checks import near as near_module
+from bench.suites.checks.judgements import _noticed, ceiling, size_of
+from bench.suites.checks.near import near_duplicates
+from bench.suites.checks.saturation import bm25_docs, bm25_measures
+from bench.suites.checks.texts import check_texts, content_words, normalized
 
 LONGEST = 30
 """Seconds that a check of a development data set may take."""

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from bench import suite as suite_module
-from bench.checks import CODES, check, contamination
-from bench.cli import main
+from bench.cli.main import main
 from bench.records import Finding, Suite
+from bench.suites import suite as suite_module
+from bench.suites.checks import CODES, check, contamination
 
 DOCUMENTS = 240
 SYLLABLES = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]
@@ -583,7 +583,7 @@ def test_without_bm25_the_check_says_what_it_did_not_look_for(reason, clean, at_
     if reason == "no bm25s":
         _without(monkeypatch, "bm25s")
     else:
-        monkeypatch.setattr("bench.checks.saturation.LARGEST", 100)
+        monkeypatch.setattr("bench.suites.checks.saturation.LARGEST", 100)
     found = check(clean.load(tmp_path / "suite"))
     (said,) = [finding for finding in found if finding not in at_rest]
     assert said.code == "saturation-not-checked"

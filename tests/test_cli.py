@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench.cli import main
+from bench.cli.main import main
 
 RUN = "q1 Q0 d1 1 3 a\nq1 Q0 d2 2 2 a\nq2 Q0 d3 1 3 a\nq2 Q0 d1 2 1 a\n"
 WORSE = "q1 Q0 d2 1 3 b\nq1 Q0 d9 2 2 b\nq2 Q0 d8 1 3 b\nq2 Q0 d1 2 1 b\n"
@@ -288,7 +288,7 @@ def test_one_suite_s_error_does_not_stop_the_others(three_suites, capsys):
 
 
 def test_the_gravest_error_of_several_suites_is_the_exit_code(three_suites, capsys, monkeypatch):
-    from bench.systems.bm25 import BM25
+    from bench.retrieval.systems.bm25 import BM25
 
     real = BM25.search
 
@@ -423,7 +423,7 @@ def test_report_comes_in_four_forms_and_without_texts_where_told(project, capsys
 def test_report_loads_no_model_library(project):
     assert main(["run"]) == 0
     told = (
-        "import sys; from bench.cli import main; code = main(['report']); "
+        "import sys; from bench.cli.main import main; code = main(['report']); "
         "print(code, sorted({'torch', 'transformers', 'sentence_transformers', 'mteb'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
@@ -489,7 +489,7 @@ def test_suite_errors_are_exit_2_and_leave_nothing_behind(project, capsys, part,
 
 
 def test_system_that_breaks_is_exit_4_and_keeps_what_was_made(project, capsys, monkeypatch):
-    from bench.systems.bm25 import BM25
+    from bench.retrieval.systems.bm25 import BM25
 
     real = BM25.search
 
@@ -591,7 +591,7 @@ def test_run_says_that_a_suite_has_errors(project, capsys):
 
 
 def test_interrupted_says_so_and_exits_130(project, capsys, monkeypatch):
-    from bench.systems.bm25 import BM25
+    from bench.retrieval.systems.bm25 import BM25
 
     def stops(self, *arguments, **options):
         raise KeyboardInterrupt
@@ -632,9 +632,9 @@ def test_verdict_fits_a_terminal_of_eighty_columns(make_result, monkeypatch):
 
     from rich.console import Console
 
-    from bench import terminal
-    from bench.gate import judge
+    from bench.gate.verdict import judge
     from bench.records import Policy
+    from bench.report.forms import terminal
 
     values = {"recall@10": [1.0, 0.0] * 10, "ndcg@10": [0.5, 0.0] * 10}
     verdict = judge([make_result(values)], [make_result(values, system="other")], Policy())

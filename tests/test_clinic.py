@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from bench import checks, suite
+from bench.suites import checks, suite
 
 SHINGLE = 6
 MOST = 3

@@ -1,4 +1,4 @@
-"""Claims about bench.compare: what cannot be compared is refused by name; deltas, wins, losses, pinned losses."""
+"""Claims about bench.gate.compare: what cannot be compared is refused by name; deltas, wins, losses, pinned losses."""
 
 from dataclasses import replace
 
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.compare import check_comparable, compare, pinned_losses
-from bench.errors import NotComparable
+from bench.base.errors import NotComparable
+from bench.gate.compare import check_comparable, compare, pinned_losses
 from bench.records import EvalProtocol
 
 

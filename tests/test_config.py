@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import systems
-from bench.config import BenchConfig, GateConfig, listing, load_bench, load_suite_config
-from bench.errors import BenchError, ConfigError, SuiteError
+from bench.base.errors import BenchError, ConfigError, SuiteError
+from bench.base.registry import listing
+from bench.config import BenchConfig, GateConfig, load_bench, load_suite_config
 from bench.records import Policy, Rule
+from bench.retrieval import systems
 
 SUITE = """
 name = "clinic"

@@ -9,13 +9,13 @@ from datetime import date
 import numpy as np
 import pytest
 
+from bench.base.errors import ConfigError, NotComparable, UsageError
 from bench.config import DecideConfig, PriceConfig, PricesConfig, ThresholdConfig
 from bench.decide.case import Case
 from bench.decide.choose import decide
 from bench.decide.costs import Measured
 from bench.decide.options import KINDS, Facts, effort_of, kind_of, rivals
 from bench.decide.rules import THRESHOLDS
-from bench.errors import ConfigError, NotComparable, UsageError
 from bench.records import EvalProtocol
 from bench.report import Material
 from bench.report.sections import decision as section

@@ -6,6 +6,7 @@ from datetime import date
 
 import pytest
 
+from bench.base.errors import ConfigError
 from bench.config import DecideConfig, PriceConfig, PricesConfig
 from bench.decide.costs import (
     GIB,
@@ -20,8 +21,7 @@ from bench.decide.costs import (
     vector_bytes,
 )
 from bench.decide.options import Facts
-from bench.errors import ConfigError
-from bench.search import PRECISIONS, DenseIndex
+from bench.retrieval.search import PRECISIONS, DenseIndex
 
 
 def price(usd):

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.cli import main
+from bench.base.errors import StoreError
+from bench.cli.main import main
 from bench.decide.curve import Point, forecast, read_points
 from bench.decide.vocabulary import read_vocabulary
-from bench.errors import StoreError
 
 # --- learning curves ---
 
@@ -239,7 +239,7 @@ def test_accepted_baseline_is_the_system_in_use(workspace, capsys):
 
 
 def test_learning_curve_is_read_from_the_loop(workspace, capsys):
-    from bench import suite
+    from bench.suites import suite
 
     path = workspace / ".bench" / "loops" / "bikes.json"
     path.parent.mkdir()

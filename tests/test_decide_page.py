@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from bench import terminal
 from bench.config import DecideConfig, PriceConfig, PricesConfig
 from bench.decide.case import Case
 from bench.decide.choose import decide
@@ -19,12 +18,13 @@ from bench.decide.curve import Forecast
 from bench.decide.options import Facts
 from bench.decide.records import Recommendation
 from bench.decide.vocabulary import Vocabulary
+from bench.project.report import decision_page
 from bench.report import Material
 from bench.report.blocks import Banner, Bullets, Heading, Table
-from bench.report.markdown import markdown
-from bench.report.render import render
+from bench.report.forms import terminal
+from bench.report.forms.html import render
+from bench.report.forms.markdown import markdown
 from bench.report.sections import decision
-from bench.reporting import decision_page
 
 HOSTILE = "<script>alert(1)</script>| `x` [l](https://evil.example) @octocat \x1b[31m"
 

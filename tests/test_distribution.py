@@ -8,8 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench import suite as suites
-from bench.distribution import (
+from bench.base.store import RowCache, Store
+from bench.records import EvalProtocol, Labels, QuerySet, Suite
+from bench.suites import suite as suites
+from bench.suites.distribution import (
     classifier_test,
     distance,
     distribution_findings,
@@ -17,8 +19,6 @@ from bench.distribution import (
     nearest_similarity,
     unseen_words,
 )
-from bench.records import EvalProtocol, Labels, QuerySet, Suite
-from bench.store import RowCache, Store
 
 THINGS = ["chain", "tyre", "saddle", "brake", "gear", "light", "lock", "wheel", "pedal", "spoke", "rim", "hub"]
 DEEDS = ["clean", "fit", "mend", "oil", "replace", "check", "adjust", "buy", "store", "paint"]

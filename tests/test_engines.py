@@ -20,8 +20,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli import main as bench
-from bench.sources.trec import read_qrels, read_run
+from bench.base.files.judgements import read_qrels
+from bench.cli.main import main as bench
+from bench.records.run_files import read_run
 
 ROOT = Path(__file__).parent.parent
 ENGINES = ROOT / "examples" / "engines"

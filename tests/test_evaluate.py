@@ -1,4 +1,4 @@
-"""Claims about bench.evaluate: exactly what a change touches is made again, and nothing stale is ever read."""
+"""Claims about evaluation: exactly what a change touches is made again, and nothing stale is ever read."""
 
 import hashlib
 import json
@@ -7,20 +7,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench import suite as suite_module
-from bench.embed import score_pairs
-from bench.errors import BenchError, ConfigError, HeldOutError, MeasureError, RunError, SystemFailed, UsageError
-from bench.evaluate import Evaluator, Missing, environment
+from bench.base.errors import BenchError, ConfigError, HeldOutError, MeasureError, RunError, SystemFailed, UsageError
+from bench.base.store import Store
+from bench.evaluation.evaluate import Evaluator, Missing, environment
 from bench.records import Labels, QuerySet, Ranked
-from bench.search import top_k
-from bench.store import Store
-from bench.systems import Context
-from bench.systems.bm25 import BM25
-from bench.systems.bm25 import Config as BM25Config
-from bench.systems.hybrid import Config as HybridConfig
-from bench.systems.hybrid import Fusion, Hybrid
-from bench.systems.trec_run import Config as TrecConfig
-from bench.systems.trec_run import TrecRun
+from bench.retrieval.embed import score_pairs
+from bench.retrieval.search import top_k
+from bench.retrieval.systems import Context
+from bench.retrieval.systems.bm25 import BM25
+from bench.retrieval.systems.bm25 import Config as BM25Config
+from bench.retrieval.systems.hybrid import Config as HybridConfig
+from bench.retrieval.systems.hybrid import Fusion, Hybrid
+from bench.retrieval.systems.trec_run import Config as TrecConfig
+from bench.retrieval.systems.trec_run import TrecRun
+from bench.suites import suite as suite_module
 
 N_DOCS, N_SHOP, N_PHONE = 20, 8, 3
 

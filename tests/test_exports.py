@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from bench import suite as suite_module
-from bench.cli import main
-from bench.config import listing
-from bench.errors import SuiteError, UsageError
-from bench.evaluate import Evaluator
-from bench.exports.beir import export_beir, split_names
-from bench.exports.model_card import export_model_card, with_results
-from bench.measure import measure
+from bench.base.errors import SuiteError, UsageError
+from bench.base.registry import listing
+from bench.cli.main import main
+from bench.evaluation.evaluate import Evaluator
+from bench.evaluation.measure import measure
+from bench.interop.exports.beir import export_beir, split_names
+from bench.interop.exports.model_card import export_model_card, with_results
+from bench.suites import suite as suite_module
 
 needs_mteb = pytest.mark.skipif(find_spec("mteb") is None, reason="mteb is not installed")
 needs_hub = pytest.mark.skipif(find_spec("huggingface_hub") is None, reason="huggingface_hub is not installed")
@@ -205,7 +205,7 @@ def test_mteb_reads_its_result_file_and_would_have_written_the_same(project, tin
     assert main(["export", "mteb-results", "--out", "results", "--json"]) == 0
     (written,) = json.loads(capsys.readouterr().out)["written"]
     found = TaskResult.from_disk(Path(written))
-    workspace = bench.workspace.Workspace.open()
+    workspace = bench.project.workspace.Workspace.open()
     model, task = bench.to_mteb_model(workspace, "bm25"), bench.to_mteb_task(workspace.suite())
     (theirs,) = mteb.evaluate(model, task, cache=None, co2_tracker=False, show_progress_bar=False).task_results
     assert found.task_name == theirs.task_name
@@ -250,7 +250,7 @@ def test_command_line_writes_a_beir_folder_with_and_without_a_config(project, ca
 
 
 def test_every_kind_of_export_is_a_file():
-    from bench.cli import _parser
+    from bench.cli.main import _parser
 
     verbs = next(action for action in _parser()._actions if action.choices and "export" in action.choices)
     kind = next(a for a in verbs.choices["export"]._actions if a.dest == "kind")

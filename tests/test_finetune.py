@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from bench import suite as suite_module
+from bench.base.errors import ConfigError
 from bench.config import BenchConfig, FinetuneConfig
-from bench.encoders import find_model, weights_digest
-from bench.errors import ConfigError
-from bench.evaluate import Evaluator
-from bench.systems.bm25 import BM25
-from bench.systems.bm25 import Config as BM25Config
-from bench.train import losses
-from bench.train.finetune import finetune
-from bench.train.tokens import like_lengths, tokenised
+from bench.evaluation.evaluate import Evaluator
+from bench.retrieval.encoders import find_model, weights_digest
+from bench.retrieval.systems.bm25 import BM25
+from bench.retrieval.systems.bm25 import Config as BM25Config
+from bench.suites import suite as suite_module
+from bench.train.fitting import losses
+from bench.train.fitting.finetune import finetune
+from bench.train.fitting.tokens import like_lengths, tokenised
 
 BM = {"from": ["bm25"]}
 
@@ -209,7 +209,7 @@ def test_split_into_passes_is_the_cheapest():
 
 
 def test_best_weights_on_dev_are_kept_and_training_stops_early(evaluator, tiny_suite, tiny_model, monkeypatch):
-    from bench.train import finetune as module
+    from bench.train.fitting import finetune as module
 
     values = iter([0.2, 0.5, 0.4, 0.3, 0.9])
     monkeypatch.setattr(module, "dev_measure", lambda *_: lambda: next(values))
@@ -286,10 +286,10 @@ import sys, time
 from pathlib import Path
 from bench import suite
 from bench.config import FinetuneConfig
-from bench.evaluate import Evaluator
-from bench.store import Store
-from bench.systems.bm25 import BM25, Config
-from bench.train.finetune import finetune
+from bench.evaluation.evaluate import Evaluator
+from bench.base.store import Store
+from bench.retrieval.systems.bm25 import BM25, Config
+from bench.train.fitting.finetune import finetune
 folder, store, recipe, slow = Path(sys.argv[1]), Store(sys.argv[2]), sys.argv[3], float(sys.argv[4])
 bm25 = BM25("bm25", Config.model_validate({"kind": "bm25"}))
 evaluator = Evaluator(suite.load(folder), {"bm25": bm25}, store)
@@ -327,7 +327,7 @@ def test_training_interrupted_ten_times_ends_with_the_weights_of_an_unbroken_one
 def test_interruption_of_a_write_is_an_interruption_and_training_goes_on(
     evaluator, tiny_suite, tiny_model, monkeypatch
 ):
-    from bench.train import checkpoint
+    from bench.train.fitting import checkpoint
 
     recipe = _recipe(tiny_model, epochs=6, checkpoint_every=1)
     whole = _trained(evaluator, tiny_suite, "whole", recipe).lineage

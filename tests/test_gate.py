@@ -1,4 +1,4 @@
-"""Claims about bench.gate: three ways of a verdict, what overrules them, and what cannot be judged at all."""
+"""Claims about bench.gate.verdict: three ways of a verdict, what overrules them, and what cannot be judged at all."""
 
 import json
 
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.errors import BaselineError, ConfigError, NotComparable
-from bench.gate import EXIT_CODES, baseline_document, judge, read_baseline, write_baseline
+from bench.base.errors import BaselineError, ConfigError, NotComparable
+from bench.gate.verdict import EXIT_CODES, baseline_document, judge, read_baseline, write_baseline
 from bench.records import EvalProtocol, Finding, Policy, Rule
 
 HELD_OUT = Policy((Rule("held-out", ("recall@10",), 0.02),))

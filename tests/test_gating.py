@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import git
-from bench.cli import main
-from bench.errors import UsageError
+from bench.base import git
+from bench.base.errors import UsageError
+from bench.cli.main import main
 
 N = 80
 WORDS = [f"word{i:02}" for i in range(N)]
@@ -368,7 +368,7 @@ def test_failed_run_before_the_gate_is_the_gates_own_failure(repository, capsys)
 def test_stored_gate_loads_no_engine_and_no_model(repository):
     heavy = ("ranx", "numba", "torch", "bm25s", "datasketch", "pandas")
     code = (
-        "import sys; from bench.cli import main; code = main(['gate']); "
+        "import sys; from bench.cli.main import main; code = main(['gate']); "
         f"print(code, [name for name in {heavy!r} if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
@@ -386,7 +386,7 @@ def test_changed_lines_are_those_of_the_file_as_it_is_now(repository):
 
 
 def test_annotation_points_at_the_gated_systems_table_before_any_other(repository):
-    from bench.github import touched
+    from bench.report.forms.github import touched
 
     edit("bench.toml", 'suites = ["suite"]', 'suites = ["suite"]  # ours')
     assert touched(Path("bench.toml"), "main", ["systems.bm25"]).line == 1

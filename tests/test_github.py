@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import github
-from bench.cli import main
-from bench.errors import BaselineError, UsageError
-from bench.gate import judge
-from bench.publish import Forms, publish, publish_error
+from bench.base.errors import BaselineError, UsageError
+from bench.cli.main import main
+from bench.gate.verdict import judge
 from bench.records import Finding, Policy, Rule
-from bench.report import Material, metrics
-from bench.report.comment import LONGEST, comment, error_comment, marker
+from bench.report import Material
+from bench.report.forms import github, metrics
+from bench.report.forms.comment import LONGEST, comment, error_comment, marker
+from bench.report.publish import Forms, publish, publish_error
 
 POLICY = Policy((Rule("held-out", ("recall@10",), 0.02),))
 

@@ -34,7 +34,7 @@ def test_importing_bench_loads_nothing_heavy():
 
 def test_help_loads_no_torch_numba_pandas_or_pydantic():
     code = (
-        "import sys\nfrom bench.cli import main\n"
+        "import sys\nfrom bench.cli.main import main\n"
         "try: main(['--help'])\nexcept SystemExit: pass\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
@@ -71,11 +71,11 @@ def test_all_names_what_the_module_defines(name):
 
 
 def test_every_kind_of_system_says_what_it_is():
-    from bench.systems import kinds
+    from bench.retrieval.systems import kinds
 
     assert {"bm25", "dense", "hybrid", "python", "rerank", "trec-run"} <= set(kinds())
     for kind in kinds():
-        module = importlib.import_module(f"bench.systems.{kind.replace('-', '_')}")
+        module = importlib.import_module(f"bench.retrieval.systems.{kind.replace('-', '_')}")
         assert module.__doc__.splitlines()[0].endswith(".")
         assert module.Config
         assert module.build
@@ -113,7 +113,7 @@ def test_readme_shows_the_help_that_the_program_prints():
 
 
 def test_readme_names_only_verbs_that_exist():
-    from bench.cli import main
+    from bench.cli.main import main
 
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     verbs = set(re.findall(r"^\s*(?:\$ )?bench ([a-z]+)", readme, flags=re.MULTILINE))

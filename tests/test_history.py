@@ -15,10 +15,10 @@ import pytest
 from conftest import build_result, write_tiny_suite
 from test_steps import course
 
-from bench.cli import main
-from bench.errors import StoreError, UsageError
+from bench.base.errors import StoreError, UsageError
+from bench.cli.main import main
+from bench.report.forms.markdown import markdown
 from bench.report.history import blocks, render
-from bench.report.markdown import markdown
 from bench.watch.history import history
 from bench.watch.log import append, read_log
 

@@ -23,18 +23,18 @@ from xml.etree import ElementTree
 import pytest
 from conftest import build_result
 
-from bench import github, terminal
-from bench.gate import judge
+from bench.gate.verdict import judge
 from bench.records import Finding, Policy, Verdict
-from bench.report import Fusion, Material, Times, metrics
-from bench.report.comment import comment, error_comment
+from bench.report import Fusion, Material, Times
 from bench.report.drift import issue as drift_issue
 from bench.report.drift import render as drift_page
+from bench.report.forms import github, metrics, terminal
+from bench.report.forms.comment import comment, error_comment
+from bench.report.forms.html import markdown, render, whole_json, whole_latex, whole_markdown
+from bench.report.forms.junit import document, error_document
+from bench.report.forms.markdown import markdown as blocks_as_markdown
 from bench.report.history import blocks as history_blocks
 from bench.report.history import render as history_page
-from bench.report.junit import document, error_document
-from bench.report.markdown import markdown as blocks_as_markdown
-from bench.report.render import markdown, render, whole_json, whole_latex, whole_markdown
 from bench.watch.drift import Drift, Side, Signal, conclude
 from bench.watch.history import History, history
 from bench.watch.log import Event, Log
@@ -462,8 +462,8 @@ def test_said_text_keeps_its_lines_and_nothing_else(text: str) -> None:
 def test_json_document_is_one_line_that_reads_back(
     text: str, capsysbinary: pytest.CaptureFixture[bytes], tmp_path: Path
 ) -> None:
-    from bench.store import read_json, write_json
-    from bench.verbs._options import print_json
+    from bench.base.store import read_json, write_json
+    from bench.cli.verbs._options import print_json
 
     verdict = a_verdict(text)
     print_json(verdict.to_json())

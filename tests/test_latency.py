@@ -1,4 +1,4 @@
-"""Claims about bench.latency: what is timed is one warm query, side by side, and ratios come from one process."""
+"""Claims about latency: what is timed is one warm query, side by side, and ratios come from one process."""
 
 import json
 import sys
@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.errors import RunError, SystemFailed, UsageError
-from bench.evaluate import Evaluator
-from bench.latency import (
+from bench.base.errors import RunError, SystemFailed, UsageError
+from bench.evaluation.evaluate import Evaluator
+from bench.evaluation.latency import (
     Latency,
     _Clock,
     measure_latency,
@@ -20,16 +20,16 @@ from bench.latency import (
     untimed,
 )
 from bench.records import QuerySet, Ranked
-from bench.search import top_k
-from bench.systems import Context
-from bench.systems.bm25 import BM25
-from bench.systems.bm25 import Config as BM25Config
-from bench.systems.hybrid import Config as HybridConfig
-from bench.systems.hybrid import Fusion, Hybrid
-from bench.systems.rerank import Config as RerankConfig
-from bench.systems.rerank import Rerank
-from bench.systems.trec_run import Config as TrecConfig
-from bench.systems.trec_run import TrecRun
+from bench.retrieval.search import top_k
+from bench.retrieval.systems import Context
+from bench.retrieval.systems.bm25 import BM25
+from bench.retrieval.systems.bm25 import Config as BM25Config
+from bench.retrieval.systems.hybrid import Config as HybridConfig
+from bench.retrieval.systems.hybrid import Fusion, Hybrid
+from bench.retrieval.systems.rerank import Config as RerankConfig
+from bench.retrieval.systems.rerank import Rerank
+from bench.retrieval.systems.trec_run import Config as TrecConfig
+from bench.retrieval.systems.trec_run import TrecRun
 
 
 class Sleeper:

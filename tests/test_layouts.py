@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli import main
-from bench.errors import PairsError, UsageError
+from bench.base.errors import PairsError, UsageError
+from bench.cli.main import main
+from bench.cli.verbs.pairs import FORMATS
 from bench.train.layouts import LAYOUTS, export, read_negatives
 from bench.train.pairs import Pair
-from bench.verbs.pairs import FORMATS
 
 
 def _pair(query, document):
@@ -88,7 +88,7 @@ def test_llamaindex_dataset_has_every_relevant_document(tmp_path):
 
 
 def test_llamaindex_file_is_a_suite_source_that_we_read_too(tmp_path):
-    from bench.sources import llamaindex
+    from bench.suites.sources import llamaindex
 
     export(PAIRS, "llamaindex", tmp_path / "a.json")
     found = llamaindex.collection(str(tmp_path / "a.json"), llamaindex.Options())

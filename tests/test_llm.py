@@ -20,14 +20,14 @@ from hypothesis import given, settings, strategies
 from llm_server import MODEL, LLMServer, completion, queries_for
 from pydantic import ValidationError
 
-from bench.cli import main
-from bench.errors import ConfigError, PairsError
-from bench.llm import Budget, Endpoint, Fault, Pace, Price, Spent, api_key, estimated_tokens
-from bench.llm.client import Client
+from bench.base.errors import ConfigError, PairsError
+from bench.base.store import Store
+from bench.cli.main import main
 from bench.records import Corpus, EvalProtocol, Labels, QuerySet, Suite
-from bench.remote import Stopped
-from bench.remote.client import retry_after_s
-from bench.store import Store
+from bench.retrieval.remote import Stopped
+from bench.retrieval.remote.client import retry_after_s
+from bench.train.llm import Budget, Endpoint, Fault, Pace, Price, Spent, api_key, estimated_tokens
+from bench.train.llm.client import Client
 from bench.train.origins import Context, llm
 from bench.train.pairs import read_pairs
 

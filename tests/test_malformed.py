@@ -24,11 +24,12 @@ from conftest import build_result
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from bench import suite
-from bench.cli import main
-from bench.gate import baseline_document
-from bench.sources.jsonl import read_documents, read_qrels, read_queries
-from bench.sources.trec import read_run
+from bench.base.files.judgements import read_qrels
+from bench.cli.main import main
+from bench.gate.verdict import baseline_document
+from bench.records.run_files import read_run
+from bench.suites import suite
+from bench.suites.sources.jsonl import read_documents, read_queries
 
 UNITS = 8
 """Most that any case may take, in times of `unit`; the longest, a text of 50 MB, takes four."""

@@ -1,4 +1,4 @@
-"""Claims about bench.measure: trec_eval's numbers on every query, and what cannot be measured is refused."""
+"""Claims about bench.evaluation.measure: trec_eval's numbers on every query, and what cannot be measured is refused."""
 
 import json
 from pathlib import Path
@@ -8,18 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.errors import MeasureError, RunError
-from bench.measure import (
-    DEFAULT_MEASURES,
-    measure,
-    parse,
-    parse_list,
-    recall_by_depth,
-    relevant_queries,
-    result,
-)
+from bench.base.errors import MeasureError, RunError
+from bench.base.files.judgements import read_qrels
+from bench.evaluation.measure import measure, recall_by_depth, result
 from bench.records import EvalProtocol, Labels, QuerySet
-from bench.sources.trec import read_qrels, read_run
+from bench.records.measures import DEFAULT_MEASURES, parse, parse_list, relevant_queries
+from bench.records.run_files import read_run
 
 GOLDEN = json.loads(Path(__file__).with_name("golden").joinpath("measure.json").read_text(encoding="utf-8"))
 

@@ -8,18 +8,18 @@ import math
 import numpy as np
 import pytest
 
-from bench import suite as suite_module
-from bench.cli import main
+from bench.base.errors import ConfigError, PairsError
+from bench.cli.main import main
 from bench.config import NegativesConfig, load_bench
-from bench.errors import ConfigError, PairsError
-from bench.evaluate import Evaluator
+from bench.evaluation.evaluate import Evaluator
 from bench.records import digest_of
 from bench.report import Material
-from bench.report.markdown import markdown
-from bench.report.render import render
+from bench.report.forms.html import render
+from bench.report.forms.markdown import markdown
 from bench.report.sections import mining as section
-from bench.systems.bm25 import BM25
-from bench.systems.bm25 import Config as BM25Config
+from bench.retrieval.systems.bm25 import BM25
+from bench.retrieval.systems.bm25 import Config as BM25Config
+from bench.suites import suite as suite_module
 from bench.train.answers import Answers
 from bench.train.mine import mine
 from bench.train.mining import Histogram
@@ -180,7 +180,7 @@ def test_reference_scores_what_another_system_ranked(tmp_path, store, dense_syst
 
 
 def test_reference_is_found_among_the_parts_of_a_hybrid(tmp_path, store, dense_system, bm25):
-    from bench.systems.hybrid import Config, Hybrid
+    from bench.retrieval.systems.hybrid import Config, Hybrid
 
     suite = write_suite(tmp_path / "s", SCORED, {"q": "charlie or golf"}, [("q", "second", 1)])
     hybrid = Hybrid("hybrid", Config.model_validate({"kind": "hybrid", "of": ["bm25", "dense"]}))
@@ -328,7 +328,9 @@ class Reader:
 @pytest.fixture
 def reader(monkeypatch):
     Reader.read = 0
-    monkeypatch.setattr("bench.rerankers.cross_encoder.CrossEncoderScorer", lambda config, base, models: Reader())
+    monkeypatch.setattr(
+        "bench.retrieval.rerankers.cross_encoder.CrossEncoderScorer", lambda config, base, models: Reader()
+    )
     return {"reranker": {"kind": "cross-encoder", "model": "./reader"}}
 
 

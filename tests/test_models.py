@@ -11,19 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.cli import main
-from bench.collections import Manifest, read_manifest, write_manifest
-from bench.embed import embed
-from bench.encoders import find_model, weights_digest
-from bench.encoders.local import Config, LocalEncoder
-from bench.errors import ConfigError, NotComparable, StoreError, UsageError
-from bench.exports._finetuned_card import card
-from bench.promotions import PROMOTED, Promotion, append, history, standing
+from bench.base.errors import ConfigError, NotComparable, StoreError, UsageError
+from bench.base.store import Store, read_json, write_json
+from bench.cli.main import main
+from bench.interop.exports._finetuned_card import card
+from bench.project.workspace import Workspace
 from bench.records import ModelRecord, digest_of
-from bench.store import Store, read_json, write_json
+from bench.retrieval.embed import embed
+from bench.retrieval.encoders import find_model, weights_digest
+from bench.retrieval.encoders.local import Config, LocalEncoder
+from bench.retrieval.manifest import Manifest, read_manifest, write_manifest
+from bench.retrieval.promotions import PROMOTED, Promotion, append, history, standing
 from bench.train.models import recipe_settings, set_current, write_lineage
 from bench.train.registry import ancestors, find_record, records
-from bench.workspace import Workspace
 
 # --- a project whose models are folders with a lineage, and whose vectors are hashed words ---------------
 
@@ -73,12 +73,12 @@ def hashed_encoders(monkeypatch, new_hash_encoder, request):
         encoder.fingerprint = lambda: {"kind": "hashed", "weights": digest}
         return encoder
 
-    module = types.ModuleType("bench.encoders.hashed")
+    module = types.ModuleType("bench.retrieval.encoders.hashed")
     module.Config, module.build = HashedConfig, build
-    monkeypatch.setitem(sys.modules, "bench.encoders.hashed", module)
+    monkeypatch.setitem(sys.modules, "bench.retrieval.encoders.hashed", module)
     listing = __import__("bench.config", fromlist=["listing"]).listing
     monkeypatch.setattr(
-        "bench.kinds.listing",
+        "bench.base.registry.listing",
         lambda package: [*listing(package), "hashed"] if package == "encoders" else listing(package),
     )
 

@@ -8,14 +8,15 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from bench import suite as suites
-from bench.evaluate import Evaluator
-from bench.measure import measure
-from bench.noanswer import chosen_threshold, no_answer
+from bench.base.files.judgements import read_qrels
+from bench.evaluation.evaluate import Evaluator
+from bench.evaluation.measure import measure
+from bench.evaluation.no_answer import chosen_threshold, no_answer
 from bench.records import Labels, NoAnswer, Result
 from bench.report import Material
 from bench.report.sections import no_answer as section
-from bench.sources.jsonl import read_qrels, read_queries
+from bench.suites import suite as suites
+from bench.suites.sources.jsonl import read_queries
 
 
 def tops(*scores):
@@ -114,7 +115,7 @@ def test_section_shows_a_row_per_system(make_result):
 
 
 def test_out_of_scope_messages_beside_real_ones(bench_data, tmp_path, store):
-    from bench.systems.bm25 import BM25, Config
+    from bench.retrieval.systems.bm25 import BM25, Config
 
     bank = bench_data / "banking77"
     messages = list(read_queries(bench_data / "clinc-oos" / "queries.jsonl"))

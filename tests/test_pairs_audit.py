@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from bench.cli import main
+from bench.base.errors import PairsError
+from bench.cli.main import main
 from bench.config import load_bench
-from bench.errors import PairsError
 from bench.report.audit import Card, audit_page
 from bench.train.audit import (
     Audit,

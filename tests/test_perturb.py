@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import suite as suites
-from bench.checks import check
-from bench.cli import main
-from bench.errors import SuiteError, UsageError
-from bench.perturb import (
+from bench.base.errors import SuiteError, UsageError
+from bench.cli.main import main
+from bench.suites import suite as suites
+from bench.suites.checks import check
+from bench.suites.perturb import (
     NEIGHBOURS,
     TRANSFORMATIONS,
     Transformation,
@@ -273,7 +273,7 @@ def test_folder_appears_whole_or_not_at_all(tiny_suite, tmp_path, monkeypatch):
     def full(path, text):
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr("bench.perturb.write_text", full)
+    monkeypatch.setattr("bench.suites.perturb.write_text", full)
     arguments = ["perturb", str(tiny_suite.folder), "--query-set", "shop", "--with", "typos", "--out", str(out)]
     assert main(arguments) == 2
     assert [path.name for path in out.parent.iterdir()] == ["out"]

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.compare import rows_of
-from bench.errors import ConfigError, NotComparable
-from bench.gate import judge
-from bench.policy import asked, keyed, latency_check, size_check
+from bench.base.errors import ConfigError, NotComparable
+from bench.gate.compare import rows_of
+from bench.gate.rules import asked, keyed, latency_check, size_check
+from bench.gate.verdict import judge
 from bench.records import Ceiling, Policy, Rule
 
 RECALL = ("recall@10",)

@@ -14,7 +14,7 @@ import pytest
 from conftest import _write_jsonl, _write_qrels
 
 from bench import pytest_plugin
-from bench.cli import main
+from bench.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 PLUGIN = "bench.pytest_plugin"
@@ -322,7 +322,7 @@ def test_rule_that_names_a_set_takes_its_measures_from_the_roles_rule(gated):
 
 
 def test_every_sentence_of_a_verdict_belongs_to_an_item(make_result):
-    from bench.gate import judge
+    from bench.gate.verdict import judge
     from bench.pytest_plugin import _Check, _told
     from bench.records import Finding, Policy
 
@@ -344,7 +344,7 @@ def test_every_sentence_of_a_verdict_belongs_to_an_item(make_result):
 def test_verdict_that_no_sentence_explains_fails_all_the_same(make_result):
     from dataclasses import replace
 
-    from bench.gate import judge
+    from bench.gate.verdict import judge
     from bench.pytest_plugin import _Check, _told
     from bench.records import Policy
 
@@ -503,7 +503,10 @@ def test_suites_own_baseline_serves_and_is_not_overwritten(tested):
         (', measures="recal@10"', 'Unknown measure "recal@10"'),
         (', query_sets=["stuff"]', 'Did you mean "staff"?'),
         (', suite="nowhere"', 'Suite "nowhere": '),
-        ('); bench.gate(good, suite="suite"', 'twice; give each bench.gate(…) its own: baseline="FILE"'),
+        (
+            '); bench.gate(good, suite="suite"',
+            'twice; give each bench.gate(…) its own: baseline="FILE"',
+        ),
         (" and 3", "is a int; expected a function"),
     ],
 )
@@ -592,7 +595,7 @@ def test_code_of_the_documentation_runs_and_shows_what_is_there(gated, inner, py
 def test_plugin_is_registered_and_light():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["entry-points"]["pytest11"] == {"retrieval_gate": PLUGIN}
-    heavy = ("numpy", "scipy", "pydantic", "rich", "ranx", "matplotlib", "jinja2", "bench.records", "bench.errors")
+    heavy = ("numpy", "scipy", "pydantic", "rich", "ranx", "matplotlib", "jinja2", "bench.records", "bench.base.errors")
     code = f"import sys, pytest; import bench.pytest_plugin; print([name for name in {heavy!r} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
@@ -605,7 +608,7 @@ def test_pytest_without_bench_loads_nothing_heavy(pytester, monkeypatch):
         import sys
 
         def test_nothing():
-            assert not {"numpy", "pydantic", "rich", "bench.errors"} & set(sys.modules)
+            assert not {"numpy", "pydantic", "rich", "bench.base.errors"} & set(sys.modules)
         """
     )
     pytester.runpytest_subprocess("-p", PLUGIN).assert_outcomes(passed=1)
@@ -614,7 +617,7 @@ def test_pytest_without_bench_loads_nothing_heavy(pytester, monkeypatch):
 def test_rule_for_every_slice_is_skipped_where_none_is_large_enough(make_result):
     from dataclasses import replace
 
-    from bench.gate import judge
+    from bench.gate.verdict import judge
     from bench.pytest_plugin import _Check, _told
     from bench.records import Policy, Rule
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.cli import _parser
+from bench.cli.main import _parser
 
 ROOT = Path(__file__).parent.parent
 ACTION = ROOT / ".github/actions/gate/action.yml"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.errors import BaselineError, RunError, SuiteError
+from bench.base.errors import BaselineError, RunError, SuiteError
 from bench.records import (
     Cell,
     Corpus,

@@ -9,16 +9,16 @@ from fake_time import FakeTime
 from hypothesis import given, settings, strategies
 from model_server import SIZE, ModelServer, relevance, vector
 
-from bench import rerankers
-from bench.cli import main
+from bench.base.errors import BenchError, ConfigError, SystemFailed
+from bench.base.registry import settled
+from bench.cli.main import main
 from bench.config import load_bench
-from bench.embed import embed, score_pairs
-from bench.encoders import openai
-from bench.errors import BenchError, ConfigError, SystemFailed
-from bench.kinds import settled
-from bench.remote.many import NO_ANSWER
-from bench.rerankers import cohere
-from bench.systems import check
+from bench.retrieval import rerankers
+from bench.retrieval.embed import embed, score_pairs
+from bench.retrieval.encoders import openai
+from bench.retrieval.remote.many import NO_ANSWER
+from bench.retrieval.rerankers import cohere
+from bench.retrieval.systems import check
 
 KEY = "sk-test-5d0c81e7aa"
 TEXTS = [f"passage number {i} is about topic{i} and oil" for i in range(9)]
@@ -136,7 +136,7 @@ def test_a_fault_that_passes_costs_a_repetition(encoder, scorer, fault):
 
 
 def test_a_server_that_is_down_ends_the_run_with_a_sentence_and_keeps_what_was_made(encoder, store, monkeypatch):
-    monkeypatch.setattr("bench.embed.CHUNK", 4)
+    monkeypatch.setattr("bench.retrieval.embed.CHUNK", 4)
     with ModelServer(["good", "good"], always="error") as server:
         with pytest.raises(SystemFailed, match=r'did not answer for model "m": HTTP 500.*run the command again'):
             embed(encoder(server), TEXTS, kind="document", store=store)

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.gate import judge
+from bench.gate.verdict import judge
 from bench.records import Change, EvalProtocol, Finding, Policy, Result, Scores, digest_of
 from bench.report import Material, charts, words
 from bench.report import sections as sections_package
 from bench.report.blocks import Banner, Bullets, Figure, Folded, Prose, QueryList, Span, Table, plain
-from bench.report.markdown import inert
+from bench.report.forms.html import markdown, render, sections, write
+from bench.report.forms.markdown import inert
 from bench.report.reading import differences, judged_result, pooled, tasks
-from bench.report.render import markdown, render, sections, write
 from bench.report.sections import (
     checks,
     comparison,

@@ -15,7 +15,7 @@ from test_report import a_material
 
 from bench.records import EvalProtocol, Result, Scores, digest_of
 from bench.report import Fusion, Material, Times
-from bench.report.render import render
+from bench.report.forms.html import render
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]

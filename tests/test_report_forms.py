@@ -18,10 +18,10 @@ from bench.report import Fusion, Material, Times
 from bench.report.blocks import Block, Explorer, Figure, Folded, Table
 from bench.report.embedded import decoded
 from bench.report.embedded import document as embedded_document
+from bench.report.forms.html import STYLES, TEMPLATES, render, sections, whole_json, whole_latex, whole_markdown
+from bench.report.forms.latex import escaped
+from bench.report.forms.markdown import inert
 from bench.report.labels import apart
-from bench.report.latex import escaped
-from bench.report.markdown import inert
-from bench.report.render import STYLES, TEMPLATES, render, sections, whole_json, whole_latex, whole_markdown
 from bench.report.sections import comparison, depth, fusion, pareto, queries, summary, training
 
 
@@ -159,7 +159,7 @@ def test_explorer_packs_what_it_was_given() -> None:
 
 
 def test_explorer_tells_an_accepted_result_from_the_one_measured_now() -> None:
-    from bench.gate import judge
+    from bench.gate.verdict import judge
     from bench.records import Policy
 
     before = [a_result("base", "home", hits(20), run_digest="0" * 32)]

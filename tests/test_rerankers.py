@@ -6,9 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
-from bench import rerankers
-from bench.embed import score_pairs
-from bench.errors import ConfigError
+from bench.base.errors import ConfigError
+from bench.retrieval import rerankers
+from bench.retrieval.embed import score_pairs
 
 PAIRS = [
     ("how high is the saddle", "set the saddle to the height of your hip"),
@@ -100,7 +100,7 @@ def test_embedding_model_is_no_cross_encoder(tiny_model):
 def test_cross_encoder_is_no_encoder(tiny_model, tmp_path):
     from sentence_transformers import CrossEncoder
 
-    from bench.encoders import local
+    from bench.retrieval.encoders import local
 
     folder = tmp_path / "reader"
     CrossEncoder(str(tiny_model), num_labels=1, device="cpu").save_pretrained(str(folder), create_model_card=False)

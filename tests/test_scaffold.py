@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import suite as suite_module
-from bench.checks import check
-from bench.cli import main
+from bench.base.errors import SuiteError, UsageError
+from bench.cli.main import main
 from bench.config import load_bench, load_suite_config
-from bench.errors import SuiteError, UsageError
-from bench.scaffold import scaffold
-from bench.sources import Query
-from bench.sources.folder import CHUNKER, WORD, Options, collection, passages
+from bench.suites import suite as suite_module
+from bench.suites.checks import check
+from bench.suites.scaffold import scaffold
+from bench.suites.sources import Query
+from bench.suites.sources.folder import CHUNKER, WORD, Options, collection, passages
 
 MANUAL = """\
 ---

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import checks, suite
-from bench.sources import jsonl
+from bench.base.files import lines
+from bench.base.files.lines import read_lines
+from bench.suites import checks, suite
 
 SCALE = Path(__file__).parent.parent / "docs" / "scale" / "make_corpus.py"
 DOCUMENTS = 20_000
@@ -93,12 +94,12 @@ def test_progress_is_told_of_every_stage_and_ends_at_its_total(made):
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
 def test_total_is_estimated_from_what_is_read_so_far(tmp_path, monkeypatch, packed):
-    monkeypatch.setattr(jsonl, "BLOCK_LINES", 1_000)
+    monkeypatch.setattr(lines, "BLOCK_LINES", 1_000)
     path = tmp_path / "lines"
     text = b"".join(b"line %07d\n" % i for i in range(200_000))
     path.write_bytes(gzip.compress(text) if packed else text)
     said = []
-    assert sum(1 for _ in jsonl.read_lines(path, progress=lambda *told: said.append(told))) == 200_000
+    assert sum(1 for _ in read_lines(path, progress=lambda *told: said.append(told))) == 200_000
     assert all(0.7 < total / 200_000 < 1.4 for _, done, total in said if done > 100_000)
 
 
@@ -114,7 +115,7 @@ def test_pipe_is_read_as_a_file_is(tmp_path):
     os.mkfifo(pipe)
     writer = threading.Thread(target=lambda: pipe.write_bytes(b"a line\n" * 50_000))
     writer.start()
-    assert sum(1 for _ in jsonl.read_lines(pipe, progress=lambda *told: None)) == 50_000
+    assert sum(1 for _ in read_lines(pipe, progress=lambda *told: None)) == 50_000
     writer.join()
 
 

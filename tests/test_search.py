@@ -1,4 +1,4 @@
-"""Claims about bench.search: exact under every precision, ties by the rule, fusion as its papers have it."""
+"""Claims about bench.retrieval.search: exact under every precision, ties by the rule, fusion as its papers have it."""
 
 from collections import defaultdict
 
@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bench import search
-from bench.errors import ConfigError
-from bench.search import OVERSAMPLE, PRECISIONS, DenseIndex, convex, padded, rrf, top_k, truncated
+from bench.base.errors import ConfigError
+from bench.retrieval import search
+from bench.retrieval.search import OVERSAMPLE, PRECISIONS, DenseIndex, convex, padded, rrf, top_k, truncated
 
 
 def by_rule(scores, k):

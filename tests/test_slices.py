@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bench.errors import SuiteError
-from bench.evaluate import Evaluator
+from bench.base.errors import SuiteError
+from bench.evaluation.evaluate import Evaluator
 from bench.records import QuerySet
-from bench.slices import computed_slices, content_words
+from bench.suites.slices import computed_slices, content_words
 
 TEXTS = {
     "d1": "Oil the chain and wipe the rest off.",

@@ -8,8 +8,8 @@ import random
 
 import pytest
 
-from bench.errors import SuiteError
-from bench.watch.snapshot import (
+from bench.base.errors import SuiteError
+from bench.suites.snapshot import (
     documents_of,
     levelled,
     of_suite,

@@ -1,4 +1,4 @@
-"""Claims about bench.sources: every file as people write it, every damage with its file and line."""
+"""Claims about bench.suites.sources: every file as people write it, every damage with its file and line."""
 
 import gzip
 import json
@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.errors import BenchError, RunError, SuiteError
-from bench.sources import beir
-from bench.sources.jsonl import read_documents, read_lines, read_qrels, read_queries
-from bench.sources.trec import read_run, write_run
+from bench.base.errors import BenchError, RunError, SuiteError
+from bench.base.files.judgements import read_qrels
+from bench.base.files.lines import read_lines
+from bench.records.run_files import read_run, write_run
+from bench.suites.sources import beir
+from bench.suites.sources.jsonl import read_documents, read_queries
 
 GOOD = '{"_id": "a", "title": "A", "text": "one"}\n{"_id": "b", "text": "zwei ü"}\n'
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bench.errors import MissingExtra, SuiteError
-from bench.sources import Document, Query, autorag, clicks, llamaindex
-from bench.sources._rows import read_json, read_rows
+from bench.base.errors import MissingExtra, SuiteError
+from bench.base.files.rows import read_json, read_rows
+from bench.suites.sources import Document, Query, autorag, clicks, llamaindex
 
 
 def write(path, content):

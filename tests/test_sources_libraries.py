@@ -13,9 +13,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from bench.errors import MissingExtra, SuiteError
-from bench.sources import Document, Query, hf
-from bench.sources.hf import grade_of
+from bench.base.errors import MissingExtra, SuiteError
+from bench.suites.sources import Document, Query, hf
+from bench.suites.sources.hf import grade_of
 
 COMMIT = "d56462d0e63a25450459c4f213e49ffdb866f7f9"  # the one that mteb pins for SciFact
 
@@ -274,8 +274,8 @@ SCRIPT = """
 import importlib, json, sys
 sys.path.insert(0, {tests!r})
 from test_sources_libraries import everything
-from bench.errors import BenchError
-source = importlib.import_module("bench.sources.{kind}")
+from bench.base.errors import BenchError
+source = importlib.import_module("bench.suites.sources.{kind}")
 try:
     print("found", json.dumps(everything(source.collection({location!r}, source.Options(**{options!r})))))
 except BenchError as error:
@@ -348,7 +348,7 @@ def test_task_of_mteb_is_fetched_at_the_revision_that_mteb_pins(tmp_path):
 )
 def test_task_of_mteb_that_cannot_be_imported_is_one_sentence(name, sentence):
     pytest.importorskip("mteb")
-    from bench.sources import mteb as source
+    from bench.suites.sources import mteb as source
 
     with pytest.raises(SuiteError) as refused:
         source.collection(name, source.Options())
@@ -367,7 +367,7 @@ def test_reranking_task_of_mteb_gives_its_candidates_as_corpus_and_instructions_
     mteb = pytest.importorskip("mteb")
     from datasets import Dataset
 
-    from bench.sources import mteb as source
+    from bench.suites.sources import mteb as source
 
     task = mteb.get_task("AskUbuntuDupQuestions")
     revision = task.metadata.dataset["revision"]
@@ -443,7 +443,7 @@ def test_ir_datasets_id_that_cannot_be_had_is_one_sentence(tmp_path, location, s
 
 def test_several_ids_of_one_collection_are_its_splits(tmp_path):
     pytest.importorskip("ir_datasets")
-    from bench.sources import ir_datasets as source
+    from bench.suites.sources import ir_datasets as source
 
     found = source.collection("beir/scifact/train, beir/scifact/test", source.Options())
     assert found.name == "beir-scifact"
@@ -454,7 +454,7 @@ def test_several_ids_of_one_collection_are_its_splits(tmp_path):
 def test_missing_library_names_the_extra(monkeypatch, kind, library):
     import importlib
 
-    source = importlib.import_module(f"bench.sources.{kind}")
+    source = importlib.import_module(f"bench.suites.sources.{kind}")
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(MissingExtra, match=rf"retrieval-gate\[{kind}\]"):
         source.collection("cranfield", source.Options())

@@ -1,4 +1,4 @@
-"""Claims about bench.splits: disjoint, deterministic, stable under additions, of the size that was asked for."""
+"""Claims about bench.suites.splits: disjoint, deterministic, stable under additions, of the size that was asked for."""
 
 import math
 
@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.errors import SuiteError, UsageError
-from bench.sources import Query
-from bench.splits import DEV, HELD_OUT, TRAIN, SplitPlan, anchor, fraction, instant, place, separate
+from bench.base.errors import SuiteError, UsageError
+from bench.suites.sources import Query
+from bench.suites.splits import DEV, HELD_OUT, TRAIN, SplitPlan, anchor, fraction, instant, place, separate
 
 IDS = st.text(alphabet="abcdefgh0123-", min_size=1, max_size=6)
 KEYS = st.dictionaries(IDS, st.text(max_size=5), max_size=40)

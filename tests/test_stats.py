@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from bench.errors import BenchError, TooFewQueries
+from bench.base.errors import BenchError, TooFewQueries
 from bench.stats import (
     Estimate,
     bca_interval,

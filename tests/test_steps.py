@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.errors import MissingExtra
+from bench.base.errors import MissingExtra
 from bench.stats import estimate
 from bench.watch.steps import find_steps, reach
 

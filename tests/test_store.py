@@ -1,4 +1,4 @@
-"""Claims about bench.store: writes are whole or absent, damage is as absence, locks hold among processes."""
+"""Claims about bench.base.store: writes are whole or absent, damage is as absence, locks hold among processes."""
 
 import json
 import subprocess
@@ -8,8 +8,8 @@ import textwrap
 import numpy as np
 import pytest
 
-from bench.errors import StoreError
-from bench.store import RowCache, Store, read_json, write_json, write_text
+from bench.base.errors import StoreError
+from bench.base.store import RowCache, Store, read_json, write_json, write_text
 
 # --- whole or not at all ---
 
@@ -230,7 +230,7 @@ def test_lock_is_held_among_processes_and_freed_when_its_holder_dies(tmp_path):
     holder = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(f"""
             import time
-            from bench.store import Store
+            from bench.base.store import Store
             with Store({str(tmp_path)!r}).lock("x"):
                 print("held", flush=True)
                 time.sleep(60)
@@ -258,7 +258,7 @@ def test_lock_is_held_among_processes_and_freed_when_its_holder_dies(tmp_path):
 def test_processes_that_write_one_entry_at_once_leave_one_whole_entry(tmp_path):
     program = textwrap.dedent(f"""
         import numpy as np
-        from bench.store import Store
+        from bench.base.store import Store
         for _ in range(20):
             Store({str(tmp_path)!r}).write_arrays("runs", "abc", {{"n": 1}}, docs=np.arange(1000))
     """)

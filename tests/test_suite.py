@@ -1,13 +1,13 @@
-"""Claims about bench.suite: what does not hang together is refused, and a digest moves only with its part."""
+"""Claims about bench.suites.suite: what does not hang together is refused, and a digest moves only with its part."""
 
 import json
 import shutil
 
 import pytest
 
-from bench import suite as suite_module
-from bench.errors import HeldOutError, SuiteError
-from bench.suite import bundled, find, load, training_set
+from bench.base.errors import HeldOutError, SuiteError
+from bench.suites import suite as suite_module
+from bench.suites.suite import bundled, find, load, training_set
 
 
 def test_tiny_suite_is_read_whole(tiny_suite):

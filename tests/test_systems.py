@@ -1,4 +1,4 @@
-"""Claims about bench.systems: one contract for every kind, names, parts, and what each kind refuses."""
+"""Claims about bench.retrieval.systems: one contract for every kind, names, parts, and what each kind refuses."""
 
 import math
 import re
@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import systems
+from bench.base.errors import ConfigError, RunError, SystemFailed, UsageError
+from bench.base.store import Store
 from bench.config import load_bench
-from bench.errors import ConfigError, RunError, SystemFailed, UsageError
+from bench.project.workspace import Workspace
 from bench.records import Run
-from bench.sources.trec import write_run
-from bench.store import Store
-from bench.systems import Context, bm25, hybrid, python, rerank, trec_run
-from bench.workspace import Workspace
+from bench.records.run_files import write_run
+from bench.retrieval import systems
+from bench.retrieval.systems import Context, bm25, hybrid, python, rerank, trec_run
 
 # --- the contract that every kind keeps ---
 
@@ -480,7 +480,7 @@ def test_place_of_a_function_is_checked_before_anything_runs(place):
 @pytest.fixture
 def built(tmp_path, monkeypatch, new_hash_encoder):
     """built(toml, only=…) → systems, with the hash encoder in the place of every model."""
-    from bench.systems import dense
+    from bench.retrieval.systems import dense
 
     monkeypatch.setattr(dense, "_encoder", lambda name, table, context: new_hash_encoder(table.get("model", "w0")))
 

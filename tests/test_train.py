@@ -8,24 +8,24 @@ import shutil
 import numpy as np
 import pytest
 
-from bench import suite as suite_module
+from bench.base.errors import ConfigError, HeldOutError, PairsError
 from bench.config import BenchConfig, FinetuneConfig, NegativesConfig
-from bench.encoders import find_model, weights_digest
-from bench.encoders.local import Config, LocalEncoder
-from bench.errors import ConfigError, HeldOutError, PairsError
-from bench.evaluate import Evaluator
-from bench.systems import Context
-from bench.systems.bm25 import BM25
-from bench.systems.bm25 import Config as BM25Config
-from bench.systems.rerank import Config as RerankConfig
-from bench.systems.rerank import Rerank
-from bench.train.batches import length_batches
-from bench.train.finetune import finetune
+from bench.evaluation.evaluate import Evaluator
+from bench.retrieval.encoders import find_model, weights_digest
+from bench.retrieval.encoders.local import Config, LocalEncoder
+from bench.retrieval.systems import Context
+from bench.retrieval.systems.bm25 import BM25
+from bench.retrieval.systems.bm25 import Config as BM25Config
+from bench.retrieval.systems.rerank import Config as RerankConfig
+from bench.retrieval.systems.rerank import Rerank
+from bench.suites import suite as suite_module
+from bench.suites.snapshot import of_suite, read_snapshot
+from bench.train.fitting.batches import length_batches
+from bench.train.fitting.finetune import finetune
 from bench.train.loading import from_suite
 from bench.train.mine import mine
 from bench.train.models import lineage
 from bench.train.pairs import Pair, Pairs, read_pairs, write_pairs
-from bench.watch.snapshot import of_suite, read_snapshot
 
 
 @pytest.fixture

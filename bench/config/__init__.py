@@ -7,13 +7,14 @@ names, never from the file.
 
 from __future__ import annotations
 
-from bench.config.base import Strict, listing
+from bench.base.registry import listing, problems_of
+from bench.config.base import Strict
 from bench.config.bench import BenchConfig, Demands, SystemConfig
 from bench.config.decide import DecideConfig, PriceConfig, PricesConfig, ThresholdConfig
 from bench.config.finetune import CheckConfig, EvalConfig, FinetuneConfig, LoraConfig, NegativesConfig
 from bench.config.gate import GateConfig
 from bench.config.pairs import ConsistencyConfig, FiltersConfig, PairsConfig, ParaphraseConfig
-from bench.config.reading import load_bench, load_demands, load_suite_config, problems_of
+from bench.config.reading import load_bench, load_demands, load_suite_config
 from bench.config.suite import CorpusConfig, QuerySetConfig, SuiteConfig
 
 __all__ = [

@@ -12,8 +12,6 @@ from bench.config.finetune import FinetuneConfig
 from bench.config.gate import GateConfig
 from bench.config.pairs import PairsConfig
 
-__all__ = ["BenchConfig", "Demands", "SystemConfig"]
-
 
 class Demands(BaseModel):
     """What of `bench.toml` says by what a change is judged; the rest says what the change is."""

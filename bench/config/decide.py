@@ -8,8 +8,6 @@ from pydantic import Field
 
 from bench.config.base import Strict
 
-__all__ = ["DecideConfig", "PriceConfig", "PricesConfig", "ThresholdConfig"]
-
 
 class PriceConfig(Strict):
     """One price in US dollars, with where and when it was found: a price without them is a guess."""

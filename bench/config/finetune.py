@@ -8,19 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
+from bench.base.errors import did_you_mean
 from bench.config.base import Strict
-from bench.errors import did_you_mean
-
-__all__ = [
-    "BI_ENCODER_LOSSES",
-    "CROSS_ENCODER_LOSSES",
-    "SWEPT",
-    "CheckConfig",
-    "EvalConfig",
-    "FinetuneConfig",
-    "LoraConfig",
-    "NegativesConfig",
-]
 
 
 class CheckConfig(Strict):

@@ -9,8 +9,6 @@ from pydantic import Field, model_validator
 from bench.config.base import Strict
 from bench.records import Ceiling, Policy, Rule
 
-__all__ = ["CeilingConfig", "GateConfig", "RuleConfig"]
-
 
 class RuleConfig(Strict):
     """One gate rule: what it is for, and exactly one threshold."""

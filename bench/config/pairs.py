@@ -8,10 +8,9 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from bench.config.base import Strict, listing
-from bench.errors import did_you_mean, excerpt
-
-__all__ = ["ConsistencyConfig", "FiltersConfig", "PairsConfig", "ParaphraseConfig"]
+from bench.base.errors import did_you_mean, excerpt
+from bench.base.registry import listing
+from bench.config.base import Strict
 
 
 class ConsistencyConfig(Strict):
@@ -27,7 +26,7 @@ class ConsistencyConfig(Strict):
     @field_validator("origins")
     @classmethod
     def _known_origins(cls, kinds: list[str]) -> list[str]:
-        known = listing("train/origins")
+        known = listing("origins")
         for kind in kinds:
             if kind not in known:
                 raise ValueError(f'"{excerpt(kind)}" is none of {", ".join(known)}.{did_you_mean(kind, known)}')

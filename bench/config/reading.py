@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import re
 import tomllib
-import types
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from bench.base.errors import BenchError, ConfigError, SuiteError, did_you_mean, excerpt
+from bench.base.registry import problems_of
 from bench.config.base import Model
 from bench.config.bench import BenchConfig, Demands
 from bench.config.decide import DecideConfig
 from bench.config.suite import SuiteConfig
-from bench.errors import BenchError, ConfigError, SuiteError, did_you_mean, excerpt
-
-__all__ = ["load_bench", "load_demands", "load_suite_config", "problems_of"]
 
 
 def load_demands(text: str, where: str) -> Demands:
@@ -45,58 +43,6 @@ def _read_toml(path: Path, error: type[BenchError]) -> dict[str, Any]:
         raise error(f"{path}: not TOML: {problem}.") from None
     except OSError as problem:
         raise error(f"{path} cannot be read: {problem.strerror}.") from None
-
-
-def _place(location: tuple[int | str, ...]) -> str:
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{excerpt(part)}"
-    return text or "the file"
-
-
-def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """Keys that the model at a location knows, to suggest the nearest."""
-    current: Any = model
-    for part in location[:-1]:
-        if isinstance(current, type) and issubclass(current, BaseModel):
-            by_name = {field.alias or name: field.annotation for name, field in current.model_fields.items()}
-            current = by_name.get(str(part))
-        elif get_args(current):
-            current = get_args(current)[-1]
-        if get_origin(current) in (Union, types.UnionType):
-            current = next((a for a in get_args(current) if a is not type(None)), None)
-    if isinstance(current, type) and issubclass(current, BaseModel):
-        return [field.alias or name for name, field in current.model_fields.items()]
-    return []
-
-
-def problems_of(error: ValidationError, model: type[BaseModel], where: str) -> list[str]:
-    """One sentence per error of a table: key, what was found, what was expected, the nearest known name."""
-    sentences = []
-    for item in error.errors():
-        location, found = item["loc"], item["input"]
-        place = _place(location)
-        if item["type"] == "extra_forbidden":
-            known = _known_keys(model, location)
-            sentence = f"unknown key {place}; expected one of {', '.join(known)}."
-            sentence += did_you_mean(str(location[-1]), known)
-        elif item["type"] == "missing":
-            sentence = f"{place} is missing."
-        elif item["type"] == "literal_error":
-            expected = item["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
-            sentence = f'{place} is "{excerpt(str(found))}"; expected one of {expected}.'
-            sentence += did_you_mean(str(found), expected.split(", "))
-        elif item["type"] == "too_short":
-            sentence = f"{place} is empty; expected at least one."
-        else:
-            message = item["msg"].removeprefix("Value error, ")
-            message = message[:1].lower() + message[1:]
-            # Of a whole table the keys that matter stand in the message; the table itself would bury them.
-            sentence = (
-                f"{place}: {message}." if isinstance(found, dict) else f"{place} is {str(found)[:60]!r}; {message}."
-            )
-        sentences.append(f"{where}: {sentence}")
-    return sentences
 
 
 def _parse(path: Path, model: type[Model], error: type[BenchError]) -> tuple[dict[str, Any], Model | None, list[str]]:

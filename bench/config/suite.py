@@ -7,10 +7,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from bench.base.errors import did_you_mean
 from bench.config.base import Role, Strict
-from bench.errors import did_you_mean
-
-__all__ = ["SLICES", "CorpusConfig", "QuerySetConfig", "SuiteConfig"]
 
 SLICES = ("length", "overlap", "judgements")
 """Slices that the program tells by itself; `field:NAME` goes by a key of the query's line."""

@@ -13,8 +13,6 @@ from bench.decide.options import Facts
 from bench.decide.vocabulary import Vocabulary
 from bench.stats import RatioInterval
 
-__all__ = ["Case"]
-
 
 @dataclass(frozen=True)
 class Case:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from bench.base.errors import UsageError
 from bench.decide import conditions, sentences
 from bench.decide.case import Case
 from bench.decide.costs import benefit
@@ -14,9 +15,6 @@ from bench.decide.options import KINDS, RERANK, effort_of, kind_of, label_of, re
 from bench.decide.records import Option, Reason, Recommendation
 from bench.decide.rules import Signs, rules_of_thumb
 from bench.decide.sizes import smaller, smaller_option
-from bench.errors import UsageError
-
-__all__ = ["decide"]
 
 
 def decide(case: Case) -> Recommendation:

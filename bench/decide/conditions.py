@@ -12,8 +12,6 @@ from bench.decide.options import recipes
 from bench.decide.records import Reason
 from bench.stats import holm
 
-__all__ = ["judge"]
-
 Losses = Mapping[str, list[Bound] | None]
 
 

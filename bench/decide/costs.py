@@ -10,21 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.base.errors import ConfigError
 from bench.config import DecideConfig, PriceConfig
 from bench.decide.options import RERANK, Facts, recipes
-from bench.errors import ConfigError
-
-__all__ = [
-    "Benefit",
-    "Cost",
-    "Line",
-    "Measured",
-    "benefit",
-    "cost_of",
-    "payback_months",
-    "term_index_bytes",
-    "vector_bytes",
-]
 
 GIB = 2**30
 HOUR = 3600.0
@@ -40,7 +28,7 @@ def vector_bytes(documents: float, dim: int, precision: str, *, graph_bytes: flo
     int8, half of one as int4, an eighth as binary, each rounded up to whole bytes; binary-rescore keeps float32 rows
     beside the bits, and int8 and int4 keep 8 bytes a dimension, once, for their ranges.
 
-    Source: the same arithmetic as `bench.search.DenseIndex`; 250 million × 1024 float32 is 953.67 GiB, as in
+    Source: the same arithmetic as `bench.retrieval.search.DenseIndex`; 250 million × 1024 float32 is 953.67 GiB, as in
     Shakir, Aarsen & Lee 2024, "Binary and Scalar Embedding Quantization" (huggingface.co/blog/embedding-quantization).
     """
     bits = (dim + 7) // 8

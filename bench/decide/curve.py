@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import StoreError
-
-__all__ = ["Forecast", "Point", "forecast", "read_points"]
+from bench.base.errors import StoreError
 
 Floats = NDArray[np.float64]
 

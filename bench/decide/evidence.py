@@ -11,11 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import stats
-from bench.compare import check_comparable, compare
-from bench.errors import NotComparable
+from bench.base.errors import NotComparable
+from bench.gate.compare import check_comparable, compare
 from bench.records import Result
-
-__all__ = ["Bound", "Gain", "Results", "bounds", "corrected", "gain", "mean_of", "queries_to_show"]
 
 Results = Mapping[str, Mapping[str, Result]]
 """System → query set → result."""

@@ -10,8 +10,6 @@ from bench.decide.case import Case
 from bench.decide.costs import benefit
 from bench.decide.records import Option, Scenario
 
-__all__ = ["order_of", "prices", "scaled", "scenarios"]
-
 Order = Callable[[Option], tuple[float, ...]]
 
 VALUE = "answered_query"

@@ -5,25 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bench.base.errors import ConfigError, did_you_mean
 from bench.config import DecideConfig
-from bench.errors import ConfigError, did_you_mean
-
-__all__ = [
-    "EFFORT",
-    "KINDS",
-    "UNMEASURED",
-    "Facts",
-    "Kind",
-    "bits_of",
-    "effort_of",
-    "kind_of",
-    "label_of",
-    "recipes",
-    "rivals",
-    "sizes_of",
-    "table_of",
-    "work_of",
-]
 
 RERANK = "+rerank"
 

@@ -12,8 +12,6 @@ from bench.decide.evidence import Bound, Gain
 from bench.decide.vocabulary import Vocabulary
 from bench.stats import RatioInterval
 
-__all__ = ["Option", "Reason", "Recommendation", "Scenario", "Smaller"]
-
 FORMAT = 1
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bench.base.errors import ConfigError, did_you_mean
 from bench.config import DecideConfig
 from bench.decide.evidence import Gain
 from bench.decide.records import Reason
 from bench.decide.vocabulary import Vocabulary
-from bench.errors import ConfigError, did_you_mean
-
-__all__ = ["THRESHOLDS", "Signs", "Threshold", "rules_of_thumb", "threshold"]
 
 OURS = "convention of this project, docs/decisions/0010"
 

@@ -9,8 +9,6 @@ from bench.decide.curve import Forecast
 from bench.decide.evidence import Gain, queries_to_show
 from bench.decide.records import Option, Reason, Recommendation
 
-__all__ = ["answer", "doubts", "labels", "settle", "signed", "upgrade"]
-
 FEW_PAIRS = "few-pairs"
 MUCH_LARGER = 10
 """Times the suite's documents from which on its recall says little about the corpus that is planned for."""

@@ -7,8 +7,6 @@ from bench.decide.evidence import bounds
 from bench.decide.options import bits_of, effort_of, label_of, sizes_of, work_of
 from bench.decide.records import Option, Smaller
 
-__all__ = ["smaller", "smaller_option"]
-
 
 def smaller(case: Case, system: str) -> Smaller | None:
     """The smallest size of a dense system that is shown to lose no more than the margins, on every query set.

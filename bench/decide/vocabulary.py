@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Vocabulary", "read_vocabulary"]
-
 SAMPLE = 1000
 """Texts that are looked at, evenly spaced: a mean over some hundred thousand words needs no more."""
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
-from bench.errors import MissingExtra, SystemFailed, UsageError, did_you_mean
-from bench.evaluate import Evaluator
+from bench.base.errors import MissingExtra, SystemFailed, UsageError, did_you_mean
+from bench.evaluation.evaluate import Evaluator
 from bench.records import Corpus, EvalProtocol, QuerySet, Suite, System, document_text
-from bench.workspace import Workspace
-
-__all__ = ["MtebModel", "model_meta", "to_mteb_model"]
 
 # mteb's words for our kinds; of the others it is told nothing.
 _MODEL_TYPES = {"dense": ["dense"], "hybrid": ["hybrid"], "bm25": ["sparse"]}
@@ -26,7 +23,17 @@ def model_meta(name: str, kind: str, digest: str) -> Any:
     return ModelMeta.create_empty({"name": name, "revision": digest, "model_type": _MODEL_TYPES.get(kind, [])})
 
 
-def to_mteb_model(source: Workspace | Evaluator, name: str, *, suite: str | None = None) -> MtebModel:
+class Project(Protocol):
+    """What an opened config offers here."""
+
+    def suite(self, only: str | None = None) -> Suite:
+        """One of its suites."""
+
+    def evaluator(self, suite: Suite, only: Sequence[str] | None = None) -> Evaluator:
+        """An evaluator of the named systems."""
+
+
+def to_mteb_model(source: Project | Evaluator, name: str, *, suite: str | None = None) -> MtebModel:
     """A system as an mteb model, for `mteb.evaluate(model, tasks=[…], cache=None)`.
 
     Args:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench.errors import MissingExtra, UsageError, did_you_mean
-from bench.measure import parse, relevant_queries
+from bench.base.errors import MissingExtra, UsageError, did_you_mean
 from bench.records import EVALUATION_ROLES, QuerySet, Suite, digest_of
-
-__all__ = ["SCORE_NAMES", "chosen_sets", "cutoffs", "score_name", "task_metadata", "to_mteb_task"]
+from bench.records.measures import parse, relevant_queries
 
 SCORE_NAMES = {
     "ndcg": "ndcg",

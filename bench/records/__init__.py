@@ -6,11 +6,12 @@ A `Result` is a run's headers with its scores as one JSON document: what baselin
 
 from __future__ import annotations
 
+from bench.base.progress import Progress, no_progress
 from bench.records.comparison import Cell, Change, Check, Comparison
 from bench.records.digests import digest_of, digest_texts
 from bench.records.model import Measured, ModelRecord
 from bench.records.policy import Ceiling, Policy, Rule
-from bench.records.protocols import Encoder, PairScorer, Progress, Ranked, Search, System, no_progress
+from bench.records.protocols import Encoder, PairScorer, Ranked, Search, System
 from bench.records.result import Result
 from bench.records.run import Run
 from bench.records.scores import NoAnswer, Scores

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from bench.errors import excerpt
-
-__all__ = ["RESULT_SHAPE", "Between", "Each", "misfits"]
+from bench.base.errors import excerpt
 
 
 class Each(NamedTuple):

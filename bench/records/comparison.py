@@ -6,8 +6,6 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["Cell", "Change", "Check", "Comparison"]
-
 
 @dataclass(frozen=True)
 class Change:

@@ -7,8 +7,6 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["digest_of", "digest_texts"]
-
 
 def digest_of(value: Any) -> str:
     """32 hex digits of the canonical JSON of `value`: equal values, equal digests, on any machine."""

@@ -6,8 +6,6 @@ from dataclasses import asdict, dataclass
 
 from bench.records.digests import digest_of
 
-__all__ = ["Ceiling", "Policy", "Rule"]
-
 
 @dataclass(frozen=True)
 class Rule:

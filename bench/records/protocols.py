@@ -12,15 +12,6 @@ from numpy.typing import NDArray
 from bench.records.run import Run
 from bench.records.suite import Corpus, QuerySet
 
-__all__ = ["Encoder", "PairScorer", "Progress", "Ranked", "Search", "System", "no_progress"]
-
-Progress = Callable[[str, int, int], None]
-"""Told (stage, done, total) by work that takes longer than a second; a total of 0 is not known yet."""
-
-
-def no_progress(stage: str, done: int, total: int) -> None:
-    """The callback that says nothing."""
-
 
 @dataclass(frozen=True)
 class Ranked:

@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import BaselineError, excerpt
+from bench.base.errors import BaselineError, excerpt
 from bench.records._shape import RESULT_SHAPE, misfits
 from bench.records.digests import digest_of
 from bench.records.run import frozen
 from bench.records.scores import NoAnswer, Scores
 from bench.records.suite import ROLES, TIE_RULE, EvalProtocol
-
-__all__ = ["RESULT_FORMAT", "Result"]
 
 RESULT_FORMAT = 1
 

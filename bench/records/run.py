@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import RunError
+from bench.base.errors import RunError
 from bench.records.digests import digest_texts
-
-__all__ = ["Run", "frozen"]
 
 
 @dataclass(frozen=True)

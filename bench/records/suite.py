@@ -7,21 +7,8 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import pairwise
 
-from bench.errors import SuiteError, did_you_mean
+from bench.base.errors import SuiteError, did_you_mean
 from bench.records.digests import digest_of, digest_texts
-
-__all__ = [
-    "EVALUATION_ROLES",
-    "ROLES",
-    "TIE_RULE",
-    "Corpus",
-    "EvalProtocol",
-    "Labels",
-    "Qrels",
-    "QuerySet",
-    "Suite",
-    "document_text",
-]
 
 ROLES = ("train", "dev", "held-out", "out-of-distribution")
 EVALUATION_ROLES = ("held-out", "out-of-distribution")

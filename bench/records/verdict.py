@@ -8,8 +8,6 @@ from typing import Any
 from bench.records.comparison import Cell, Change, Check
 from bench.records.policy import Policy
 
-__all__ = ["Finding", "Verdict"]
-
 
 @dataclass(frozen=True)
 class Finding:

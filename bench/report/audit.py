@@ -11,9 +11,7 @@ from dataclasses import dataclass
 
 from bench.records import digest_of
 from bench.report.blocks import TEXT_LIMIT
-from bench.report.render import STYLES, environment, page
-
-__all__ = ["Card", "audit_page"]
+from bench.report.forms.html import STYLES, environment, page
 
 LONGEST = 20_000
 """Characters of a text that the page shows."""

@@ -11,36 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-__all__ = [
-    "Banner",
-    "Block",
-    "Bullets",
-    "Code",
-    "Column",
-    "Datum",
-    "Explorer",
-    "ExplorerRun",
-    "ExplorerSet",
-    "Figure",
-    "Folded",
-    "Heading",
-    "Panel",
-    "Prose",
-    "QueryEntry",
-    "QueryGroup",
-    "QueryList",
-    "Range",
-    "RelevantDocument",
-    "Span",
-    "Table",
-    "Text",
-    "name",
-    "plain",
-    "shortened",
-    "strong",
-    "visible",
-]
-
 NAME_LIMIT = 60
 """Characters of a name or an id in a table: longer ones push every other column off the page."""
 

@@ -16,8 +16,6 @@ from bench.report.blocks import plain
 from bench.report.labels import apart, beside, width_of
 from bench.report.svg import COLOURS, SERIES, inlined
 
-__all__ = ["Line", "Mark", "forest", "lines", "scatter"]
-
 WIDTH = 380
 """Units of a panel's width: text of eleven units then reads as 11 px on a phone and a little more elsewhere."""
 

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from bench.decide.records import Option, Recommendation
 from bench.report.blocks import Block, Bullets, Column, Datum, Heading, Prose, Span, Table, name, plain, strong
 
-__all__ = ["build", "usd"]
-
 Parts = list[str | Span]
 
 

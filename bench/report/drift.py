@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from bench.report import Material, words
 from bench.report.blocks import Banner, Block, Bullets, Column, Datum, Folded, Prose, Span, Table, name, plain, strong
-from bench.report.comment import LONGEST, marker
-from bench.report.markdown import markdown
-from bench.report.render import Section, composed
+from bench.report.forms.comment import LONGEST, marker
+from bench.report.forms.html import Section, composed
+from bench.report.forms.markdown import markdown
 from bench.watch.drift import Drift, Signal
-
-__all__ = ["KEY", "blocks", "issue", "render"]
 
 KEY = "drift"
 """Of the marker by which an issue is found again."""

@@ -15,8 +15,6 @@ import numpy as np
 
 from bench.report.blocks import Explorer, ExplorerSet, visible
 
-__all__ = ["TOP", "decoded", "document", "script_json"]
-
 TOP = 10
 """Documents of each ranking."""
 

@@ -8,8 +8,6 @@ from bench.report import Material, words
 from bench.report.blocks import Block, Column, Datum, Range, Table, plain
 from bench.report.reading import Pooled, leaders, prominent
 
-__all__ = ["glance"]
-
 MOST_ROWS = 10
 
 

@@ -6,11 +6,9 @@ import itertools
 from collections.abc import Mapping, Sequence, Set
 
 from bench import stats
-from bench.compare import check_comparable
-from bench.errors import BenchError
+from bench.base.errors import BenchError
+from bench.gate.compare import check_comparable
 from bench.report.reading import Task
-
-__all__ = ["MOST_SYSTEMS", "compact_letters", "significance_groups"]
 
 MOST_SYSTEMS = 24
 """Systems that get letters, the best ones: past it every pair is one test of hundreds, and letters fill the table."""

@@ -24,12 +24,10 @@ from bench.report.blocks import (
     plain,
     strong,
 )
-from bench.report.render import Section, composed
+from bench.report.forms.html import Section, composed
 from bench.report.trend import Course, Spot, trend
 from bench.watch.history import History, Segment, Series
 from bench.watch.steps import Step
-
-__all__ = ["blocks", "render"]
 
 MOST_LINES = 8
 """Systems in one chart; the table has them all."""

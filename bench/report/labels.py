@@ -8,8 +8,6 @@ from typing import Any
 
 from bench.report.svg import COLOURS
 
-__all__ = ["apart", "beside", "width_of"]
-
 
 def width_of(text: str) -> float:
     """Roughly how many units a label takes."""

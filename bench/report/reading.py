@@ -12,27 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench import stats
-from bench.compare import check_comparable, compare
-from bench.errors import BenchError
+from bench.base.errors import BenchError
+from bench.gate.compare import check_comparable, compare
 from bench.records import EVALUATION_ROLES, ROLES, Cell, Result, Verdict
 from bench.report import Material
-
-__all__ = [
-    "Difference",
-    "Pooled",
-    "Task",
-    "best_system",
-    "differences",
-    "is_smaller",
-    "judged_result",
-    "labelled",
-    "leaders",
-    "pooled",
-    "prominent",
-    "roles",
-    "systems",
-    "tasks",
-]
 
 MOST_OPEN = 16
 """Systems that are read one by one; past it, shorter and coarser copies of a model are looked up."""

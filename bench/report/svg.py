@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ElementTree
 
-__all__ = ["COLOURS", "SERIES", "inlined"]
-
 SERIES = tuple(f"#0100{i:02x}" for i in range(1, 9))
 """Stand-ins for the series colours, which the page's style sheet decides for light and dark."""
 

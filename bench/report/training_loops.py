@@ -8,8 +8,6 @@ from typing import Any
 from bench.report import charts, words
 from bench.report.blocks import Block, Column, Datum, Figure, Panel, Table, plain
 
-__all__ = ["build"]
-
 MOST_LINES = 8
 
 

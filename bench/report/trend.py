@@ -12,8 +12,6 @@ from bench.report.blocks import plain
 from bench.report.labels import width_of
 from bench.report.svg import COLOURS, SERIES
 
-__all__ = ["Course", "Spot", "trend"]
-
 SHORTEST = timedelta(hours=12)
 MOST_INTERVALS = 2
 """Systems up to which every point is drawn with its interval: more of them hide one another."""

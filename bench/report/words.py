@@ -7,24 +7,6 @@ from collections.abc import Iterable, Sequence
 from bench.records import Cell, Verdict
 from bench.report.blocks import Span, name, plain, strong
 
-__all__ = [
-    "OUTCOMES",
-    "ROLES",
-    "SEVERITIES",
-    "count",
-    "explained",
-    "interval",
-    "level",
-    "listed",
-    "number",
-    "p_value",
-    "seconds",
-    "signed",
-    "size",
-    "verdict_sentence",
-    "verdict_title",
-]
-
 OUTCOMES = {"pass": "Pass", "improved": "Improved", "fail": "Regression", "inconclusive": "Cannot tell"}
 SEVERITIES = {"error": "Error", "warning": "Warning", "info": "Note"}
 ROLES = {"held-out": "held-out", "out-of-distribution": "out-of-distribution", "train": "training", "dev": "tuning"}

@@ -9,28 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.errors import BenchError, TooFewQueries
-
-__all__ = [
-    "BLOCK",
-    "MINIMUM_QUERIES",
-    "ROUNDOFF",
-    "Alternative",
-    "Floats",
-    "Labels",
-    "Outcome",
-    "blocks",
-    "check_alpha",
-    "check_alternative",
-    "check_counts",
-    "check_effect",
-    "check_resamples",
-    "check_share",
-    "cluster_labels",
-    "differences",
-    "edge",
-    "require",
-]
+from bench.base.errors import BenchError, TooFewQueries
 
 Alternative = Literal["worse", "two-sided"]
 Floats = NDArray[np.float64]

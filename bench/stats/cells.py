@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 from bench.stats._inputs import (
     MINIMUM_QUERIES,
     ROUNDOFF,
@@ -21,8 +21,6 @@ from bench.stats._inputs import (
     require,
 )
 from bench.stats.proportions import mcnemar_midp, tango_interval
-
-__all__ = ["Estimate", "cell_outcome", "clustered_t", "estimate", "paired_t"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,6 @@ from numpy.typing import ArrayLike
 
 from bench.stats._inputs import ROUNDOFF, Floats, blocks, check_resamples, differences, require
 
-__all__ = ["holm", "randomized_tukey_hsd"]
-
 
 def holm(p_values: Sequence[float | None] | Floats) -> Floats:
     """P-values adjusted for their number, in the order given; None (no p could be had) counts as 1.

@@ -7,8 +7,6 @@ from numpy.typing import ArrayLike
 
 from bench.stats._inputs import Floats, require
 
-__all__ = ["bpref", "condense"]
-
 
 def bpref(ranked_grades: ArrayLike, n_relevant: int, n_nonrelevant: int, *, relevance_level: int = 1) -> float:
     """Share of judged non-relevant documents that relevant ones are ranked above, 0 to 1; unjudged skipped.

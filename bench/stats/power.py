@@ -14,8 +14,6 @@ from bench.stats._inputs import (
     edge,
 )
 
-__all__ = ["MOST_QUERIES", "mde", "mde80", "power_paired_t", "queries_needed", "queries_to_rule_out"]
-
 # A query set nobody can collect: past it "how many queries would settle it" has no useful answer.
 MOST_QUERIES = 10**9
 

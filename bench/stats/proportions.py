@@ -7,8 +7,6 @@ from functools import lru_cache
 
 from bench.stats._inputs import Alternative, check_alternative, check_counts, check_share, edge, require
 
-__all__ = ["mcnemar_exact", "mcnemar_midp", "tango_interval"]
-
 
 @lru_cache(maxsize=4096)  # simulations meet the same few counts thousands of times
 def tango_interval(gains: int, losses: int, n: int, *, level: float = 0.95) -> tuple[float, float]:

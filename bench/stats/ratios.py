@@ -10,8 +10,6 @@ from numpy.typing import ArrayLike
 
 from bench.stats._inputs import MINIMUM_QUERIES, blocks, check_alpha, check_resamples, check_share, differences, require
 
-__all__ = ["RatioInterval", "percentile_ratio", "ratio_interval"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class RatioInterval:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 
-from bench.errors import TooFewQueries
+from bench.base.errors import TooFewQueries
 from bench.stats._inputs import ROUNDOFF, check_effect, check_share, require
-
-__all__ = ["MINIMUM_SEEDS", "recipe_interval", "recipe_standard_error"]
 
 MINIMUM_SEEDS = 5
 """Below this the spread between seeds is itself too poorly known to carry a claim about a recipe."""

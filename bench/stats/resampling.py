@@ -18,8 +18,6 @@ from bench.stats._inputs import (
     differences,
 )
 
-__all__ = ["ENUMERATED_FLIPS", "bca_interval", "randomization_test"]
-
 # 2**20 sums of sign flips are 8 MB and some milliseconds: up to here every flip is counted, none is sampled.
 ENUMERATED_FLIPS = 20
 

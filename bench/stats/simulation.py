@@ -7,11 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.errors import TooFewQueries
+from bench.base.errors import TooFewQueries
 from bench.stats._inputs import Floats, Labels, Outcome, check_resamples, cluster_labels, differences, edge, require
 from bench.stats.cells import cell_outcome, estimate
-
-__all__ = ["Calibration", "calibrate", "tilted_chances"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,14 +6,12 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.checks import normalized
-from bench.checks.near import SIMILAR
-from bench.checks.texts import content_words
-from bench.errors import ConfigError, did_you_mean
+from bench.base.errors import ConfigError, did_you_mean
 from bench.records import Corpus, QuerySet, Suite
+from bench.suites.checks import normalized
+from bench.suites.checks.near import SIMILAR
+from bench.suites.checks.texts import content_words
 from bench.train.pairs import Pairs
-
-__all__ = ["Answers", "Known", "corpora_of", "positive_texts", "query_sets"]
 
 # In whole numbers: .8 is no binary fraction, and 4 of 5 words must count.
 _PARTS = round(SIMILAR * 5)

@@ -17,26 +17,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.errors import PairsError, StoreError, excerpt
+from bench.base.errors import PairsError, StoreError, excerpt
+from bench.base.store import read_json, write_json
 from bench.records import digest_of
-from bench.store import read_json, write_json
 from bench.train.pairs import Pair
-
-__all__ = [
-    "LEVEL",
-    "Audit",
-    "Rate",
-    "acceptance",
-    "audit_path",
-    "draw",
-    "file_digest",
-    "pair_id",
-    "read_answers",
-    "read_audit",
-    "refuse_unaccepted",
-    "set_aside",
-    "write_audit",
-]
 
 FORMAT = 1
 LEVEL = 0.95

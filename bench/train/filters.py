@@ -10,19 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.checks import LEAK_RULES, leaks, near_duplicates, normalized
-from bench.checks.texts import content_words
+from bench.base.errors import ConfigError, did_you_mean
+from bench.base.progress import Progress, no_progress
 from bench.config import ConsistencyConfig, FiltersConfig, ParaphraseConfig
-from bench.embed import embed
-from bench.errors import ConfigError, did_you_mean
-from bench.evaluate import Evaluator
-from bench.records import Progress, QuerySet, Suite, no_progress
-from bench.search import truncated
-from bench.sources.folder import WORD
+from bench.evaluation.evaluate import Evaluator
+from bench.records import QuerySet, Suite
+from bench.retrieval.embed import embed
+from bench.retrieval.search import truncated
+from bench.suites.checks import LEAK_RULES, leaks, near_duplicates, normalized
+from bench.suites.checks.texts import content_words
+from bench.suites.sources.folder import WORD
 from bench.train.language import LANGUAGES, language
 from bench.train.pairs import Pair
-
-__all__ = ["RULES", "Removed", "filtered", "systems_of"]
 
 RULES: Mapping[str, str] = {
     "query-length": "its query is shorter or longer than allowed",

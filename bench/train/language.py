@@ -11,8 +11,6 @@ import re
 import unicodedata
 from collections import Counter
 
-__all__ = ["LANGUAGES", "language"]
-
 ENOUGH = 3
 """Words of grammar from which a text is told to be in a language; titles and keywords have fewer."""
 

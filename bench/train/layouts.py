@@ -13,12 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.errors import PairsError, UsageError, did_you_mean, excerpt
+from bench.base.errors import PairsError, UsageError, did_you_mean, excerpt
+from bench.base.store import write_text
 from bench.records import digest_of
-from bench.store import write_text
 from bench.train.pairs import Pair
-
-__all__ = ["LAYOUTS", "Layout", "Negatives", "export", "read_negatives"]
 
 Negatives = Mapping[str, Sequence[str]]
 """Query text → texts of hard negatives, hardest first."""

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.checks import leaks
+from bench.base.errors import PairsError, SuiteError, did_you_mean
+from bench.base.progress import Progress, no_progress
 from bench.config import BenchConfig, PairsConfig
-from bench.errors import PairsError, SuiteError, did_you_mean
-from bench.records import Progress, Suite, digest_of, no_progress
-from bench.suite import refuse_evaluation_file
+from bench.records import Suite, digest_of
+from bench.suites.checks import leaks
+from bench.suites.suite import refuse_evaluation_file
 from bench.train.audit import refuse_unaccepted
 from bench.train.pairs import Pair, Pairs, judged_pairs, read_pairs
-
-__all__ = ["from_suite", "inputs_digest", "load", "made", "table_digest"]
 
 
 def load(

@@ -12,17 +12,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.base.errors import PairsError
+from bench.base.progress import Progress, no_progress
+from bench.base.store import write_text
 from bench.config import PairsConfig
-from bench.errors import PairsError
-from bench.evaluate import Evaluator
-from bench.records import Progress, Suite, no_progress
-from bench.store import write_text
+from bench.evaluation.evaluate import Evaluator
+from bench.records import Suite
 from bench.train import origins
 from bench.train.filters import Removed, filtered
 from bench.train.loading import inputs_digest, table_digest
 from bench.train.pairs import Pair, Pairs, write_pairs
-
-__all__ = ["Made", "make", "read_removed", "removed_path"]
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.errors import ConfigError, did_you_mean
+from bench.base.progress import Progress, no_progress
 from bench.config import NegativesConfig
-from bench.errors import ConfigError, did_you_mean
-from bench.evaluate import Evaluator
-from bench.records import Corpus, Progress, QuerySet, no_progress
+from bench.evaluation.evaluate import Evaluator
+from bench.records import Corpus, QuerySet
 from bench.train.answers import Answers, Known, corpora_of, positive_texts, query_sets
 from bench.train.mining import EXAMPLES, MiningReport, Suspect
 from bench.train.negatives import Negatives, read_negatives
 from bench.train.pairs import Pairs
 from bench.train.scoring import Judge, Similarity
-
-__all__ = ["MiningReport", "Negatives", "mine"]
 
 BLOCK = 2048
 """Queries whose candidates are held at once."""

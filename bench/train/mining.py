@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["REASONS", "Histogram", "MiningReport", "Suspect"]
-
 REASONS = {
     "known_positives": "known positive of the query",
     "copies_of_positives": "same text as a positive",

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.base.errors import StoreError
+from bench.base.store import Store, read_json, write_json, write_text
 from bench.config import FinetuneConfig
-from bench.errors import StoreError
-from bench.store import Store, read_json, write_json, write_text
-
-__all__ = ["LINEAGE", "lineage", "model_folder", "recipe_settings", "set_current", "trained_pairs", "write_lineage"]
 
 LINEAGE = "lineage.json"
 FORMAT = 1

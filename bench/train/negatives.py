@@ -13,13 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bench.errors import PairsError, did_you_mean, excerpt
+from bench.base.errors import PairsError, did_you_mean, excerpt
+from bench.base.store import write_text
 from bench.records import Corpus, digest_of
-from bench.store import write_text
 from bench.train.mining import MiningReport
 from bench.train.pairs import Pairs, json_object
-
-__all__ = ["Listed", "Negatives", "NegativesFile", "read_negatives", "write_negatives"]
 
 FORMAT = 1
 KEYS = ("corpus", "query_id", "query", "negative_ids", "negative_id", "positive_ids", "positives", "negatives")

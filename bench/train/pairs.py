@@ -13,12 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bench.errors import PairsError, did_you_mean, excerpt
+from bench.base.errors import PairsError, did_you_mean, excerpt
+from bench.base.store import write_text
 from bench.records import Suite, digest_of
-from bench.store import write_text
-from bench.suite import training_set
-
-__all__ = ["ORIGINS", "Pair", "Pairs", "json_object", "judged_pairs", "read_pairs", "write_pairs"]
+from bench.suites.suite import training_set
 
 FORMAT = 1
 

@@ -7,13 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError, UsageError, did_you_mean
-from bench.promotions import PROMOTED, history, standing
+from bench.base.errors import BenchError, UsageError, did_you_mean
+from bench.base.store import Store, json_text, read_json
 from bench.records import Measured, ModelRecord, Result, System
-from bench.store import Store, json_text, read_json
+from bench.retrieval.promotions import PROMOTED, history, standing
 from bench.train.models import lineage
-
-__all__ = ["ancestors", "find_record", "records", "uses", "with_results"]
 
 SHORTEST = 6
 """Hex digits of a weights digest that may stand for all of them."""

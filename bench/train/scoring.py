@@ -8,15 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from bench import rerankers
+from bench.base.progress import Progress
 from bench.config import CheckConfig
-from bench.embed import embed, score_pairs
-from bench.evaluate import Evaluator
-from bench.records import Progress
-from bench.search import truncated
+from bench.evaluation.evaluate import Evaluator
+from bench.retrieval import rerankers
+from bench.retrieval.embed import embed, score_pairs
+from bench.retrieval.search import truncated
 from bench.train.answers import Known
-
-__all__ = ["Judge", "Similarity"]
 
 
 class Similarity:

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NoReturn
 
-from bench.checks import normalized
-from bench.llm import Job, Unusable
 from bench.records import digest_of, digest_texts
+from bench.suites.checks import normalized
 from bench.train.language import LANGUAGES
 from bench.train.language import language as language_of
-
-__all__ = ["STYLES", "SYSTEM", "TEMPLATE", "Prompt", "Query", "cut", "unknown_placeholders"]
+from bench.train.llm import Job, Unusable
 
 STYLES: Mapping[str, str] = {
     "question": "one full question, as a careful person would write it",

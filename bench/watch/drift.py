@@ -14,21 +14,6 @@ from bench.records import Verdict
 from bench.stats import holm
 from bench.watch.shift import FEWEST, NewWords, Shift
 
-__all__ = [
-    "FLOORS",
-    "LEAST_NEW",
-    "RECOMMENDATIONS",
-    "Drift",
-    "Side",
-    "Signal",
-    "conclude",
-    "far_signal",
-    "recall_signal",
-    "too_few",
-    "vector_signal",
-    "word_signal",
-]
-
 LEAST_NEW = 0.05
 """Share of new texts from which a difference between them and the rest is one of the whole."""
 

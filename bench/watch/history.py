@@ -13,12 +13,10 @@ from typing import Any
 import numpy as np
 
 from bench import stats
-from bench.errors import MissingExtra, UsageError, did_you_mean, excerpt
+from bench.base.errors import MissingExtra, UsageError, did_you_mean, excerpt
 from bench.records import Finding, Result
 from bench.watch.log import Event, Log
 from bench.watch.steps import MOST_POINTS, Step, find_steps
-
-__all__ = ["History", "Mean", "Point", "Segment", "Series", "history"]
 
 
 @dataclass(frozen=True)

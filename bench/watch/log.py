@@ -14,11 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BaselineError, StoreError, excerpt
+from bench.base.errors import BaselineError, StoreError, excerpt
+from bench.base.store import json_text, parse_json
 from bench.records import Finding, Result
-from bench.store import json_text, parse_json
-
-__all__ = ["FORMAT", "Event", "Log", "append", "read_log"]
 
 FORMAT = 1
 EVENTS = ("result", "again", "accepted")

@@ -16,9 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
-
-__all__ = ["FEWEST", "NewWords", "Shift", "embedding_shift", "energy", "new_words"]
+from bench.base.errors import BenchError
 
 FEWEST = 10
 """Texts of either side below which nothing is said to differ."""

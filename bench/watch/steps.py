@@ -19,9 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import stats
-from bench.errors import MissingExtra
-
-__all__ = ["FEWEST_POINTS", "MOST_POINTS", "Step", "find_steps", "reach"]
+from bench.base.errors import MissingExtra
 
 FEWEST_POINTS = 2
 MOST_POINTS = 200

@@ -17,13 +17,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.drifting import shift_signals
-from bench.encoders.local import Config, build
-from bench.records import document_text, no_progress
-from bench.sources import jsonl
-from bench.store import Store
+from bench.project.drift import shift_signals
+from bench.retrieval.encoders.local import Config, build
+from bench.records import document_text
+from bench.base.progress import no_progress
+from bench.suites.sources import jsonl
+from bench.base.store import Store
 from bench.watch.drift import conclude
-from bench.watch.snapshot import of_texts, sampled, text_digest
+from bench.suites.snapshot import of_texts, sampled, text_digest
 
 ALPHA = 0.01
 Pair = tuple[list[str], list[str]]

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from bench.records import Result
-from bench.workspace import Workspace
+from bench.project.workspace import Workspace
 
 SYSTEMS = """\
 suites = ["{name}"]

@@ -21,7 +21,7 @@ from real import results
 from scipy.stats import wilcoxon
 
 from bench import __version__, stats
-from bench.calibration import GateCalibration, Replay, calibrate
+from bench.gate.verdict.calibration import GateCalibration, Replay, calibrate
 from bench.records import Policy, Result
 
 ALPHA, MARGIN = 0.05, 0.02

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import stats
-from bench.workspace import Workspace
+from bench.project.workspace import Workspace
 
 RECIPES = ("tuned", "without-negatives", "without-matryoshka")
 

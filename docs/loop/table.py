@@ -10,10 +10,10 @@ import re
 import sys
 from pathlib import Path
 
-from bench.compare import compare
-from bench.evaluate import Missing
-from bench.systems import selected
-from bench.workspace import Workspace
+from bench.gate.verdict.compare import compare
+from bench.evaluation.evaluate import Missing
+from bench.retrieval.systems import selected
+from bench.project.workspace import Workspace
 
 MEASURES = ("recall@10", "ndcg@10")
 

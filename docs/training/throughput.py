@@ -23,7 +23,7 @@ def triples(folder: str, count: int, seed: int) -> list[tuple[str, str, str]]:
     """(query, positive, another document of the corpus), the same for the same seed."""
     import numpy as np
 
-    from bench import suite
+    from bench.suites import suite
     from bench.train.loading import from_suite
 
     loaded = suite.load(suite.find(folder))
@@ -98,9 +98,9 @@ def ours(options: argparse.Namespace, rows: list[tuple[str, str, str]], model_fo
     import torch
 
     from bench.config import FinetuneConfig
-    from bench.train.bi_encoder import BiEncoder
-    from bench.train.fit import fit
-    from bench.train.rows import Rows
+    from bench.train.fitting.bi_encoder import BiEncoder
+    from bench.train.fitting.fit import fit
+    from bench.train.fitting.rows import Rows
 
     recipe = FinetuneConfig(
         base=str(model_folder),
@@ -133,13 +133,13 @@ def ours(options: argparse.Namespace, rows: list[tuple[str, str, str]], model_fo
 
 def quality(options: argparse.Namespace, folder: Path) -> float:
     """recall@10 on the dev sets, at most 2,000 documents a corpus, judged ones among them."""
-    from bench import suite
+    from bench.suites import suite
     from bench.config import FinetuneConfig
-    from bench.evaluate import Evaluator
-    from bench.store import Store
-    from bench.train.bi_encoder import BiEncoder
-    from bench.train.dev import dev_measure
-    from bench.train.rows import Rows
+    from bench.evaluation.evaluate import Evaluator
+    from bench.base.store import Store
+    from bench.train.fitting.bi_encoder import BiEncoder
+    from bench.train.fitting.dev import dev_measure
+    from bench.train.fitting.rows import Rows
 
     table = {"base": str(folder), "device": options.device, "max_length": options.max_length}
     recipe = FinetuneConfig.model_validate(table | {"eval": {"every": 1, "measure": "recall@10", "documents": 2000}})
@@ -154,8 +154,8 @@ def child(options: argparse.Namespace) -> None:
     """One side, once; a JSON line on stdout."""
     import torch
 
-    from bench.encoders import find_model
-    from bench.encoders.local import quiet
+    from bench.retrieval.encoders import find_model
+    from bench.retrieval.encoders.local import quiet
 
     quiet()
     torch.set_num_threads(options.threads)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from bench.report import Material, words
 from bench.report.blocks import Block, Column, Datum, Prose, Table, plain
 
-__all__ = ["ORDER", "TITLE", "build"]
-
 ORDER = 90
 TITLE = "Suite check"
 

@@ -24,8 +24,6 @@ from bench.report.blocks import (
 from bench.report.groups import significance_groups
 from bench.report.reading import Difference, Task, best_system, differences, prominent, tasks
 
-__all__ = ["ORDER", "TITLE", "build"]
-
 ORDER = 20
 TITLE = "Model comparison"
 

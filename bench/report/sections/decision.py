@@ -22,8 +22,6 @@ from bench.report.blocks import (
     strong,
 )
 
-__all__ = ["ORDER", "TITLE", "build"]
-
 ORDER = 5
 TITLE = "Decision"
 

@@ -9,8 +9,6 @@ from bench.report.blocks import Block, Column, Datum, Figure, Panel, Prose, Tabl
 from bench.report.embedded import TOP
 from bench.report.reading import Task, is_smaller, tasks
 
-__all__ = ["ORDER", "TITLE", "build"]
-
 ORDER = 48
 TITLE = "Depth"
 

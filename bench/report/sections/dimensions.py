@@ -9,8 +9,6 @@ from bench.report import Material, charts, words
 from bench.report.blocks import Block, Column, Datum, Figure, Panel, Prose, Table, plain
 from bench.report.reading import Task, tasks
 
-__all__ = ["ORDER", "TITLE", "build"]
-
 ORDER = 40
 TITLE = "Dimensions, precision"
 

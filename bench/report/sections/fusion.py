@@ -5,8 +5,6 @@ from __future__ import annotations
 from bench.report import Fusion, Material, charts, words
 from bench.report.blocks import Block, Column, Datum, Figure, Panel, Prose, Span, Table, name, plain, strong
 
-__all__ = ["ORDER", "TITLE", "build"]
-
 ORDER = 45
 TITLE = "Fusion"
 

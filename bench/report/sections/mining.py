@@ -9,8 +9,6 @@ from typing import Any
 from bench.report import Material, charts, words
 from bench.report.blocks import Block, Bullets, Column, Datum, Figure, Folded, Heading, Panel, Prose, Table, name, plain
 
-__all__ = ["ORDER", "TITLE", "build"]
-
 ORDER = 79
 TITLE = "Hard negatives"
 

@@ -9,8 +9,6 @@ from bench.report import Material, Times, charts, words
 from bench.report.blocks import Block, Column, Datum, Figure, Panel, Prose, Table, name, plain
 from bench.report.reading import Task, is_smaller, prominent, tasks
 
-__all__ = ["ORDER", "TITLE", "build", "frontier", "unbeaten"]
-
 ORDER = 50
 TITLE = "Quality, size, latency"
 

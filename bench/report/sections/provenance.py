@@ -10,8 +10,6 @@ from bench.report import Material, words
 from bench.report.blocks import Block, Code, Column, Datum, Folded, Heading, Prose, Table, plain
 from bench.report.reading import Task, labelled, tasks
 
-__all__ = ["ORDER", "TITLE", "build"]
-
 ORDER = 100
 TITLE = "Provenance"
 

@@ -22,8 +22,6 @@ from bench.report.embedded import TOP
 from bench.report.reading import best_system, is_smaller, judged_result, labelled, tasks
 from bench.report.sections.verdicts import changed_queries, shown_reference
 
-__all__ = ["ORDER", "TITLE", "build", "changes"]
-
 ORDER = 70
 TITLE = "Queries"
 

@@ -7,8 +7,6 @@ from bench.report import Material, charts, words
 from bench.report.blocks import Block, Column, Datum, Figure, Panel, Prose, Table, plain
 from bench.report.reading import Pooled, differences, pooled, prominent, tasks
 
-__all__ = ["ORDER", "TITLE", "build"]
-
 ORDER = 30
 TITLE = "At home and abroad"
 

@@ -8,8 +8,6 @@ from bench.report import Material, words
 from bench.report.blocks import Block, Column, Datum, Heading, Prose, Table, name, plain
 from bench.report.reading import Task, is_smaller, tasks
 
-__all__ = ["ORDER", "TITLE", "build"]
-
 ORDER = 60
 TITLE = "Slices"
 

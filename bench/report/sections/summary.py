@@ -30,8 +30,6 @@ from bench.report.reading import (
     tasks,
 )
 
-__all__ = ["ORDER", "TITLE", "build"]
-
 ORDER = 0
 TITLE = "Summary"
 

@@ -8,8 +8,6 @@ from typing import Any
 from bench.report import Material, charts, training_loops, words
 from bench.report.blocks import Block, Column, Datum, Figure, Folded, Panel, Table, plain
 
-__all__ = ["ORDER", "TITLE", "build"]
-
 ORDER = 80
 TITLE = "Training"
 

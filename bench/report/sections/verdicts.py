@@ -21,8 +21,6 @@ from bench.report.blocks import (
     strong,
 )
 
-__all__ = ["ORDER", "TITLE", "build", "changed_queries", "shown_reference", "verdict_blocks"]
-
 ORDER = 10
 TITLE = "Verdicts"
 

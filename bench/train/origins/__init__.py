@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.errors import ConfigError, did_you_mean
-from bench.kinds import module_of, table_problems
-from bench.records import Corpus, Progress, Suite, no_progress
-from bench.store import Store
+from bench.base.errors import ConfigError, did_you_mean
+from bench.base.progress import Progress, no_progress
+from bench.base.registry import module_of, table_problems
+from bench.base.store import Store
+from bench.records import Corpus, Suite
 from bench.train.pairs import Pair
 
 __all__ = ["Context", "check", "estimate", "pairs"]
@@ -64,7 +65,7 @@ class Context:
 
 def check(place: str, table: Mapping[str, Any], path: Path) -> list[str]:
     """What is wrong with one table under `from`, a sentence each; `place` is `NAME.from[i]`."""
-    return table_problems("train/origins", table, f"{path}: pairs.{place}")
+    return table_problems("origins", table, f"{path}: pairs.{place}")
 
 
 def pairs(table: Mapping[str, Any], context: Context) -> Iterator[Pair]:
@@ -75,13 +76,13 @@ def pairs(table: Mapping[str, Any], context: Context) -> Iterator[Pair]:
         HeldOutError: a file of evaluation data.
         ConfigError: a corpus or query set that the suite lacks.
     """
-    module = module_of("train/origins", str(table["kind"]))
+    module = module_of("origins", str(table["kind"]))
     yield from module.pairs(module.Config.model_validate(dict(table)), context)
 
 
 def estimate(table: Mapping[str, Any], context: Context) -> dict[str, Any] | None:
     """What the pairs of one checked table would cost, as a JSON object, without paying; None where nothing."""
-    module = module_of("train/origins", str(table["kind"]))
+    module = module_of("origins", str(table["kind"]))
     if not hasattr(module, "estimate"):
         return None
     found: dict[str, Any] = module.estimate(module.Config.model_validate(dict(table)), context).to_json()

@@ -10,14 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import HeldOutError, PairsError, SuiteError
+from bench.base.errors import HeldOutError, PairsError, SuiteError
+from bench.base.files.rows import read_rows
 from bench.records import EVALUATION_ROLES, digest_of
-from bench.sources._rows import read_rows
-from bench.sources.folder import WORD
-from bench.suite import refuse_evaluation_file
+from bench.suites.sources.folder import WORD
+from bench.suites.suite import refuse_evaluation_file
 from bench.train.origins import Context
-
-__all__ = ["chosen_documents", "count_words", "opened", "rng_of", "rows", "sentences", "stated"]
 
 _SENTENCE = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|(?<=[。！？])|\n+")
 

@@ -12,16 +12,14 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from bench.base.errors import HeldOutError
 from bench.config import Strict
-from bench.errors import HeldOutError
 from bench.records import EVALUATION_ROLES
-from bench.sources.clicks import Options, asked_for, grade_of
-from bench.suite import declaration
+from bench.suites.sources.clicks import Options, asked_for, grade_of
+from bench.suites.suite import declaration
 from bench.train.origins import Context
 from bench.train.origins._shared import opened, stated
 from bench.train.pairs import Pair
-
-__all__ = ["Config", "pairs"]
 
 
 class Config(Strict):

@@ -16,8 +16,6 @@ from bench.train.origins import Context
 from bench.train.origins._shared import chosen_documents, count_words, rng_of, sentences
 from bench.train.pairs import Pair
 
-__all__ = ["Config", "pairs"]
-
 
 class Config(Strict):
     """Which corpora, how many documents of all, sentences of each, and how long a sentence and its passage are."""

@@ -12,12 +12,10 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from bench.config import Strict
-from bench.sources.folder import WORD
+from bench.suites.sources.folder import WORD
 from bench.train.origins import Context
 from bench.train.origins._shared import chosen_documents, rng_of
 from bench.train.pairs import Pair
-
-__all__ = ["Config", "pairs"]
 
 
 class Config(Strict):

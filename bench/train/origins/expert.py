@@ -12,16 +12,14 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from bench.checks import normalized
+from bench.base.errors import ConfigError, PairsError, did_you_mean, excerpt
+from bench.base.files.rows import id_of, text_of
 from bench.config import Strict
-from bench.errors import ConfigError, PairsError, did_you_mean, excerpt
 from bench.records import Corpus
-from bench.sources._rows import id_of, text_of
+from bench.suites.checks import normalized
 from bench.train.origins import Context
 from bench.train.origins._shared import opened, rows, stated
 from bench.train.pairs import Pair
-
-__all__ = ["Config", "pairs"]
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,9}")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")

@@ -11,15 +11,13 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from bench.base.errors import PairsError
+from bench.base.files.rows import text_of
 from bench.config import Strict
-from bench.errors import PairsError
-from bench.sources._rows import text_of
-from bench.suite import documents
+from bench.suites.suite import documents
 from bench.train.origins import Context
 from bench.train.origins._shared import opened, rows, stated
 from bench.train.pairs import Pair
-
-__all__ = ["Config", "pairs"]
 
 _MARKS = ("?", "？", "؟", "՞", "፧", "⁇")
 

@@ -12,16 +12,14 @@ from typing import Literal
 
 from pydantic import Field
 
+from bench.base.errors import PairsError
+from bench.base.files.lines import read_lines
 from bench.config import Strict
-from bench.errors import PairsError
-from bench.sources.folder import packed, sections
-from bench.sources.jsonl import read_lines
-from bench.suite import documents
+from bench.suites.sources.folder import packed, sections
+from bench.suites.suite import documents
 from bench.train.origins import Context
 from bench.train.origins._shared import chosen_documents, stated
 from bench.train.pairs import Pair
-
-__all__ = ["Config", "pairs"]
 
 SUFFIXES = (".md", ".markdown")
 

@@ -14,8 +14,6 @@ from bench.config import Strict
 from bench.train.origins import Context
 from bench.train.pairs import Pair, judged_pairs
 
-__all__ = ["Config", "pairs"]
-
 
 class Config(Strict):
     """Which query sets; all of role train where none is named."""

@@ -13,18 +13,16 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from bench.checks import leaks
+from bench.base.errors import ConfigError, PairsError, did_you_mean, excerpt
 from bench.config import Strict
-from bench.errors import ConfigError, PairsError, did_you_mean, excerpt
-from bench.llm import Answers, Batch, Budget, Endpoint, Job, Outcome, Pace, Price, Spent, Unusable, api_key
-from bench.llm import estimated_tokens as tokens_of
-from bench.llm.client import Client
 from bench.records import Corpus, digest_texts
+from bench.suites.checks import leaks
+from bench.train.llm import Answers, Batch, Budget, Endpoint, Job, Outcome, Pace, Price, Spent, Unusable, api_key
+from bench.train.llm import estimated_tokens as tokens_of
+from bench.train.llm.client import Client
 from bench.train.origins import Context
 from bench.train.pairs import Pair
 from bench.train.synthesize import STYLES, TEMPLATE, Prompt, cut, unknown_placeholders
-
-__all__ = ["Config", "Estimate", "estimate", "pairs"]
 
 TOKENS_A_QUERY = 45
 """What a query and the JSON around it are taken for until a server has counted some."""

@@ -11,14 +11,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from bench.checks import normalized
 from bench.config import Strict
-from bench.suite import documents
+from bench.suites.checks import normalized
+from bench.suites.suite import documents
 from bench.train.origins import Context
 from bench.train.origins._shared import chosen_documents
 from bench.train.pairs import Pair
-
-__all__ = ["Config", "pairs"]
 
 
 class Config(Strict):

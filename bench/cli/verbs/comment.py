@@ -1,0 +1,64 @@
+"""One comment on a pull request, or one issue, written or changed; best effort, so that it never hides a verdict."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from bench.base.errors import UsageError
+from bench.cli.verbs._options import positive
+
+HELP = "write or change the gate's one comment on a pull request, or one issue"
+
+
+def options(parser: ArgumentParser) -> None:
+    """What it takes."""
+    parser.add_argument("file", metavar="F", help="written by bench gate --comment, or bench drift --markdown")
+    parser.add_argument("--pr", metavar="N", type=positive, help="the pull request (default: the job's own)")
+    parser.add_argument("--issue", metavar="TITLE", help="an issue instead of a comment; opened where none is open")
+    parser.add_argument("--if-open", action="store_true", help="with --issue: only change one that is open already")
+    parser.add_argument("--repo", metavar="R", help="owner/name (default: GITHUB_REPOSITORY)")
+    parser.add_argument("--author", metavar="A", default="github-actions[bot]", help="whose comment may be changed")
+
+
+def run(options: Namespace) -> int:
+    """One comment or issue, written or changed; best effort, so that it never hides a verdict."""
+    import os
+
+    from bench.report.forms import github, terminal
+
+    path = Path(options.file)
+    if not path.is_file():
+        raise UsageError(f"No comment at {path}. Write one with: bench gate --comment {path}")
+    if options.issue and options.pr:
+        raise UsageError("bench comment: --pr names a pull request and --issue an issue; leave one out.")
+    if options.if_open and not options.issue:
+        raise UsageError("bench comment: --if-open goes with --issue.")
+    number = options.pr or github.pull_request()
+    repository = options.repo or os.environ.get("GITHUB_REPOSITORY", "")
+    token = os.environ.get("GITHUB_TOKEN") or os.environ.get("GH_TOKEN") or ""
+    what = "issue" if options.issue else "comment"
+    if not number and not options.issue:
+        terminal.say("This job runs for no pull request; nothing to comment on (or say which: --pr N).", "yellow")
+        return 0
+    if not token:
+        terminal.say(f"GITHUB_TOKEN is not set; no {what} is written. The verdict stands in the job summary.", "yellow")
+        return 0
+    try:
+        body = path.read_text(encoding="utf-8")
+        if options.issue:
+            where = github.post_issue(
+                body,
+                title=options.issue,
+                repository=repository,
+                token=token,
+                author=options.author,
+                begin=not options.if_open,
+            )
+        else:
+            where = github.post(body, repository=repository, number=number or 0, token=token, author=options.author)
+    except OSError as error:
+        terminal.say(f"No {what} was written: {error}. The verdict stands in the job summary.", "yellow")
+        return 0
+    terminal.say(f"{what.capitalize()}: {where}" if where else "No issue is open, and none is opened.")
+    return 0

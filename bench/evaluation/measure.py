@@ -1,0 +1,310 @@
+"""A run and judgements → every query's numbers. The only user of ranx.
+
+ranx is given plain arrays with strictly falling ranks, never scores: on tied scores it would order by whim, and
+its dictionaries compile for half a minute. With ranks it agrees with trec_eval on every query.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.base.errors import RunError
+from bench.records import EvalProtocol, Labels, Qrels, QuerySet, Result, Run, Scores
+from bench.records.measures import Measure, parse, relevant_queries
+from bench.stats import MINIMUM_QUERIES
+
+JUDGED_CUTOFF = 10
+"""Ranks looked at for judged@10."""
+
+TOP_IDS = 10
+"""Document ids of each query that a result keeps."""
+
+
+def recall_by_depth(run: Run, qrels: Qrels, *, relevance_level: int = 1) -> NDArray[np.float64]:
+    """Mean recall@k for every k from 1 to the run's depth, float64[depth]: one look at the run instead of one per k.
+
+    Judged queries that the run lacks count 0, as in `measure`; empty where no query has a relevant document.
+    """
+    judged = relevant_queries(qrels, relevance_level=relevance_level)
+    row_of = {query_id: row for row, query_id in enumerate(run.query_ids)}
+    place_of = {doc_id: place for place, doc_id in enumerate(run.doc_ids)}
+    found = np.zeros(run.docs.shape[1])
+    for query_id in judged:
+        relevant = [doc_id for doc_id, grade in qrels[query_id].items() if grade >= relevance_level]
+        if query_id in row_of:
+            # A relevant document that no query of the run retrieves has no place; -2 is none's either.
+            places = [place_of.get(doc_id, -2) for doc_id in relevant]
+            found += np.isin(run.docs[row_of[query_id]], places) / len(relevant)
+    curve: NDArray[np.float64] = np.cumsum(found) / len(judged) if judged else np.zeros(0)
+    return curve
+
+
+def measure(
+    run: Run,
+    qrels: Qrels,
+    measures: Sequence[str],
+    *,
+    depth: int | None = None,
+    relevance_level: int = 1,
+    query_ids: Sequence[str] | None = None,
+    condensed: bool = False,
+) -> Scores:
+    """Every judged query's numbers.
+
+    A judged query that the run lacks counts 0 (`missing`); a query without a relevant document is left out
+    (`left_out`): no recall is defined for it, and averaging it in as 0 would only dilute.
+
+    Args:
+        run: rankings.
+        qrels: graded judgements.
+        measures: names, such as "ndcg@10".
+        depth: ranks that count; all of the run's where None.
+        relevance_level: the lowest grade that is relevant.
+        query_ids: order of the rows; the judgements' order where None.
+        condensed: also measure rankings from which unjudged documents are removed.
+
+    Raises:
+        MeasureError: an unknown measure, or a cutoff below 1.
+        RunError: no judged query is in the run, or no document of the run is judged.
+    """
+    parsed = [parse(name) for name in measures]
+    order = list(query_ids) if query_ids is not None else list(qrels)
+    with_positives = set(relevant_queries(qrels, relevance_level=relevance_level))
+    kept = [query_id for query_id in order if query_id in with_positives]
+    if not kept:
+        raise RunError(
+            f"No query of {len(order)} has a document judged {relevance_level} or higher; nothing can be measured."
+        )
+    row_of = {query_id: row for row, query_id in enumerate(run.query_ids)}
+    missing = [query_id for query_id in kept if query_id not in row_of]
+    if len(missing) == len(kept):
+        raise RunError(
+            f'Run "{run.system}" holds none of the {len(kept)} judged queries (first judged: "{kept[0]}", first in '
+            f'the run: "{run.query_ids[0]}"). Do both files belong to one collection?'
+        )
+    width = min(depth or run.depth, run.depth)
+    docs = np.full((len(kept), width), -1, dtype=np.int64)
+    scores = np.full((len(kept), width), -np.inf, dtype=np.float32)
+    for row, query_id in enumerate(kept):
+        if query_id in row_of:
+            docs[row] = run.docs[row_of[query_id], :width]
+            scores[row] = run.scores[row_of[query_id], :width]
+
+    truth, grades = _judgements(run, qrels, kept, docs)
+    if not (grades >= 0).any():
+        raise RunError(
+            f'Run "{run.system}": none of its documents is judged (first: "{run.doc_ids[0]}"; judged: '
+            f'"{next(iter(qrels[kept[0]]))}"). Do both files belong to one collection?'
+        )
+    values = _evaluate(truth, docs, parsed, relevance_level)
+    judged_cut = docs[:, :JUDGED_CUTOFF]
+    held = (judged_cut >= 0).sum(axis=1)
+    judged = (grades[:, :JUDGED_CUTOFF] >= 0).sum(axis=1) / np.where(held == 0, 1, held)
+    return Scores(
+        measures=tuple(m.name for m in parsed),
+        query_ids=tuple(kept),
+        values=values,
+        judged=judged.astype(np.float64),
+        lists={m.name: _seen_by(m, run, docs) for m in parsed},
+        left_out=len(order) - len(kept),
+        missing=tuple(missing),
+        tie_spread=_tie_spread(truth, docs, scores, grades, parsed, relevance_level),
+        condensed=_condensed(truth, docs, grades, parsed, relevance_level) if condensed else None,
+    )
+
+
+def _judgements(
+    run: Run, qrels: Qrels, kept: Sequence[str], docs: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """ranx' judgement array float64[n_queries, n_judged, 2], grades falling; and each ranked document's grade.
+
+    A grade of −1 means unjudged.
+    """
+    number = {doc_id: i for i, doc_id in enumerate(run.doc_ids)}
+    width = max(len(qrels[query_id]) for query_id in kept)
+    truth = np.zeros((len(kept), width, 2), dtype=np.float64)
+    truth[:, :, 0] = -2
+    grades = np.full(docs.shape, -1, dtype=np.int64)
+    for row, query_id in enumerate(kept):
+        pairs = sorted(qrels[query_id].items(), key=lambda pair: -pair[1])
+        known = {}
+        for column, (doc_id, grade) in enumerate(pairs):
+            # Documents that the run never ranks still count among the relevant: they get numbers of their own.
+            place = number.setdefault(doc_id, len(number))
+            truth[row, column] = place, max(grade, 0)
+            known[place] = max(grade, 0)
+        grades[row] = [known.get(doc, -1) for doc in docs[row].tolist()]
+    return truth, grades
+
+
+# numba's default threading layer aborts the whole process when two threads enter it at once.
+_ONE_AT_A_TIME = threading.Lock()
+
+_MIN_ROWS = 10  # below this, ranx.evaluate sets numba to one thread and never sets it back
+
+
+def _evaluate(
+    truth: NDArray[np.float64], docs: NDArray[np.int64], measures: Sequence[Measure], relevance_level: int
+) -> NDArray[np.float64]:
+    """float64[n_queries, n_measures]."""
+    from ranx import evaluate
+
+    n_queries, width = docs.shape
+    rows = max(n_queries, _MIN_ROWS)
+    ranked = np.full((rows, width, 2), -1.0)
+    ranked[:n_queries, :, 0] = docs
+    ranked[:, :, 1] = np.arange(width, 0, -1)
+    padded = np.zeros((rows, *truth.shape[1:]))
+    padded[:, :, 0] = -2
+    padded[:n_queries] = truth
+    level = f"-l{relevance_level}" if relevance_level != 1 else ""
+    names = []
+    for m in measures:
+        # trec_eval's ndcg takes every grade as its gain, whatever level -l asks for.
+        suffix = "" if m.engine == "ndcg" else level
+        names.append(f"{m.engine}@{m.cutoff}{suffix}" if m.cutoff else f"{m.engine}{suffix}")
+    # The first name twice: asked for a single measure, ranx 0.3.21 looks its scores up under another name.
+    with _ONE_AT_A_TIME:
+        scores = evaluate(padded, ranked, [*names, names[0]], return_mean=False, save_results_in_run=False)
+    values = np.stack([np.asarray(scores[name], dtype=np.float64)[:n_queries] for name in names], axis=1)
+    values.flags.writeable = False
+    return values
+
+
+def _reordered(docs: NDArray[np.int64], order: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.take_along_axis(docs, order, axis=1)
+
+
+def _tie_spread(
+    truth: NDArray[np.float64],
+    docs: NDArray[np.int64],
+    scores: NDArray[np.float32],
+    grades: NDArray[np.int64],
+    measures: Sequence[Measure],
+    relevance_level: int,
+) -> dict[str, float]:
+    """Measure → mean under the best order of tied documents minus mean under the worst; empty without ties."""
+    tied = (scores[:, 1:] == scores[:, :-1]) & (docs[:, 1:] >= 0)
+    if not tied.any():
+        return {}
+    best = _evaluate(truth, _reordered(docs, np.lexsort((-grades, -scores), axis=1)), measures, relevance_level)
+    worst = _evaluate(truth, _reordered(docs, np.lexsort((grades, -scores), axis=1)), measures, relevance_level)
+    return {m.name: float((best[:, i] - worst[:, i]).mean()) for i, m in enumerate(measures)}
+
+
+def _condensed(
+    truth: NDArray[np.float64],
+    docs: NDArray[np.int64],
+    grades: NDArray[np.int64],
+    measures: Sequence[Measure],
+    relevance_level: int,
+) -> NDArray[np.float64]:
+    """The same measures on condensed rankings, unjudged documents removed (Sakai 2007)."""
+    unjudged = grades < 0
+    order = np.argsort(unjudged, axis=1, kind="stable")
+    kept = np.where(np.take_along_axis(unjudged, order, axis=1), -1, _reordered(docs, order))
+    return _evaluate(truth, kept, measures, relevance_level)
+
+
+def _seen_by(m: Measure, run: Run, docs: NDArray[np.int64]) -> str:
+    """Digest of what a measure can see of the rankings: the set down to its cutoff, or the order."""
+    state = hashlib.blake2b(digest_size=16)
+    cut = docs[:, : m.cutoff or None]
+    if not m.ordered and m.cutoff:
+        cut = np.sort(cut, axis=1)
+    used = np.unique(cut[cut >= 0])
+    # Numbers differ between runs for one document; its place among the ids in use does not, given those ids.
+    place = np.full(len(run.doc_ids) + 1, -1, dtype=np.int64)
+    place[used] = np.arange(len(used))
+    state.update("\0".join(run.doc_ids[i] for i in used).encode("utf-8", "surrogatepass"))
+    state.update(np.where(cut >= 0, place[cut], -1).tobytes())
+    return state.hexdigest()
+
+
+def _refuse_constant(run: Run) -> None:
+    """Refuse a run without an order: the tie rule alone would rank it, by document id."""
+    held = run.docs >= 0
+    first, several = run.scores[:, :1], held.sum(axis=1) > 1
+    # Under as many queries equal scores may be an accident, and no verdict is drawn anyway.
+    if several.sum() >= MINIMUM_QUERIES and (np.where(held, run.scores, first) == first).all():
+        raise RunError(
+            f'Run "{run.system}" on "{run.query_set}": scores are constant under every one of {len(held)} queries '
+            f"({int(several.sum())} rank several documents); nothing is ranked. Expected scores that fall with the "
+            "rank: write each document's score, or the depth minus its rank."
+        )
+
+
+def result(
+    run: Run,
+    labels: Labels,
+    *,
+    protocol: EvalProtocol,
+    query_set: QuerySet | None = None,
+    role: str = "held-out",
+    suite: tuple[str, int, str] = ("", 0, ""),
+    kind: str = "trec-run",
+    recipe: Mapping[str, Any] | None = None,
+) -> Result:
+    """A run's headers with its scores: what baselines, comparisons and reports work from.
+
+    Args:
+        run: rankings.
+        labels: judgements, clusters, slices and pinned queries.
+        protocol: measures, depth, relevance level.
+        query_set: gives name, role and digest; those of the run where None.
+        role: the role where there is no query set.
+        suite: (name, version, digest).
+        kind: the system's kind.
+        recipe: the system's fingerprint, kept for the reader.
+
+    Raises:
+        RunError: see `measure`; or scores that are constant under every query.
+    """
+    _refuse_constant(run)
+    order = query_set.ids if query_set is not None else None
+    judged_queries = relevant_queries(labels.qrels, relevance_level=protocol.relevance_level)
+    with_negatives = sum(
+        any(grade < protocol.relevance_level for grade in labels.qrels[q].values()) for q in judged_queries
+    )
+    share = with_negatives / len(judged_queries) if judged_queries else 0.0
+    scores = measure(
+        run,
+        labels.qrels,
+        protocol.measures,
+        depth=protocol.depth,
+        relevance_level=protocol.relevance_level,
+        query_ids=order,
+        condensed=share >= 0.5,
+    )
+    row_of = {query_id: row for row, query_id in enumerate(run.query_ids)}
+    return Result(
+        system=run.system,
+        system_digest=run.system_digest,
+        kind=kind,
+        suite=suite[0],
+        suite_version=suite[1],
+        suite_digest=suite[2],
+        query_set=query_set.name if query_set else run.query_set,
+        role=query_set.role if query_set else role,
+        query_set_digest=run.query_set_digest,
+        corpus_digest=run.corpus_digest,
+        labels_digest=labels.digest,
+        protocol=protocol,
+        run_digest=run.digest,
+        scores=scores,
+        top_ids=tuple(tuple(run.ranking(row_of[q], TOP_IDS)) if q in row_of else () for q in scores.query_ids),
+        clusters=tuple(labels.clusters.get(q) for q in scores.query_ids),
+        slices=tuple(labels.slices_of(q) for q in scores.query_ids),
+        pinned=tuple(q in labels.pinned for q in scores.query_ids),
+        judged_negative_share=share,
+        recipe=dict(recipe or {}),
+        seconds=dict(run.seconds),
+        index_bytes=run.index_bytes,
+        environment=dict(run.environment),
+    )

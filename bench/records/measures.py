@@ -1,0 +1,80 @@
+"""Names of measures and what they mean; the numbers are computed by `bench.evaluation.measure`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from bench.base.errors import MeasureError, did_you_mean
+from bench.records.suite import Qrels
+
+DEFAULT_MEASURES = ("recall@10", "ndcg@10", "mrr@10", "recall@100")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure as the literature writes it, such as ndcg@10, and what computes it.
+
+    `cutoff` 0 means the whole ranking; `ordered` is False where only the set of retrieved documents counts.
+    """
+
+    name: str
+    engine: str
+    cutoff: int
+    ordered: bool
+
+
+# name → (ranx's name, whether order within the cutoff counts, whether a cutoff is demanded)
+_KNOWN: Mapping[str, tuple[str, bool, bool]] = {
+    "recall": ("recall", False, True),
+    "precision": ("precision", False, True),
+    "hit": ("hit_rate", False, True),
+    "mrr": ("mrr", True, False),
+    "map": ("map", True, False),
+    # trec_eval's ndcg (Järvelin & Kekäläinen 2002, gain = grade); ranx' ndcg_burges is another measure.
+    "ndcg": ("ndcg", True, False),
+    "rprec": ("r-precision", False, False),
+}
+
+
+def parse(name: str) -> Measure:
+    """A measure from its name.
+
+    Raises:
+        MeasureError: unknown, or without the cutoff it needs; names the nearest.
+    """
+    found = re.fullmatch(r"([a-z_-]+)(?:@([1-9][0-9]*))?", name.strip())
+    base = found.group(1) if found else ""
+    if found is None or base not in _KNOWN:
+        examples = ["recall@10", "recall@100", "ndcg@10", "mrr@10", "map", "mrr", "ndcg", "precision@10", "hit@10"]
+        hint = did_you_mean(name.lower(), examples)
+        if not hint and (near := did_you_mean(re.split("@", name)[0], _KNOWN)):
+            hint = near
+        raise MeasureError(f'Unknown measure "{name}"; expected one such as {", ".join(examples)}.{hint}')
+    engine, ordered, needs_cutoff = _KNOWN[base]
+    if needs_cutoff and not found.group(2):
+        raise MeasureError(f'Measure "{name}" needs a cutoff, such as "{base}@10".')
+    if base == "rprec" and found.group(2):
+        raise MeasureError('Measure "rprec" takes no cutoff: it is cut at the number of relevant documents.')
+    return Measure(name.strip(), engine, int(found.group(2) or 0), ordered)
+
+
+def parse_list(names: Iterable[str] | None) -> tuple[str, ...]:
+    """Names from repeated or comma-separated options, checked, without repetition; the defaults without any.
+
+    Raises:
+        MeasureError: an unknown measure, or a text that names none.
+    """
+    given = list(names or ())
+    found = [part.strip() for name in given for part in name.split(",") if part.strip()]
+    if not found and given:
+        raise MeasureError(f'No measure in "{",".join(given)}"; expected one such as ndcg@10.')
+    for name in found:
+        parse(name)
+    return tuple(dict.fromkeys(found)) or DEFAULT_MEASURES
+
+
+def relevant_queries(qrels: Qrels, *, relevance_level: int = 1) -> list[str]:
+    """Queries with at least one relevant document: those for which recall is defined."""
+    return [q for q, grades in qrels.items() if any(grade >= relevance_level for grade in grades.values())]

@@ -1,8 +1,0 @@
-"""Servers over HTTP: one request and its faults, when the next may go, and many requests at once."""
-
-from __future__ import annotations
-
-from bench.remote.client import Client, Endpoint, Fault, api_key
-from bench.remote.pace import Pace, Stopped
-
-__all__ = ["Client", "Endpoint", "Fault", "Pace", "Stopped", "api_key"]

@@ -1,0 +1,182 @@
+"""A Sentence Transformers model from a folder, a Python package, a fine-tuning recipe or the hub."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.base.errors import ConfigError, MissingExtra
+from bench.config import Strict
+from bench.retrieval.encoders import find_model, weights_digest
+
+
+class Config(Strict):
+    """`encoder = { kind = "local", model = … }`."""
+
+    kind: Literal["local"]
+    model: str
+    revision: str | None = None
+    max_length: int | None = None
+    query_prompt: str | None = None
+    document_prompt: str | None = None
+    device: str | None = None
+    batch_size: int = 64
+
+
+def library_version(name: str) -> str | None:
+    """A library's major version without importing it; None where it is not installed."""
+    try:
+        return version(name).split(".")[0]
+    except PackageNotFoundError:
+        return None
+
+
+def quiet() -> None:
+    """Keep the libraries' progress bars and advice off the screen: progress is told to our callback."""
+    import logging
+
+    from transformers.utils import logging as transformers_logging
+
+    chatty: Any = transformers_logging
+    chatty.set_verbosity_error()
+    chatty.disable_progress_bar()
+    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+
+
+def read_settings(folder: Path, name: str) -> Any:
+    """A JSON file of a model's folder; an empty object where there is none."""
+    path = folder / name
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def vector_size(folder: Path) -> int:
+    """Columns of a model's full-size vector, read from its own files.
+
+    Raises:
+        ConfigError: they do not say.
+    """
+    modules = [m for m in (read_settings(folder, "modules.json") or []) if m.get("path")]
+    for module in reversed(modules):
+        settings = read_settings(folder, f"{module['path']}/config.json")
+        for key in ("out_features", "embedding_dimension", "word_embedding_dimension"):
+            if settings.get(key):
+                return int(settings[key])
+    hidden = read_settings(folder, "config.json").get("hidden_size")
+    if not hidden:
+        raise ConfigError(f"{folder} does not say its vectors' size (no pooling or hidden_size in its files).")
+    return int(hidden)
+
+
+def build(config: Config, *, base: Path, models: Path) -> LocalEncoder:
+    """The encoder that a config's table describes."""
+    return LocalEncoder(config, base=base, models=models)
+
+
+class LocalEncoder:
+    """Texts to vectors by a local model. The model is loaded when the first text is encoded.
+
+    One text alone and the same text in a batch differ by up to 2e-6 a component: padding changes the shape of
+    the matrix products. The cache makes a second run equal to the first.
+    """
+
+    def __init__(self, config: Config, *, base: Path, models: Path) -> None:
+        self.config = config
+        self.folder = find_model(config.model, base=base, models=models, revision=config.revision)
+        self._refuse_what_would_be_wrong()
+
+    def _refuse_what_would_be_wrong(self) -> None:
+        """Models whose vectors depend on more than the final text; encoding them as others would be silently wrong."""
+        modules = self._json("modules.json") or []
+        architectures = [str(name) for name in self._json("config.json").get("architectures") or []]
+        kind = str(self._json("config_sentence_transformers.json").get("model_type") or "")
+        scores = not modules and any(name.endswith("ForSequenceClassification") for name in architectures)
+        if kind == "CrossEncoder" or scores:
+            raise ConfigError(
+                f"{self.folder} is a cross-encoder: it scores pairs and makes no vectors. Use it as a reranker: "
+                'kind = "rerank", reranker = { kind = "cross-encoder", … }.'
+            )
+        if any(str(module.get("type", "")).endswith(".Router") for module in modules):
+            raise ConfigError(
+                f"{self.folder} routes queries and documents through different towers; such models are not supported."
+            )
+        pooling = [self._json(f"{module['path']}/config.json") for module in modules if module.get("path")]
+        if any(settings.get("include_prompt") is False for settings in pooling) and any(self.prompts.values()):
+            raise ConfigError(
+                f"{self.folder} leaves its prompt out of pooling; such models are not supported with a prompt. "
+                'Set query_prompt = "" and document_prompt = "" to use it without.'
+            )
+
+    def _json(self, name: str) -> Any:
+        return read_settings(self.folder, name)
+
+    @cached_property
+    def dim(self) -> int:
+        """Columns of a full-size vector, read from the model's own files."""
+        return vector_size(self.folder)
+
+    @cached_property
+    def prompts(self) -> dict[str, str]:
+        """Text put before a query and before a document: the config's, else the model's own, else none."""
+        settings = self._json("config_sentence_transformers.json")
+        own = settings.get("prompts") or {}
+        default = own.get(settings.get("default_prompt_name"), "")
+
+        def first(*names: str) -> str:
+            return str(next((own[name] for name in names if own.get(name)), default))
+
+        query = self.config.query_prompt
+        document = self.config.document_prompt
+        return {
+            "query": first("query") if query is None else query,
+            "document": first("document", "passage", "corpus") if document is None else document,
+        }
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Everything that changes a vector; the folder's place and name do not."""
+        return {
+            "kind": "local",
+            "weights": self._weights,
+            "max_length": self.config.max_length,
+            "prompts": self.prompts,
+            "library": ["sentence-transformers", library_version("sentence-transformers")],
+        }
+
+    @cached_property
+    def _weights(self) -> str:
+        return weights_digest(self.folder)
+
+    def prompted(self, texts: Sequence[str], kind: str) -> list[str]:
+        """The final texts, prompt included."""
+        prompt = self.prompts[kind]
+        return [prompt + text for text in texts] if prompt else list(texts)
+
+    @cached_property
+    def _model(self) -> Any:
+        try:
+            from sentence_transformers import SentenceTransformer
+        except ImportError:
+            raise MissingExtra('Encoder "local"', "sentence-transformers", "local") from None
+        quiet()
+        model = SentenceTransformer(str(self.folder), device=self.config.device, local_files_only=True)
+        if self.config.max_length:
+            model.max_seq_length = self.config.max_length
+        return model
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """float32[n_texts, dim] of final texts."""
+        vectors = self._model.encode(
+            list(texts),
+            prompt="",
+            batch_size=self.config.batch_size,
+            show_progress_bar=False,
+            convert_to_numpy=True,
+            normalize_embeddings=False,
+        )
+        return np.asarray(vectors, dtype=np.float32)

@@ -1,0 +1,129 @@
+"""Many requests to one server from ordinary code: a few under way at once, each until it is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, TypeVar
+
+from bench.base.errors import SystemFailed
+from bench.retrieval.remote.client import MOST_BYTES, Client, Endpoint, Fault, api_key
+from bench.retrieval.remote.pace import Pace, Stopped
+
+Answer = TypeVar("Answer")
+
+NO_ANSWER = (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError)
+"""What looking for an answer in any JSON may raise."""
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """One event loop of this process, in a thread of its own: connections outlive a call, and a caller may have a
+    loop running itself, as notebooks do."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="bench.retrieval.remote", daemon=True).start()
+    return loop
+
+
+def _close(client: Client) -> None:
+    asyncio.run_coroutine_threadsafe(client.__aexit__(None, None, None), _loop())
+
+
+@dataclass(eq=False)
+class Server:
+    """A model behind an address, asked for much.
+
+    Args:
+        endpoint: address, name of the key's variable, deadline.
+        concurrency: requests under way at once; the first goes alone, so that a wrong key costs one request.
+        attempts: requests for one answer while the server fails.
+        most_bytes: an answer larger than this is not read to its end.
+        pace: makes the backoff and circuit breaker of one call of `ask`.
+    """
+
+    endpoint: Endpoint
+    concurrency: int = 4
+    attempts: int = 6
+    most_bytes: int = MOST_BYTES
+    pace: Callable[[], Pace] = Pace
+    _client: Client | None = field(default=None, init=False, repr=False)
+    _known: bool = field(default=False, init=False, repr=False)
+
+    def ask(self, path: str, bodies: Sequence[dict[str, Any]], read: Callable[[Any], Answer]) -> list[Answer]:
+        """One answer a body, in their order.
+
+        Args:
+            path: where requests go, behind the base address.
+            bodies: their JSON.
+            read: makes an answer of the server's JSON; raises one of NO_ANSWER where it holds none.
+
+        Raises:
+            SystemFailed: a request was not answered; the others are given up.
+            ConfigError: the variable that is to hold the key is not set.
+        """
+        future = asyncio.run_coroutine_threadsafe(self._all(path, bodies, read), _loop())
+        try:
+            return future.result()
+        except (Fault, Stopped) as problem:
+            raise SystemFailed(
+                f'The server at {self.endpoint.base_url} did not answer for model "{self.endpoint.model}": {problem}. '
+                "What it had answered is kept; run the command again to go on."
+            ) from None
+        finally:
+            future.cancel()
+
+    async def _all(self, path: str, bodies: Sequence[dict[str, Any]], read: Callable[[Any], Answer]) -> list[Answer]:
+        if self._client is None:
+            client = Client(self.endpoint, api_key(self.endpoint), self.most_bytes)
+            self._client = await client.__aenter__()
+            weakref.finalize(self, _close, client)
+        pace, answers = self.pace(), {}
+        waiting = iter(enumerate(bodies))
+
+        async def work() -> None:
+            for position, body in waiting:
+                answers[position] = await self._one(path, body, read, pace)
+
+        if not self._known:
+            for position, body in waiting:
+                answers[position] = await self._one(path, body, read, pace)
+                break
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(self.concurrency, len(bodies) - len(answers))):
+                    group.create_task(work())
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from None
+        return [answers[position] for position in range(len(bodies))]
+
+    @staticmethod
+    def _read(client: Client, document: Any, read: Callable[[Any], Answer]) -> Answer:
+        """An answer, or the fault that it is none, whose words may quote the server, and the server the key."""
+        try:
+            return read(document)
+        except NO_ANSWER as problem:
+            detail = client.shown(str(problem))
+            raise Fault("the server's answer is not what was asked for", detail, retry=True, billed=True) from None
+
+    async def _one(self, path: str, body: dict[str, Any], read: Callable[[Any], Answer], pace: Pace) -> Answer:
+        client, attempt = self._client, 0
+        if client is None:
+            raise RuntimeError("the client has not been entered")
+        while True:
+            began = await pace.ready()
+            try:
+                answer = self._read(client, await client.post(path, body, wall=pace.wall()), read)
+            except Fault as fault:
+                pace.failed(fault, began)
+                attempt += 1
+                if not fault.retry or fault.fatal or attempt >= self.attempts:
+                    raise
+            else:
+                pace.succeeded()
+                self._known = True
+                return answer
+            await pace.pause(attempt)

@@ -1,0 +1,38 @@
+"""Scorers of (query, document) pairs, one file each. A file's name is the reranker's kind.
+
+Each file has a `Config` and `build(config, base, models)`, which returns a `PairScorer`. Used by systems of kind
+`rerank` and, where a recipe asks for it, by the check of mined negatives; never by an index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.base.registry import settled, table_problems
+from bench.records import PairScorer
+
+__all__ = ["build", "check"]
+
+
+def check(place: str, table: Mapping[str, Any], path: Path) -> list[str]:
+    """What is wrong with a reranker's table, a sentence each; `place` is its name in the file."""
+    return table_problems("rerankers", table, f"{path}: {place}")
+
+
+def build(table: Mapping[str, Any], place: str, *, base: Path, models: Path) -> PairScorer:
+    """The reranker that a table describes.
+
+    Args:
+        table: `{ kind = …, model = … }`.
+        place: the table's name in its file, for errors.
+        base: folder of the file that names the model.
+        models: the store's folder of fine-tuned models.
+
+    Raises:
+        ConfigError: what is wrong with the table, or no such model.
+    """
+    module, config = settled("rerankers", table, place)
+    scorer: PairScorer = module.build(config, base=base, models=models)
+    return scorer

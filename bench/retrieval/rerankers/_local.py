@@ -1,0 +1,49 @@
+"""What rerankers by a local model share: the folder, and what a score depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from bench.config import Strict
+from bench.retrieval.encoders import find_model, weights_digest
+from bench.retrieval.encoders.local import library_version, read_settings
+
+
+class LocalConfig(Strict):
+    """Keys of every reranker by a local model; each kind adds its `kind`."""
+
+    model: str
+    revision: str | None = None
+    max_length: int | None = Field(default=None, ge=1)
+    device: str | None = None
+    batch_size: int = Field(default=32, ge=1)
+
+
+class LocalScorer:
+    """A model's folder, found by name; nothing is loaded yet."""
+
+    def __init__(self, config: Any, *, base: Path, models: Path) -> None:
+        self.config = config
+        self.folder = find_model(config.model, base=base, models=models, revision=config.revision)
+
+    def settings(self, name: str) -> Any:
+        """A JSON file of the model's folder."""
+        return read_settings(self.folder, name)
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Everything that changes a score."""
+        return {
+            "kind": self.config.kind,
+            "weights": self._weights,
+            "max_length": self.config.max_length,
+            "library": ["sentence-transformers", library_version("sentence-transformers")],
+        }
+
+    @cached_property
+    def _weights(self) -> str:
+        return weights_digest(self.folder)

@@ -1,0 +1,194 @@
+"""Exact top-k over every dimension and precision, and fusion of rankings.
+
+Documents come in ascending id order, so a row number stands for the id in the tie rule: score descending, then
+row descending. Dimensions and precisions are applied to cached full-size rows; nothing is encoded again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.base.errors import ConfigError
+from bench.records import Run
+
+_Padded = tuple[NDArray[np.int64], NDArray[np.float32]]
+
+PRECISIONS = ("float32", "float16", "int8", "int4", "binary", "binary-rescore")
+OVERSAMPLE = 4
+"""binary-rescore looks at this many times the depth before it rescores (common practice: 2–4)."""
+
+_BLOCK_QUERIES, _BLOCK_DOCS = 256, 65_536
+
+
+def truncated(rows: NDArray[np.float32], dim: int, *, normalize: bool) -> NDArray[np.float32]:
+    """The first `dim` columns; unit length where cosine is wanted (a cut vector is no longer of length one)."""
+    if not 1 <= dim <= rows.shape[1]:
+        raise ConfigError(f"dims: {dim} is not between 1 and the encoder's {rows.shape[1]} dimensions.")
+    rows = rows[:, :dim]
+    if normalize:
+        norms = np.linalg.norm(rows, axis=1, keepdims=True)
+        rows = (rows / np.where(norms == 0, np.float32(1), norms)).astype(np.float32)
+    return np.ascontiguousarray(rows, dtype=np.float32)
+
+
+def top_k(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The k best columns of each row by the tie rule, ties at the cut included: int[n, k], float32[n, k]."""
+    n_columns = scores.shape[1]
+    k = min(k, n_columns)
+    docs = np.empty((len(scores), k), dtype=np.int64)
+    best = np.empty((len(scores), k), dtype=np.float32)
+    for i, row in enumerate(scores):
+        if k < n_columns:
+            # argpartition would choose among documents tied at the cut by its own whim.
+            threshold = np.partition(row, n_columns - k)[n_columns - k]
+            candidates = np.flatnonzero(row >= threshold)
+        else:
+            candidates = np.arange(n_columns)
+        order = candidates[np.lexsort((-candidates, -row[candidates]))[:k]]
+        docs[i], best[i] = order, row[order]
+    return docs, best
+
+
+@dataclass(frozen=True)
+class DenseIndex:
+    """Document vectors at one dimension and precision.
+
+    `vectors` float32[n_docs, dim] is what a query is multiplied with: for int8 and int4 the decoded codes (as in
+    FAISS' scalar quantiser: query in float32, document decoded), for binary the signs ±1, with which the product
+    is dim − 2 × Hamming distance. `bytes` is what the index would occupy: codes only, plus float32 rows on disk
+    for binary-rescore.
+    """
+
+    vectors: NDArray[np.float32] = field(repr=False)
+    precision: str
+    bytes: int
+    full: NDArray[np.float32] | None = field(default=None, repr=False)
+
+    @classmethod
+    def build(cls, rows: NDArray[np.float32], precision: str) -> DenseIndex:
+        """An index of float32[n_docs, dim] rows, already cut and normalised."""
+        n_docs, dim = rows.shape
+        if precision == "float32":
+            return cls(rows, precision, 4 * n_docs * dim)
+        if precision == "float16":
+            return cls(rows.astype(np.float16).astype(np.float32), precision, 2 * n_docs * dim)
+        if precision in ("int8", "int4"):
+            levels = 255 if precision == "int8" else 15
+            # Ranges come from documents only, once: per-batch ranges would give queries another scale.
+            low, high = rows.min(axis=0), rows.max(axis=0)
+            step = (high - low) / np.float32(levels)
+            step = np.where(step == 0, np.float32(1), step)
+            codes = np.rint((rows - low) / step)
+            size = n_docs * dim if precision == "int8" else n_docs * ((dim + 1) // 2)
+            return cls((low + codes * step).astype(np.float32), precision, size + 8 * dim)
+        signs = np.where(rows > 0, np.float32(1), np.float32(-1))
+        size = n_docs * ((dim + 7) // 8)
+        if precision == "binary":
+            return cls(signs, precision, size)
+        if precision == "binary-rescore":
+            return cls(signs, precision, size + 4 * n_docs * dim, rows)
+        raise ConfigError(f'precision is "{precision}"; expected one of {", ".join(PRECISIONS)}.')
+
+    def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The k best documents of float32[n_queries, dim] queries, already cut and normalised."""
+        if not self.precision.startswith("binary"):
+            return _blocked(queries, self.vectors, k)
+        signs = np.where(queries > 0, np.float32(1), np.float32(-1))
+        if self.full is None:
+            return _blocked(signs, self.vectors, k)
+        candidates, _ = _blocked(signs, self.vectors, k * OVERSAMPLE)
+        # Ascending rows, so that top_k's column order is the tie rule's.
+        candidates = np.sort(candidates, axis=1)
+        exact = np.einsum("qd,qkd->qk", queries, self.full[candidates], optimize=True)
+        columns, scores = top_k(exact.astype(np.float32), k)
+        return np.take_along_axis(candidates, columns, axis=1), scores
+
+
+def _blocked(
+    queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    docs, scores = [], []
+    for start in range(0, len(queries), _BLOCK_QUERIES):
+        block = queries[start : start + _BLOCK_QUERIES]
+        parts = []
+        for first in range(0, len(vectors), _BLOCK_DOCS):
+            found, best = top_k(block @ vectors[first : first + _BLOCK_DOCS].T, k)
+            parts.append((found + first, best))
+        if len(parts) == 1:
+            merged = parts[0]
+        else:
+            # Per-block winners in ascending row order, then once more by the same rule.
+            all_docs = np.concatenate([d for d, _ in parts], axis=1)
+            all_best = np.concatenate([s for _, s in parts], axis=1)
+            order = np.argsort(all_docs, axis=1)
+            all_docs = np.take_along_axis(all_docs, order, axis=1)
+            columns, best = top_k(np.take_along_axis(all_best, order, axis=1), k)
+            merged = np.take_along_axis(all_docs, columns, axis=1), best
+        docs.append(merged[0])
+        scores.append(merged[1])
+    return np.concatenate(docs), np.concatenate(scores)
+
+
+def padded(rankings: Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> _Padded:
+    """Rankings of unequal length as two rectangles, −1 where there is no document."""
+    width = max(1, *(len(docs) for docs, _ in rankings))
+    all_docs = np.full((len(rankings), width), -1, dtype=np.int64)
+    all_scores = np.zeros((len(rankings), width), dtype=np.float32)
+    for i, (docs, scores) in enumerate(rankings):
+        all_docs[i, : len(docs)] = docs
+        all_scores[i, : len(scores)] = scores
+    return all_docs, all_scores
+
+
+def _fused(runs: Sequence[Run], row_of: dict[str, int], weights: Sequence[NDArray[np.float64]]) -> _Padded:
+    """Sum of `weights` (one array like `docs` per run) by document, as padded corpus rows and scores."""
+    rows = [np.asarray([row_of[doc_id] for doc_id in run.doc_ids] + [-1]) for run in runs]
+    rankings = []
+    for query in range(len(runs[0].query_ids)):
+        docs = np.concatenate([rows[i][run.docs[query]] for i, run in enumerate(runs)])
+        gain = np.concatenate([weight[query] for weight in weights])
+        found, place = np.unique(docs[docs >= 0], return_inverse=True)
+        # Rounded before ranking: the same sum in another order must tie, not differ in the last bit.
+        total = np.round(np.bincount(place, weights=gain[docs >= 0], minlength=len(found)), 9)
+        rankings.append((found, total.astype(np.float32)))
+    return padded(rankings)
+
+
+def rrf(
+    runs: Sequence[Run], row_of: dict[str, int], *, k: int = 60, weights: Sequence[float] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Reciprocal rank fusion: the sum over rankings of weight / (k + rank).
+
+    Source: Cormack, Clarke & Büttcher 2009, "Reciprocal rank fusion outperforms Condorcet", section 2; k = 60.
+    """
+    shares = weights or [1.0] * len(runs)
+    gains = [
+        np.broadcast_to(share / (k + np.arange(1, run.depth + 1, dtype=np.float64)), run.docs.shape)
+        for run, share in zip(runs, shares, strict=True)
+    ]
+    return _fused(runs, row_of, gains)
+
+
+def convex(
+    runs: Sequence[Run], row_of: dict[str, int], *, weight: float
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """(1 − weight) × first + weight × second, each scaled to 0–1 per query over its own list; absent counts 0.
+
+    Source: Bruch, Gai & Ingber 2023, "An analysis of fusion functions for hybrid retrieval", section 3 (min-max).
+    """
+    gains = []
+    for run, share in zip(runs, (1 - weight, weight), strict=True):
+        held = run.docs >= 0
+        scores = np.where(held, run.scores, 0).astype(np.float64)
+        low = np.where(held, run.scores, np.inf).min(axis=1, keepdims=True)
+        high = np.where(held, run.scores, -np.inf).max(axis=1, keepdims=True)
+        span = high - low
+        # A list whose scores are all equal says "found", and no more than that.
+        scaled = np.where(span > 0, (scores - low) / np.where(span > 0, span, 1), 1.0)
+        gains.append(share * np.where(held, scaled, 0.0))
+    return _fused(runs, row_of, gains)

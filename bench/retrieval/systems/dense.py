@@ -1,0 +1,109 @@
+"""Embeddings compared by cosine or dot product, at every dimension and precision from one encoding."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from bench.base.errors import ConfigError
+from bench.base.progress import Progress, no_progress
+from bench.base.registry import settled
+from bench.config import SystemConfig
+from bench.records import Corpus, Encoder, QuerySet, Ranked, Run, Search
+from bench.retrieval.embed import Embedded, embed
+from bench.retrieval.search import DenseIndex, truncated
+from bench.retrieval.systems import Context
+
+TABLES = {"encoder": "encoders"}
+
+Precision = Literal["float32", "float16", "int8", "int4", "binary", "binary-rescore"]
+
+
+class Config(SystemConfig):
+    """`kind = "dense"`."""
+
+    encoder: dict[str, Any]
+    dims: list[Annotated[int, Field(ge=1)]] | None = Field(default=None, min_length=1)
+    precision: list[Precision] = Field(default=["float32"], min_length=1)
+    similarity: Literal["cosine", "dot"] | None = None
+
+
+def build(name: str, config: Config, context: Context) -> list[Dense]:
+    """One system for each dimension and precision; they share one encoder and so one encoding."""
+    encoder = _encoder(name, config.encoder, context)
+    found = []
+    for dim in config.dims or [encoder.dim]:
+        for precision in config.precision:
+            if dim > encoder.dim:
+                raise ConfigError(f"systems.{name}.dims: {dim} exceeds the encoder's {encoder.dim} dimensions.")
+            size = "" if dim == encoder.dim else f"@{dim}"
+            tail = "" if precision == "float32" else f"/{precision}"
+            found.append(Dense(f"{name}{size}{tail}", encoder, dim, precision, config, context))
+    return found
+
+
+def _encoder(name: str, table: Mapping[str, Any], context: Context) -> Encoder:
+    module, config = settled("encoders", table, f"systems.{name}.encoder")
+    encoder: Encoder = module.build(config, base=context.base, models=context.models)
+    return encoder
+
+
+class Dense:
+    """One encoder at one dimension and precision."""
+
+    kind = "dense"
+    parts: tuple[str, ...] = ()
+
+    def __init__(self, name: str, encoder: Encoder, dim: int, precision: str, config: Config, context: Context) -> None:
+        self.name, self.encoder, self.dim, self.precision = name, encoder, dim, precision
+        # Some encoders know what their vectors are to be compared by.
+        self.similarity = config.similarity or getattr(encoder, "similarity", "cosine")
+        self.roles, self.store = config.roles, context.store
+        self.progress: Progress = no_progress
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Encoder, dimension, precision and similarity."""
+        return {
+            "kind": self.kind,
+            "encoder": dict(self.encoder.fingerprint()),
+            "dim": self.dim,
+            "precision": self.precision,
+            "similarity": self.similarity,
+        }
+
+    def _embedded(self, texts: Sequence[str], kind: str) -> Embedded:
+        return embed(self.encoder, texts, kind=kind, store=self.store, progress=self.progress)
+
+    def _cut(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        return truncated(rows, self.dim, normalize=self.similarity == "cosine")
+
+    def warm(self, corpus: Corpus) -> Search:
+        """Search over the finished index; every query is encoded anew."""
+        index = DenseIndex.build(self._cut(self._embedded(corpus.texts, "document").rows), self.precision)
+
+        def search(queries: QuerySet, *, depth: int, parts: Sequence[Run]) -> Ranked:
+            asked = embed(self.encoder, queries.texts, kind="query", store=None)
+            return Ranked(*index.search(self._cut(asked.rows), depth))
+
+        return search
+
+    def search(self, corpus: Corpus, queries: QuerySet, *, depth: int, parts: Sequence[Run]) -> Ranked:
+        """Exact nearest documents."""
+        documents = self._embedded(corpus.texts, "document")
+        asked = self._embedded(queries.texts, "query")
+        started = time.perf_counter()
+        index = DenseIndex.build(self._cut(documents.rows), self.precision)
+        indexed = time.perf_counter()
+        docs, scores = index.search(self._cut(asked.rows), depth)
+        seconds = {
+            "encode_documents": documents.seconds,
+            "encode_queries": asked.seconds,
+            "index": indexed - started,
+            "search": time.perf_counter() - indexed,
+        }
+        return Ranked(docs, scores, seconds, index.bytes)

@@ -1,0 +1,284 @@
+"""Any Python search function: a text in, document ids out."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import importlib
+import inspect
+import math
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import field_validator
+
+from bench.base.errors import BenchError, ConfigError, RunError, SystemFailed, did_you_mean
+from bench.base.progress import Progress, no_progress
+from bench.config import SystemConfig
+from bench.records import Corpus, QuerySet, Ranked, Run
+from bench.retrieval.search import padded
+from bench.retrieval.systems import Context
+
+DEPTH_NAMES = ("k", "depth", "top_k", "limit")
+"""Parameters that are handed the number of documents wanted."""
+
+EXPECTED = "expected document ids, (id, score) pairs, or a mapping of ids to scores"
+
+
+NOT_SEARCHED = ("__pycache__", "node_modules", "site-packages", "venv", "tests", "test")
+"""Folders whose Python code is none that a search function is made of."""
+
+
+class Config(SystemConfig):
+    """`kind = "python"`: `function` is "module:attribute"; `version` stands for what the fingerprint cannot see."""
+
+    function: str
+    version: str = ""
+
+    @field_validator("function")
+    @classmethod
+    def _place(cls, text: str) -> str:
+        if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*", text):
+            raise ValueError('expected "module:attribute", such as "app.search:search"')
+        return text
+
+
+def build(name: str, config: Config, context: Context) -> list[Python]:
+    """One system."""
+    return [Python(name, config.function, version=config.version, base=context.base, roles=config.roles)]
+
+
+class Python:
+    """A search function of the caller's: `search(text)`, or `search(text, depth)`.
+
+    It returns document ids, best first; or (id, score) pairs or {id: score}, of which the scores alone give the order.
+
+    Args:
+        name: as in the config.
+        function: the function itself, or "module:attribute", imported when first needed.
+        version: part of the fingerprint.
+        base: first on the import path while the function is imported and while it runs.
+        roles: query sets it is evaluated on; None means all.
+    """
+
+    kind = "python"
+    parts: tuple[str, ...] = ()
+    fresh = True
+    """What it finds may change where no digest looks (an index, a service): `bench run` asks it anew each time."""
+
+    def __init__(
+        self,
+        name: str,
+        function: Callable[..., Any] | str,
+        *,
+        version: str = "",
+        base: Path | None = None,
+        roles: Sequence[str] | None = None,
+    ) -> None:
+        self.name, self.version, self.base, self.roles = name, version, base, roles
+        self._given = function
+        self.progress: Progress = no_progress
+
+    @functools.cached_property
+    def function(self) -> Callable[..., Any]:
+        """The function.
+
+        Raises:
+            ConfigError: no such module or attribute, or one that cannot be called.
+            SystemFailed: the module broke while it was imported.
+        """
+        found = self._imported(self._given) if isinstance(self._given, str) else self._given
+        if not callable(found):
+            raise ConfigError(f'System "{self.name}": {self._given} is a {type(found).__name__}; expected a function.')
+        return found
+
+    @functools.cached_property
+    def _code(self) -> str | None:
+        return None if self.base is None else _code_digest(self.base)
+
+    def _imported(self, place: str) -> Any:
+        module_name, _, attribute = place.partition(":")
+        where = f'System "{self.name}": function "{place}"'
+        with self._importable():
+            try:
+                found: Any = importlib.import_module(module_name)
+            except ModuleNotFoundError as error:
+                if error.name is not None and f"{module_name}.".startswith(f"{error.name}."):
+                    raise ConfigError(
+                        f"{where}: there is no module {error.name}, neither in {self.base} nor among what is installed."
+                    ) from None
+                raise SystemFailed(f"{where}: importing it failed: {error}.") from error
+            except BenchError:
+                raise
+            except (Exception, SystemExit) as error:
+                raise SystemFailed(f"{where}: importing it failed: {type(error).__name__}: {error}") from error
+        for part in attribute.split("."):
+            if not hasattr(found, part):
+                raise ConfigError(f"{where}: {module_name} has no {part}.{did_you_mean(part, dir(found))}")
+            found = getattr(found, part)
+        return found
+
+    @contextlib.contextmanager
+    def _importable(self) -> Iterator[None]:
+        if self.base is None:
+            yield
+            return
+        place = str(self.base.resolve())
+        sys.path.insert(0, place)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(ValueError):
+                sys.path.remove(place)
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """The function's name, `version`, and a digest of the Python code beside the config (else of its own file).
+
+        Nothing is imported for it: whoever judges stored results does not run the code that is judged. Models, indexes
+        and installed packages are not seen: that is what `version` is for, and why `bench run` never reuses a ranking.
+        """
+        if isinstance(self._given, str):
+            return {"kind": self.kind, "function": self._given, "version": self.version, "source": self._code}
+        plain = _plain(self.function)
+        source = _source_digest(plain)
+        return {"kind": self.kind, "function": _qualified(plain), "version": self.version, "source": source}
+
+    def search(self, corpus: Corpus, queries: QuerySet, *, depth: int, parts: Sequence[Run]) -> Ranked:
+        """What the function returns for each query; an order without scores gets falling ranks.
+
+        Raises:
+            SystemFailed: the function raised; names the query.
+            RunError: an id that the corpus lacks or that comes twice, a score that is no number, or another type.
+        """
+        function, extra = self.function, _depth_argument(self.function, depth)
+        started = time.perf_counter()
+        rankings = []
+        with self._importable():
+            for done, (query_id, text) in enumerate(zip(queries.ids, queries.texts, strict=True)):
+                self.progress("search", done, len(queries.ids))
+                where = f'System "{self.name}" on query "{query_id}" of "{queries.name}"'
+                try:
+                    # Read here: a generator runs the caller's code only now.
+                    returned = _listed(function(text, *extra[0], **extra[1]))
+                except BenchError:
+                    raise
+                except (Exception, SystemExit) as error:
+                    raise SystemFailed(f"{where} failed: {type(error).__name__}: {error}") from error
+                rankings.append(_ranking(returned, corpus, where))
+        self.progress("search", len(queries.ids), len(queries.ids))
+        docs, scores = padded(rankings)
+        return Ranked(docs, scores, {"search": time.perf_counter() - started})
+
+
+def _depth_argument(function: Callable[..., Any], depth: int) -> tuple[tuple[int, ...], dict[str, int]]:
+    """The depth as the function wants it: under a name that means it, or second where one is required.
+
+    A second parameter with a default and another name (`rerank=False`) would be changed by a number.
+    """
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # some built-in functions do not say
+        return (), {}
+    named = [p for p in parameters[1:] if p.name in DEPTH_NAMES and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    if named:
+        return (), {named[0].name: depth}
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return ((depth,), {}) if len(positional) > 1 and positional[1].default is inspect.Parameter.empty else ((), {})
+
+
+def _listed(returned: Any) -> Any:
+    """A mapping's pairs or an iterable's items as a list; anything else as it is."""
+    if isinstance(returned, Mapping):
+        return list(returned.items())
+    if isinstance(returned, Iterable) and not isinstance(returned, (str, bytes)):
+        return list(returned)
+    return returned
+
+
+def _ranking(returned: Any, corpus: Corpus, where: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Corpus rows and scores of one query's answer."""
+    if not isinstance(returned, list):
+        raise RunError(f"{where} returned {_described(returned)}; {EXPECTED}.")
+    ids: list[str] = []
+    scores: list[float] = []
+    for rank, item in enumerate(returned):
+        doc_id, score = (item, None) if isinstance(item, str) else _pair(item, rank, where)
+        if doc_id not in corpus.row_of:
+            raise RunError(
+                f'{where} ranks document "{doc_id}", which corpus "{corpus.name}" lacks. Does the function search the '
+                "same corpus, and return its ids?"
+            )
+        if score is None:
+            score = float(-rank)
+        if isinstance(item, str) != isinstance(returned[0], str):
+            raise RunError(f"{where} returned ids with scores and ids without; {EXPECTED}.")
+        ids.append(doc_id)
+        scores.append(score)
+    if len(set(ids)) < len(ids):
+        twice = next(doc_id for doc_id in ids if ids.count(doc_id) > 1)
+        raise RunError(f'{where} ranks document "{twice}" more than once; expected each document at most once.')
+    return np.asarray([corpus.row_of[doc_id] for doc_id in ids], dtype=np.int64), np.asarray(scores, dtype=np.float32)
+
+
+def _pair(item: Any, rank: int, where: str) -> tuple[str, float]:
+    if not isinstance(item, (tuple, list)) or len(item) != 2 or not isinstance(item[0], str):
+        raise RunError(f"{where} returned {_described(item)} at rank {rank + 1}; {EXPECTED}, ids as str.")
+    doc_id, score = item
+    try:
+        number = math.nan if isinstance(score, (str, bytes)) else float(score)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number) or abs(number) > float(np.finfo(np.float32).max):
+        what = _described(score)
+        raise RunError(f'{where} gives document "{doc_id}" the score {what}; expected a finite float32 number.')
+    return doc_id, number
+
+
+def _described(value: Any) -> str:
+    return "None" if value is None else f"{str(value)[:60]!r} ({type(value).__name__})"
+
+
+def _plain(function: Any) -> Any:
+    """What carries the source: behind decorators, partial applications and methods; a callable object's class."""
+    function = inspect.unwrap(function)
+    while isinstance(function, functools.partial) or inspect.ismethod(function):
+        function = inspect.unwrap(function.func if isinstance(function, functools.partial) else function.__func__)
+    return function if inspect.isroutine(function) or inspect.isclass(function) else type(function)
+
+
+def _qualified(plain: Any) -> str:
+    return f"{plain.__module__}:{plain.__qualname__}"
+
+
+def _code_digest(base: Path) -> str:
+    """32 hex digits over every Python file of a folder, but for tests and what is hidden or installed there."""
+    state = hashlib.blake2b(digest_size=16)
+    for folder, names, files in os.walk(base):
+        kept = [name for name in names if not name.startswith(".") and name not in NOT_SEARCHED]
+        names[:] = sorted(name for name in kept if not (Path(folder) / name / "pyvenv.cfg").exists())
+        for name in sorted(files):
+            if name.endswith(".py") and not re.match(r"test_|conftest\.py|.*_test\.py", name):
+                path = Path(folder) / name
+                try:
+                    data = path.read_bytes()
+                except OSError:
+                    continue
+                state.update(f"{path.relative_to(base).as_posix()}\0{len(data)}\0".encode("utf-8", "surrogatepass"))
+                state.update(data)
+    return state.hexdigest()
+
+
+def _source_digest(plain: Any) -> str | None:
+    """32 hex digits of the file that defines it; None where there is none (a built-in, a prompt)."""
+    try:
+        return hashlib.blake2b(Path(inspect.getfile(plain)).read_bytes(), digest_size=16).hexdigest()
+    except (OSError, TypeError):
+        return None
