@@ -5,10 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.base.errors import BenchError, ConfigError, SuiteError
-from bench.base.registry import listing
+from bench.base.registry import listing, table_problems
 from bench.config import BenchConfig, GateConfig, load_bench, load_suite_config
 from bench.records import Policy, Rule
-from bench.retrieval import systems
 
 SUITE = """
 name = "clinic"
@@ -45,7 +44,7 @@ def suite_of(tmp_path, text):
 def bench_of(tmp_path, text):
     path = tmp_path / "bench.toml"
     path.write_text(text, encoding="utf-8")
-    return load_bench(path, check_system=systems.check)
+    return load_bench(path)
 
 
 def suite_error(tmp_path, text):
@@ -325,7 +324,7 @@ _VALUE = st.recursive(
 def test_any_table_of_a_system_gives_sentences_and_no_traceback(tmp_path_factory, table):
     if not isinstance(table, dict):
         table = {"kind": table}
-    problems = systems.check("x", table, tmp_path_factory.getbasetemp())
+    problems = table_problems("systems", table, "bench.toml: systems.x")
     assert all(isinstance(problem, str) for problem in problems)
 
 
@@ -333,7 +332,7 @@ def test_any_table_of_a_system_gives_sentences_and_no_traceback(tmp_path_factory
 
 
 def test_kinds_are_the_files_of_their_folder():
-    assert systems.kinds() == ["bm25", "dense", "hybrid", "python", "rerank", "trec-run"]
+    assert listing("systems") == ["bm25", "dense", "hybrid", "python", "rerank", "trec-run"]
     assert listing("encoders") == ["local", "mteb", "openai"]
     assert listing("rerankers") == ["cohere", "cross-encoder", "late-interaction"]
     assert {"beir", "clicks", "folder", "hf", "jsonl", "mteb", "table", "trec"} <= set(listing("sources"))

@@ -27,16 +27,16 @@ N = 400
 FACTS = {
     facts.system: facts
     for facts in (
-        Facts("minilm", "dense", dim=384, precision="float32", encoder="local", weights="base"),
-        Facts("minilm@128", "dense", dim=128, precision="float32", encoder="local", weights="base"),
-        Facts("minilm/int8", "dense", dim=384, precision="int8", encoder="local", weights="base"),
-        Facts("bm25", "bm25"),
+        Facts("minilm", "embedding", dim=384, precision="float32", encoder="local", weights="base"),
+        Facts("minilm@128", "embedding", dim=128, precision="float32", encoder="local", weights="base"),
+        Facts("minilm/int8", "embedding", dim=384, precision="int8", encoder="local", weights="base"),
+        Facts("bm25", "bm25", stores="term index"),
         Facts("hybrid", "hybrid", parts=("bm25", "minilm")),
-        Facts("tuned", "dense", dim=384, precision="float32", encoder="local", weights="new", trained=("r",)),
-        Facts("tuned@128", "dense", dim=128, precision="float32", encoder="local", weights="new", trained=("r",)),
+        Facts("tuned", "embedding", dim=384, precision="float32", encoder="local", weights="new", trained=("r",)),
+        Facts("tuned@128", "embedding", dim=128, precision="float32", encoder="local", weights="new", trained=("r",)),
         Facts("tuned-hybrid", "hybrid", parts=("bm25", "tuned")),
-        Facts("reranked", "rerank", parts=("minilm",), reorders=50),
-        Facts("tuned-reranked", "rerank", parts=("tuned",), reorders=50),
+        Facts("reranked", "rerank", parts=("minilm",), reorders=50, per_query={"rerank": "rerank"}),
+        Facts("tuned-reranked", "rerank", parts=("tuned",), reorders=50, per_query={"rerank": "rerank"}),
     )
 }
 
@@ -288,7 +288,9 @@ def test_without_any_true_gain_something_is_recommended_at_most_at_alpha(make_re
     # at most 2.5 %, ten of 400; more than 20 would happen once in 700 such tests.
     rng = np.random.default_rng(5)
     names = ["minilm", "bm25", "reranked", "a", "b", "c"]
-    facts = {name: FACTS.get(name, Facts(name, "dense", dim=384, precision="float32", weights=name)) for name in names}
+    facts = {
+        name: FACTS.get(name, Facts(name, "embedding", dim=384, precision="float32", weights=name)) for name in names
+    }
     wrong = 0
     for _ in range(400):
         base = (rng.random(80) < 0.5).astype(float)
@@ -370,7 +372,7 @@ def test_cheapest_goes_by_cost_where_all_is_priced(a_case):
         prices=PricesConfig(storage_gib_month=price(100), rerank_thousand_queries=price(0), machine_hour=price(0)),
     )
     measured = Measured(
-        documents=1000, term_index={"bm25": (10**6, 1000)}, query_rate={"base": 100.0}, encode_rate={"base": 100.0}
+        documents=1000, index={"bm25": (10**6, 1000)}, query_rate={"base": 100.0}, encode_rate={"base": 100.0}
     )
     case = a_case(config=config, minilm=200, bm25=190, hybrid=240, reranked=240)
     found = decide(replace(case, measured=measured))
@@ -433,9 +435,9 @@ def test_options_follow_from_the_config():
 
 def test_rerankers_are_named_after_what_they_reorder():
     facts = FACTS | {
-        "x": Facts("x", "rerank", parts=("bm25",), reorders=50),
-        "y": Facts("y", "rerank", parts=("tuned-hybrid",), reorders=50),
-        "z": Facts("z", "python"),
+        "x": Facts("x", "rerank", parts=("bm25",), reorders=50, per_query={"rerank": "rerank"}),
+        "y": Facts("y", "rerank", parts=("tuned-hybrid",), reorders=50, per_query={"rerank": "rerank"}),
+        "z": Facts("z", "other"),
     }
     config = DecideConfig()
     assert [kind_of(n, facts, "minilm", config)[0] for n in "xyz"] == [

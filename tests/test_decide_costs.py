@@ -16,7 +16,7 @@ from bench.decide.costs import (
     benefit,
     cost_of,
     payback_months,
-    term_index_bytes,
+    scaled_index_bytes,
     value_of_answer,
     vector_bytes,
 )
@@ -54,7 +54,7 @@ def test_storage_agrees_with_the_public_table(documents, dim, gib):
 
 def test_price_of_storage_agrees_with_the_public_table():
     # The same table: 250 million × 1024 float32 at $3.8 a GB and month are $3,623 (953.674 · 3.8 = 3623.96, cut).
-    facts = {"m": Facts("m", "dense", dim=1024, precision="float32", encoder="local", weights="w")}
+    facts = {"m": Facts("m", "embedding", dim=1024, precision="float32", encoder="local", weights="w")}
     config = DecideConfig(documents=250_000_000, prices=PricesConfig(storage_gib_month=price(3.8)))
     cost = cost_of("m", "stay", current="m", facts=facts, config=config, measured=Measured(documents=10))
     stored = line(cost, "vectors of m")
@@ -87,26 +87,26 @@ def test_graph_adds_its_bytes_to_each_document():
 
 
 def test_term_index_grows_with_the_documents():
-    assert term_index_bytes(231_000, measured_documents=719, documents=7190) == pytest.approx(2_310_000)
+    assert scaled_index_bytes(231_000, measured_documents=719, documents=7190) == pytest.approx(2_310_000)
 
 
 # --- a whole option ---
 
 FACTS = {
-    "base": Facts("base", "dense", dim=100, precision="float32", encoder="local", weights="b"),
-    "api": Facts("api", "dense", dim=100, precision="float32", encoder="openai", weights="a"),
-    "bm25": Facts("bm25", "bm25"),
+    "base": Facts("base", "embedding", dim=100, precision="float32", encoder="local", weights="b"),
+    "api": Facts("api", "embedding", dim=100, precision="float32", encoder="openai", weights="a"),
+    "bm25": Facts("bm25", "bm25", stores="term index"),
     "hybrid": Facts("hybrid", "hybrid", parts=("bm25", "base")),
-    "tuned": Facts("tuned", "dense", dim=100, precision="float32", encoder="local", weights="t", trained=("r",)),
-    "reranked": Facts("reranked", "rerank", parts=("base",), reorders=50),
-    "python": Facts("python", "python"),
+    "tuned": Facts("tuned", "embedding", dim=100, precision="float32", encoder="local", weights="t", trained=("r",)),
+    "reranked": Facts("reranked", "rerank", parts=("base",), reorders=50, per_query={"rerank": "rerank"}),
+    "python": Facts("python", "other"),
 }
 MEASURED = Measured(
     documents=1000,
-    term_index={"bm25": (2**20, 1000)},
+    index={"bm25": (2**20, 1000)},
     encode_rate={"b": 100.0, "t": 50.0},
     query_rate={"b": 200.0, "t": 100.0},
-    rerank_rate={"reranked": 20.0},
+    stage_rate={("reranked", "rerank"): 20.0},
     training_seconds={"r": 7200.0},
     tokens_per_document=500.0,
     tokens_per_query=10.0,

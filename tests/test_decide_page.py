@@ -41,11 +41,11 @@ def price(usd):
 def found(make_result) -> Recommendation:
     """BM25 is chosen, a hybrid fails, a reranker was not measured; all is priced."""
     facts = {
-        "base": Facts("base", "dense", dim=384, precision="float32", encoder="local", weights="b"),
-        "base/int8": Facts("base/int8", "dense", dim=384, precision="int8", encoder="local", weights="b"),
-        "bm25": Facts("bm25", "bm25"),
+        "base": Facts("base", "embedding", dim=384, precision="float32", encoder="local", weights="b"),
+        "base/int8": Facts("base/int8", "embedding", dim=384, precision="int8", encoder="local", weights="b"),
+        "bm25": Facts("bm25", "bm25", stores="term index"),
         "hybrid": Facts("hybrid", "hybrid", parts=("bm25", "base")),
-        "reranked": Facts("reranked", "rerank", parts=("base",), reorders=20),
+        "reranked": Facts("reranked", "rerank", parts=("base",), reorders=20, per_query={"rerank": "rerank"}),
     }
     values = {"base": (200, 300), "base/int8": (200, 300), "bm25": (260, 299), "hybrid": (261, 300)}
     results = {
@@ -66,7 +66,7 @@ def found(make_result) -> Recommendation:
         prices=PricesConfig(storage_gib_month=price(3.8), machine_hour=price(1), answered_query=price(0.1)),
     )
     measured = Measured(
-        documents=1000, term_index={"bm25": (400_000, 1000)}, encode_rate={"b": 100}, query_rate={"b": 100}, pairs=1200
+        documents=1000, index={"bm25": (400_000, 1000)}, encode_rate={"b": 100}, query_rate={"b": 100}, pairs=1200
     )
     curve = Forecast("r", "recall@10", "home", {100: 0.5, 200: 0.6}, 300, refusal="Too few.")
     vocabulary = Vocabulary(1000, 1.3, 0.2, 0.0, 0.5, ("amoxicillin",), 90.0)

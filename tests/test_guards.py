@@ -71,11 +71,11 @@ def test_all_names_what_the_module_defines(name):
 
 
 def test_every_kind_of_system_says_what_it_is():
-    from bench.retrieval.systems import kinds
+    from bench.base.registry import listing, module_of
 
-    assert {"bm25", "dense", "hybrid", "python", "rerank", "trec-run"} <= set(kinds())
-    for kind in kinds():
-        module = importlib.import_module(f"bench.retrieval.systems.{kind.replace('-', '_')}")
+    assert {"bm25", "dense", "hybrid", "python", "rerank", "trec-run"} <= set(listing("systems"))
+    for kind in listing("systems"):
+        module = module_of("systems", kind)
         assert module.__doc__.splitlines()[0].endswith(".")
         assert module.Config
         assert module.build

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.base import registry
 from bench.base.errors import ConfigError, NotComparable, StoreError, UsageError
 from bench.base.store import Store, read_json, write_json
 from bench.cli.main import main
@@ -76,10 +77,9 @@ def hashed_encoders(monkeypatch, new_hash_encoder, request):
     module = types.ModuleType("bench.retrieval.encoders.hashed")
     module.Config, module.build = HashedConfig, build
     monkeypatch.setitem(sys.modules, "bench.retrieval.encoders.hashed", module)
-    listing = __import__("bench.config", fromlist=["listing"]).listing
+    built_in = registry._built_in
     monkeypatch.setattr(
-        "bench.base.registry.listing",
-        lambda package: [*listing(package), "hashed"] if package == "encoders" else listing(package),
+        registry, "_built_in", lambda group: (*built_in(group), "hashed") if group == "encoders" else built_in(group)
     )
 
 

@@ -18,7 +18,6 @@ from bench.retrieval.embed import embed, score_pairs
 from bench.retrieval.encoders import openai
 from bench.retrieval.remote.many import NO_ANSWER
 from bench.retrieval.rerankers import cohere
-from bench.retrieval.systems import check
 
 KEY = "sk-test-5d0c81e7aa"
 TEXTS = [f"passage number {i} is about topic{i} and oil" for i in range(9)]
@@ -277,7 +276,7 @@ def test_tables_are_checked_with_the_config(tmp_path):
         'reranker = { kind = "cohere", base_url = "http://h", modell = "m" }\n'
     )
     with pytest.raises(BenchError) as caught:
-        load_bench(path, check_system=check)
+        load_bench(path)
     told = str(caught.value)
     assert "systems.a.encoder: model is missing" in told and "systems.a.encoder: dim is missing" in told
     assert "systems.b.reranker: unknown key modell" in told and 'Did you mean "model"?' in told

@@ -1,6 +1,7 @@
 """Claims about bench.retrieval.search: exact under every precision, ties by the rule, fusion as its papers have it."""
 
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -192,7 +193,7 @@ def test_depth_above_corpus_size_gives_every_document_once(vectors, precision):
 @settings(max_examples=60)
 @given(
     st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 40), st.integers(1, 45), st.integers(1, 5),
-    st.integers(1, 13), st.sampled_from(PRECISIONS),
+    st.integers(1, 13), st.sampled_from(list(PRECISIONS)),
 )  # fmt: skip
 def test_blocks_change_nothing(seed, n_queries, n_docs, k, query_block, doc_block, precision):
     rng = np.random.default_rng(seed)
@@ -201,7 +202,7 @@ def test_blocks_change_nothing(seed, n_queries, n_docs, k, query_block, doc_bloc
     queries = rng.integers(-2, 3, size=(n_queries, 6)).astype(np.float32)
     index = DenseIndex.build(documents, precision)
     if precision in ("int8", "int4"):
-        index = DenseIndex(np.round(index.vectors * 4) / 4, precision, index.bytes)
+        index = replace(index, vectors=np.round(index.vectors * 4) / 4)
     whole_docs, whole_scores = index.search(queries, k)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search, "_BLOCK_QUERIES", query_block)

@@ -2,12 +2,12 @@
 
 import math
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench.base.errors import ConfigError, RunError, SystemFailed, UsageError
+from bench.base.registry import table_problems
 from bench.base.store import Store
 from bench.config import load_bench
 from bench.project.workspace import Workspace
@@ -469,7 +469,7 @@ def test_function_that_cannot_be_had_is_told_in_a_sentence(tmp_path, place, sour
 
 @pytest.mark.parametrize("place", ["app.search", "app:", ":search", "app search:find", "../app:search"])
 def test_place_of_a_function_is_checked_before_anything_runs(place):
-    (sentence,) = systems.check("mine", {"kind": "python", "function": place}, Path("bench.toml"))
+    (sentence,) = table_problems("systems", {"kind": "python", "function": place}, "bench.toml: systems.mine")
     assert sentence.startswith(f"bench.toml: systems.mine: function is {place!r}; ")
     assert 'expected "module:attribute", such as "app.search:search"' in sentence
 
@@ -487,7 +487,7 @@ def built(tmp_path, monkeypatch, new_hash_encoder):
     def build(text, *, only=None):
         path = tmp_path / "bench.toml"
         path.write_text('suites = ["x"]\n' + text)
-        config = load_bench(path, check_system=systems.check)
+        config = load_bench(path)
         return systems.build(config, Context(tmp_path, Store(tmp_path / "store")), only=only)
 
     return build
@@ -556,7 +556,7 @@ def test_systems_made_of_one_another_are_refused(built):
 
 
 def test_unknown_kind_names_the_nearest():
-    (sentence,) = systems.check("x", {"kind": "hybird"}, Path("bench.toml"))
+    (sentence,) = table_problems("systems", {"kind": "hybird"}, "bench.toml: systems.x")
     assert sentence == (
         'bench.toml: systems.x.kind is "hybird"; expected one of bm25, dense, hybrid, python, rerank, trec-run. '
         'Did you mean "hybrid"?'
@@ -568,12 +568,12 @@ def test_unknown_encoder_kind_names_the_nearest_and_leaves_out_rerankers(tmp_pat
     path.write_text('suites = ["x"]\n[systems.m]\nkind = "dense"\nencoder = { kind = "locl" }\n')
     sentence = 'systems.m.encoder.kind is "locl"; expected one of local, mteb, openai. Did you mean "local"?'
     with pytest.raises(ConfigError, match=re.escape(sentence)):
-        load_bench(path, check_system=systems.check)
+        load_bench(path)
 
 
 def test_unknown_reranker_kind_and_key_are_found_before_anything_is_built(tmp_path):
     def problems(table):
-        return systems.check("r", {"kind": "rerank", "first": "f", "reranker": table}, Path("bench.toml"))
+        return table_problems("systems", {"kind": "rerank", "first": "f", "reranker": table}, "bench.toml: systems.r")
 
     assert problems({"kind": "late", "model": "m"}) == [
         'bench.toml: systems.r.reranker.kind is "late"; expected one of cohere, cross-encoder, late-interaction.'

@@ -7,9 +7,8 @@ names, never from the file.
 
 from __future__ import annotations
 
-from bench.base.registry import listing, problems_of
 from bench.config.base import Strict
-from bench.config.bench import BenchConfig, Demands, SystemConfig
+from bench.config.bench import BenchConfig, Demands, Part, SystemConfig
 from bench.config.decide import DecideConfig, PriceConfig, PricesConfig, ThresholdConfig
 from bench.config.finetune import CheckConfig, EvalConfig, FinetuneConfig, LoraConfig, NegativesConfig
 from bench.config.gate import GateConfig
@@ -32,6 +31,7 @@ __all__ = [
     "NegativesConfig",
     "PairsConfig",
     "ParaphraseConfig",
+    "Part",
     "PriceConfig",
     "PricesConfig",
     "QuerySetConfig",
@@ -39,9 +39,7 @@ __all__ = [
     "SuiteConfig",
     "SystemConfig",
     "ThresholdConfig",
-    "listing",
     "load_bench",
     "load_demands",
     "load_suite_config",
-    "problems_of",
 ]

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from bench.base.errors import did_you_mean
+from bench.base.registry import KindTable
 from bench.config.base import Strict
 
 
 class CheckConfig(Strict):
     """A reranker's word on candidates: too good to be a negative is what it scores near the weakest positive."""
 
-    reranker: dict[str, Any]
+    reranker: Annotated[dict[str, Any], KindTable("rerankers")]
     margin: float = Field(default=0.0, ge=0)
     threshold: float | None = None
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from bench.base.errors import BenchError, ConfigError, SuiteError, did_you_mean, excerpt
-from bench.base.registry import problems_of
+from bench.base.errors import BenchError, ConfigError, MeasureError, SuiteError, did_you_mean, excerpt
+from bench.base.names import table_of
+from bench.base.registry import problems_of, settled, table_problems
 from bench.config.base import Model
 from bench.config.bench import BenchConfig, Demands
 from bench.config.decide import DecideConfig
 from bench.config.suite import SuiteConfig
+from bench.records.measures import parse
 
 
 def load_demands(text: str, where: str) -> Demands:
@@ -91,58 +93,32 @@ def load_suite_config(path: Path) -> SuiteConfig:
     return suite
 
 
-def load_bench(
-    path: Path,
-    *,
-    check_system: Callable[[str, Mapping[str, Any], Path], list[str]] | None = None,
-    check_origin: Callable[[str, Mapping[str, Any], Path], list[str]] | None = None,
-    check_reranker: Callable[[str, Mapping[str, Any], Path], list[str]] | None = None,
-) -> BenchConfig:
+def load_bench(path: Path) -> BenchConfig:
     """What is under test.
-
-    Args:
-        path: the TOML file.
-        check_system: says what is wrong with one table of `systems`; given by the layer that knows the kinds.
-        check_origin: the same of one table under `from` in a table of `pairs`, which it is told as `NAME.from[i]`.
-        check_reranker: the same of a reranker's table outside `systems`, which it is told by its whole name.
 
     Raises:
         ConfigError: all errors of the file, one a line.
     """
     table, config, problems = _parse(path, BenchConfig, ConfigError)
     systems = table.get("systems", {})
-    if isinstance(systems, dict):
-        for name, system in systems.items():
-            if not isinstance(system, dict):
-                continue
-            if "@" in name or "/" in name:
-                problems.append(f'{path}: systems."{name}": "@" and "/" are kept for dimension and precision.')
-            if check_system:
-                problems += check_system(name, system, path)
-            for part in [*_strings(system.get("of")), *_strings(system.get("first"))]:
-                if part.split("@")[0].split("/")[0] not in systems:
-                    problems.append(
-                        f'{path}: systems.{name} is made of "{part}", which is no system of this file.'
-                        f"{did_you_mean(part, systems)}"
-                    )
-    problems += _pairs_problems(path, table, systems, check_origin)
-    for name, recipe in config.finetune.items() if config else ():
-        if check_reranker and recipe.negatives and recipe.negatives.check:
-            place = f"finetune.{name}.negatives.check.reranker"
-            problems += check_reranker(place, recipe.negatives.check.reranker, path)
-    for i, ceiling in enumerate(config.gate.ceilings if config else ()):
-        if ceiling.of not in ("", "baseline") and ceiling.of.split("@")[0].split("/")[0] not in systems:
-            problems.append(
-                f'{path}: gate.ceilings[{i}].of is "{ceiling.of}", which is no system of this file.'
-                f"{did_you_mean(ceiling.of, systems)}"
-            )
-    for place, name in _decided(config.decide) if config else ():
-        if name.split("@")[0].split("/")[0] not in systems:
-            problems.append(
-                f'{path}: {place} names "{name}", which is no system of this file.{did_you_mean(name, systems)}'
-            )
-    if config is not None and config.gate.rules == []:
-        problems.append(f"{path}: gate.rules is empty; a gate without a rule would pass everything. Leave it out.")
+    systems = systems if isinstance(systems, dict) else {}
+    for name, system in systems.items():
+        if not isinstance(system, dict):
+            continue
+        if "@" in name or "/" in name:
+            problems.append(f'{path}: systems."{name}": "@" and "/" are kept for dimension and precision.')
+        if wrong := table_problems("systems", system, f"{path}: systems.{name}"):
+            problems += wrong
+            continue
+        for part in settled("systems", system, name)[1].parts:
+            if table_of(part) not in systems:
+                problems.append(
+                    f'{path}: systems.{name} is made of "{part}", which is no system of this file.'
+                    f"{did_you_mean(part, systems)}"
+                )
+    problems += _pairs_problems(path, table, systems)
+    if config is not None:
+        problems += _problems_across(path, config)
     if problems or config is None:
         raise ConfigError("\n".join(problems))
     for recipe in config.finetune.values():
@@ -151,12 +127,29 @@ def load_bench(
     return config
 
 
-def _pairs_problems(
-    path: Path,
-    table: Mapping[str, Any],
-    systems: Any,
-    check_origin: Callable[[str, Mapping[str, Any], Path], list[str]] | None,
-) -> Iterator[str]:
+def _problems_across(path: Path, config: BenchConfig) -> Iterator[str]:
+    """What is wrong between tables of the file that are right by themselves."""
+    for name, recipe in config.finetune.items():
+        if recipe.negatives and recipe.negatives.check:
+            place = f"{path}: finetune.{name}.negatives.check.reranker"
+            yield from table_problems("rerankers", recipe.negatives.check.reranker, place)
+    named = [(f"gate.ceilings[{i}].of is", c.of) for i, c in enumerate(config.gate.ceilings)]
+    named = [(place, name) for place, name in named if name not in ("", "baseline")]
+    for place, name in [*named, *((f"{place} names", name) for place, name in _decided(config.decide))]:
+        if table_of(name) not in config.systems:
+            hint = did_you_mean(name, config.systems)
+            yield f'{path}: {place} "{name}", which is no system of this file.{hint}'
+    if config.gate.rules == []:
+        yield f"{path}: gate.rules is empty; a gate without a rule would pass everything. Leave it out."
+    for i, rule in enumerate(config.gate.rules or ()):
+        for measure in rule.measures:
+            try:
+                parse(measure)
+            except MeasureError as error:
+                yield f"{path}: gate.rules[{i}].measures: {error}"
+
+
+def _pairs_problems(path: Path, table: Mapping[str, Any], systems: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with `[pairs]` beyond the shape of each table."""
     tables = table.get("pairs", {})
     outs: dict[str, str] = {}
@@ -167,13 +160,13 @@ def _pairs_problems(
             continue
         origins = made.get("from")
         for i, origin in enumerate(origins if isinstance(origins, list) else ()):
-            if isinstance(origin, dict) and check_origin:
-                yield from check_origin(f"{name}.from[{i}]", origin, path)
+            if isinstance(origin, dict):
+                yield from table_problems("origins", origin, f"{path}: pairs.{name}.from[{i}]")
         filters = made.get("filters")
         for key in ("consistency", "paraphrase"):
             rule = filters.get(key) if isinstance(filters, dict) else None
             system = rule.get("system") if isinstance(rule, dict) else None
-            if isinstance(system, str) and system.split("@")[0].split("/")[0] not in systems:
+            if isinstance(system, str) and table_of(system) not in systems:
                 hint = did_you_mean(system, systems)
                 yield f'{path}: pairs.{name}.filters.{key}.system is "{system}", no system of this file.{hint}'
         suites = table.get("suites")
@@ -193,9 +186,3 @@ def _decided(table: DecideConfig) -> list[tuple[str, str]]:
     named = [("decide.current", table.current)] if table.current is not None else []
     named += [("decide.systems", name) for name in table.systems or ()]
     return named + [(f"decide.options.{name}", name) for name in table.options]
-
-
-def _strings(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    return [v for v in value if isinstance(v, str)] if isinstance(value, list) else []

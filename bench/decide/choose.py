@@ -140,8 +140,8 @@ def _unmade(case: Case, made: set[str]) -> list[Option]:
         made.add("rerank")
     if not sizes_of(case.current, case.facts) and case.facts[case.current].dim is not None:
         made.discard("smaller")
-    if case.facts[case.current].kind in ("bm25", "hybrid"):
-        made.add(case.facts[case.current].kind)
+    if case.facts[case.current].stands_for in ("bm25", "hybrid"):
+        made.add(case.facts[case.current].stands_for)
     found = [
         Option(
             name, kind.label, "", work=kind.work, effort=effort_of(name, case.config), todo=f"to measure it, {kind.how}"
@@ -204,7 +204,7 @@ def _over_hybrid(case: Case, options: Sequence[Option]) -> Gain | None:
     hybrids = [
         option
         for option in measured
-        if case.facts[option.system].kind == "hybrid" and not recipes(option.system, case.facts)
+        if case.facts[option.system].stands_for == "hybrid" and not recipes(option.system, case.facts)
     ]
     if not trained or not hybrids:
         return None

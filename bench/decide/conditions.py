@@ -28,8 +28,8 @@ def judge(case: Case, gains: Mapping[str, Gain], losses: Losses) -> dict[str, li
     }
     best = _best_untrained(case, gains, losses)
     rivals: dict[str, dict[str, list[str]]] = {
-        "beats-its-parts": {n: list(facts[n].parts) for n in gains if facts[n].kind == "hybrid"},
-        "beats-what-it-reorders": {n: list(facts[n].parts) for n in gains if facts[n].kind == "rerank"},
+        "beats-its-parts": {n: list(facts[n].parts) for n in gains if facts[n].stands_for == "hybrid"},
+        "beats-what-it-reorders": {n: list(facts[n].parts) for n in gains if facts[n].stands_for == "rerank"},
         "beats-the-best-untrained": {n: [best] for n in gains if recipes(n, facts)},
     }
     for rule, wanted in rivals.items():

@@ -13,6 +13,7 @@ from typing import Any
 from bench.base.errors import ConfigError
 from bench.config import DecideConfig, PriceConfig
 from bench.decide.options import RERANK, Facts, recipes
+from bench.retrieval.precisions import PRECISIONS
 
 GIB = 2**30
 HOUR = 3600.0
@@ -28,26 +29,16 @@ def vector_bytes(documents: float, dim: int, precision: str, *, graph_bytes: flo
     int8, half of one as int4, an eighth as binary, each rounded up to whole bytes; binary-rescore keeps float32 rows
     beside the bits, and int8 and int4 keep 8 bytes a dimension, once, for their ranges.
 
-    Source: the same arithmetic as `bench.retrieval.search.DenseIndex`; 250 million × 1024 float32 is 953.67 GiB, as in
+    Source: the rows of `bench.retrieval.precisions`; 250 million × 1024 float32 is 953.67 GiB, as in
     Shakir, Aarsen & Lee 2024, "Binary and Scalar Embedding Quantization" (huggingface.co/blog/embedding-quantization).
     """
-    bits = (dim + 7) // 8
-    sizes = {
-        "float32": 4 * dim,
-        "float16": 2 * dim,
-        "int8": dim,
-        "int4": (dim + 1) // 2,
-        "binary": bits,
-        "binary-rescore": bits + 4 * dim,
-    }
-    if precision not in sizes:
-        raise ConfigError(f'Precision is "{precision}"; expected one of {", ".join(sizes)}.')
-    ranges = 8 * dim if precision in ("int8", "int4") else 0
-    return documents * (sizes[precision] + graph_bytes) + ranges
+    if precision not in PRECISIONS:
+        raise ConfigError(f'Precision is "{precision}"; expected one of {", ".join(PRECISIONS)}.')
+    return PRECISIONS[precision].index_bytes(documents, dim, beside=graph_bytes)
 
 
-def term_index_bytes(measured: float, *, measured_documents: int, documents: float) -> float:
-    """Bytes of a term index, scaled from a measured one: a posting for each term of each document."""
+def scaled_index_bytes(measured: float, *, measured_documents: int, documents: float) -> float:
+    """Bytes of an index, scaled from a measured one: a term index has a posting for each term of each document."""
     return measured * documents / measured_documents
 
 
@@ -71,10 +62,10 @@ class Measured:
 
     Attributes:
         documents: of the suite's largest corpus.
-        term_index: bytes and documents of a BM25 index, by system.
+        index: bytes and documents of an index that holds no vectors, by system.
         encode_rate: documents a second, by an encoder's weights.
         query_rate: queries a second, by an encoder's weights.
-        rerank_rate: queries a second, by system, at its depth.
+        stage_rate: queries a second of a stage that every query costs, by system and stage.
         training_seconds: by recipe, all of its seeds together.
         tokens_per_document: by the base's tokenizer.
         tokens_per_query: likewise.
@@ -82,10 +73,10 @@ class Measured:
     """
 
     documents: int = 0
-    term_index: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    index: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     encode_rate: Mapping[str, float] = field(default_factory=dict)
     query_rate: Mapping[str, float] = field(default_factory=dict)
-    rerank_rate: Mapping[str, float] = field(default_factory=dict)
+    stage_rate: Mapping[tuple[str, str], float] = field(default_factory=dict)
     training_seconds: Mapping[str, float] = field(default_factory=dict)
     tokens_per_document: float | None = None
     tokens_per_query: float | None = None
@@ -239,17 +230,17 @@ def _stages(system: str, facts: Mapping[str, Facts]) -> dict[str, Facts]:
 def _storage(plan: _Plan, till: _Till, stages: Mapping[str, Facts]) -> float | None:
     total: float | None = 0.0
     for name, stage in stages.items():
-        if stage.kind == "dense" and stage.dim and stage.precision:
+        if stage.dim and stage.precision:
             graph = plan.config.graph_bytes_per_document
             size = vector_bytes(plan.documents, stage.dim, stage.precision, graph_bytes=graph)
             formula = "documents × (bytes of a vector + graph_bytes_per_document) / 2³⁰"
             what = f"vectors of {name}: {stage.dim} dimensions, {stage.precision}"
-        elif stage.kind == "bm25" and name in plan.measured.term_index:
-            held, n = plan.measured.term_index[name]
-            size = term_index_bytes(held, measured_documents=n, documents=plan.documents)
-            what, formula = f"term index of {name}", "measured bytes × documents / measured documents / 2³⁰"
-        elif stage.kind in ("hybrid", "rerank"):
+        elif stage.parts:
             continue
+        elif name in plan.measured.index:
+            held, n = plan.measured.index[name]
+            size = scaled_index_bytes(held, measured_documents=n, documents=plan.documents)
+            what, formula = f"{stage.stores} of {name}", "measured bytes × documents / measured documents / 2³⁰"
         else:
             till.add(f"index of {name}", "monthly", None, "GiB", "storage_gib_month", "not known", ("a measured size",))
             total = None
@@ -327,19 +318,18 @@ def _queries(plan: _Plan, till: _Till, stages: Mapping[str, Facts], kind: str) -
             formula = "queries_per_month / queries a second / 3,600"
             till.add(what, "monthly", quantity, "machine hours", "machine_hour", formula, lacking)
     for name, stage in stages.items():
-        if stage.kind != "rerank":
-            continue
-        what = f"rerank the first {stage.reorders} of each query"
-        if config.prices.rerank_thousand_queries:
-            quantity = None if not monthly else monthly / 1000
-            formula = "queries_per_month / 1,000"
-            till.add(what, "monthly", quantity, "thousand queries", "rerank_thousand_queries", formula, asked)
-        else:
-            rate = measured.rerank_rate.get(name)
-            quantity = None if not monthly or not rate else monthly / rate / HOUR
-            lacking = asked + ([] if rate else [f"a measured time: bench run --system {name}"])
-            formula = "queries_per_month × measured seconds a query / 3,600"
-            till.add(what, "monthly", quantity, "machine hours", "machine_hour", formula, lacking)
+        for key, does in stage.per_query.items():
+            what = f"rerank the first {stage.reorders} of each query" if stage.reorders else f"{does} with {name}"
+            if stage.reorders and config.prices.rerank_thousand_queries:
+                quantity = None if not monthly else monthly / 1000
+                formula = "queries_per_month / 1,000"
+                till.add(what, "monthly", quantity, "thousand queries", "rerank_thousand_queries", formula, asked)
+            else:
+                rate = measured.stage_rate.get((name, key))
+                quantity = None if not monthly or not rate else monthly / rate / HOUR
+                lacking = asked + ([] if rate else [f"a measured time: bench run --system {name}"])
+                formula = "queries_per_month × measured seconds a query / 3,600"
+                till.add(what, "monthly", quantity, "machine hours", "machine_hour", formula, lacking)
     if kind.removesuffix(RERANK) == "query-rewriting":
         tokens = config.rewriting_tokens_per_query
         quantity = None if not monthly or tokens is None else monthly * tokens / 1e6

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.base.errors import ConfigError, did_you_mean
+from bench.base.names import table_of
 from bench.config import DecideConfig
+from bench.retrieval.precisions import PRECISIONS
 
 RERANK = "+rerank"
 
@@ -96,12 +98,14 @@ than training and embedding anew for as long as the system lives. Only the order
 class Facts:
     """What a configured system is made of, read from the config and the models' files; no model is loaded.
 
-    `dim` and `precision` are those of a dense system; `weights` tells encoders apart; `trained` names the recipes
-    that its own model came from. `reorders` is a reranker's depth.
+    `stands_for` is what its kind says that it is: "bm25", "embedding", "hybrid", "rerank" or "other". `stores` is what
+    is kept of the documents, in words; `per_query` names the stages that every query costs (see `SystemConfig`).
+    `dim` and `precision` are those of vectors; `weights` tells encoders apart; `trained` names the recipes that its own
+    model came from. `reorders` is a reranker's depth.
     """
 
     system: str
-    kind: str
+    stands_for: str
     parts: tuple[str, ...] = ()
     dim: int | None = None
     precision: str | None = None
@@ -109,11 +113,8 @@ class Facts:
     weights: str = ""
     trained: tuple[str, ...] = field(default=())
     reorders: int | None = None
-
-
-def table_of(system: str) -> str:
-    """The table of the config that a system was expanded from."""
-    return system.split("@")[0].split("/")[0]
+    stores: str = "index"
+    per_query: Mapping[str, str] = field(default_factory=dict)
 
 
 def kind_of(system: str, facts: Mapping[str, Facts], current: str, config: DecideConfig) -> tuple[str, str]:
@@ -132,27 +133,22 @@ def kind_of(system: str, facts: Mapping[str, Facts], current: str, config: Decid
 
 def _derived(system: str, facts: Mapping[str, Facts], current: str) -> str:
     mine = facts[system]
-    if mine.kind == "rerank":
-        (first,) = mine.parts
+    if mine.stands_for == "rerank":
+        first = mine.parts[0]
         under = "stay" if first == current else _derived(first, facts, current)
         return "rerank" if under == "stay" else under + ("" if under.endswith(RERANK) else RERANK)
-    if mine.kind == "bm25":
-        return "bm25"
-    if mine.kind == "hybrid":
+    if mine.stands_for == "hybrid":
         return "fine-tune+hybrid" if recipes(system, facts) else "hybrid"
-    if mine.kind == "dense":
+    if mine.stands_for == "embedding":
         if table_of(system) == table_of(current):
             return "larger" if bits_of(mine) > bits_of(facts[current]) else "smaller"
         return "fine-tune" if mine.trained else "embedding"
-    return "other"
+    return mine.stands_for
 
 
-def bits_of(facts: Facts) -> int:
+def bits_of(facts: Facts) -> float:
     """Bits of one vector; 0 where the system has none."""
-    return (facts.dim or 0) * _BITS.get(facts.precision or "", 0)
-
-
-_BITS = {"float32": 32, "float16": 16, "int8": 8, "int4": 4, "binary": 1, "binary-rescore": 33}
+    return facts.dim * PRECISIONS[facts.precision].bits if facts.dim and facts.precision else 0
 
 
 def recipes(system: str, facts: Mapping[str, Facts]) -> tuple[str, ...]:

@@ -11,12 +11,13 @@ import numpy as np
 
 from bench import stats
 from bench.base.errors import BenchError, ConfigError, UsageError, did_you_mean
+from bench.base.names import ModelName, table_of
 from bench.base.store import read_json
 from bench.decide.case import Case
 from bench.decide.choose import decide
 from bench.decide.costs import Measured
 from bench.decide.curve import Forecast, Point, forecast, read_points
-from bench.decide.options import Facts, table_of
+from bench.decide.options import Facts
 from bench.decide.records import Recommendation
 from bench.decide.rules import threshold
 from bench.decide.vocabulary import Vocabulary, read_vocabulary
@@ -164,9 +165,12 @@ class _Gathered:
         fingerprint = dict(encoder.fingerprint()) if encoder is not None else {}
         if encoder is not None and hasattr(encoder, "folder"):
             self.folders[system.name] = Path(encoder.folder)
+        config = self.workspace.config.system(table_of(system.name))
         return Facts(
             system=system.name,
-            kind=system.kind,
+            stands_for=config.option,
+            stores=config.stores,
+            per_query=config.per_query,
             parts=tuple(system.parts),
             dim=getattr(system, "dim", None),
             precision=getattr(system, "precision", None),
@@ -178,22 +182,24 @@ class _Gathered:
 
     def _unmade(self, table: str, name: str) -> Facts:
         """A system from its table alone; a model to be trained is as large as its base."""
-        settings = self.workspace.config.systems[table]
-        model = str((settings.get("encoder") or settings.get("reranker") or {}).get("model", ""))
-        trained = _recipe_of(model)
+        settings, config = self.workspace.config.systems[table], self.workspace.config.system(table)
+        models = [str(value["model"]) for value in settings.values() if isinstance(value, Mapping) and "model" in value]
+        trained = tuple(recipe for model in models for recipe in _recipe_of(model))
         base = None
-        if trained and settings["kind"] == "dense" and trained[0] in self.workspace.config.finetune:
+        if trained and config.option == "embedding" and trained[0] in self.workspace.config.finetune:
             base = self.facts.get(self.workspace.config.finetune[trained[0]].base)
         return Facts(
             system=name,
-            kind=str(settings["kind"]),
-            parts=(*settings.get("of", ()), *((settings["first"],) if "first" in settings else ())),
+            stands_for=config.option,
+            stores=config.stores,
+            per_query=config.per_query,
+            parts=config.parts,
             dim=base.dim if base else None,
             precision="float32" if base else None,
             encoder=base.encoder if base else "",
             weights=f"{base.weights} trained by {trained[0]}" if base else "",
             trained=trained,
-            reorders=settings.get("depth") if settings["kind"] == "rerank" else None,
+            reorders=settings.get("depth") if config.option == "rerank" else None,
         )
 
     # --- recall at depths ---
@@ -251,21 +257,22 @@ class _Gathered:
     def measured(self, vocabulary: Vocabulary | str, tokens_per_query: float | None) -> Measured:
         """Quantities for the costs."""
         sizes = {corpus.digest: len(corpus.ids) for corpus in self.suite.corpora.values()}
-        term_index: dict[str, tuple[int, int]] = {}
+        index: dict[str, tuple[int, int]] = {}
         encode: dict[str, float] = {}
         query: dict[str, float] = {}
-        rerank: dict[str, float] = {}
+        stages: dict[tuple[str, str], float] = {}
         for name, results in self.results.items():
             facts = self.facts[name]
             for result in results.values():
                 n_docs, n_queries = sizes[result.corpus_digest], len(result.scores.query_ids)
-                if facts.kind == "bm25" and result.index_bytes and n_docs >= term_index.get(name, (0, 0))[1]:
-                    term_index[name] = (result.index_bytes, n_docs)
+                if not facts.dim and not facts.parts and result.index_bytes and n_docs >= index.get(name, (0, 0))[1]:
+                    index[name] = (result.index_bytes, n_docs)
                 # The slowest seen: vectors that were in the cache already took no time, and would look fast.
-                _slowest(encode, facts.weights, n_docs, result.seconds.get("encode_documents"))
-                _slowest(query, facts.weights, n_queries, result.seconds.get("encode_queries"))
-                if facts.kind == "rerank":
-                    _slowest(rerank, name, n_queries, result.seconds.get("rerank"))
+                if facts.weights:
+                    _slowest(encode, facts.weights, n_docs, result.seconds.get("encode_documents"))
+                    _slowest(query, facts.weights, n_queries, result.seconds.get("encode_queries"))
+                for stage in facts.per_query:
+                    _slowest(stages, (name, stage), n_queries, result.seconds.get(stage))
         for facts in self.facts.values():
             base = facts.weights.partition(" trained by ")[0]
             if base != facts.weights:
@@ -274,10 +281,10 @@ class _Gathered:
                         rates.setdefault(facts.weights, rates[base])
         return Measured(
             documents=max(len(corpus.ids) for corpus in self._home()),
-            term_index=term_index,
+            index=index,
             encode_rate=encode,
             query_rate=query,
-            rerank_rate=rerank,
+            stage_rate=stages,
             training_seconds=self._training(),
             tokens_per_document=None if isinstance(vocabulary, str) else vocabulary.tokens_per_text,
             tokens_per_query=tokens_per_query,
@@ -354,8 +361,8 @@ class _Gathered:
         return found
 
 
-def _slowest(rates: dict[str, float], key: str, n: int, seconds: float | None) -> None:
-    if key and seconds:
+def _slowest(rates: dict[Any, float], key: Any, n: int, seconds: float | None) -> None:
+    if seconds:
         rates[key] = min(rates.get(key, float("inf")), n / seconds)
 
 
@@ -364,8 +371,8 @@ def _weights(fingerprint: Mapping[str, Any]) -> str:
 
 
 def _recipe_of(model: str) -> tuple[str, ...]:
-    kind, _, name = model.partition(":")
-    return (name.split("/")[0].split("@")[0],) if kind in ("finetune", "promoted") and name else ()
+    recipe = ModelName.parse(model).recipe
+    return (recipe,) if recipe else ()
 
 
 def _curves(

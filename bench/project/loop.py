@@ -15,6 +15,7 @@ import numpy as np
 
 from bench import stats
 from bench.base.errors import ConfigError, UsageError, did_you_mean
+from bench.base.names import ModelName, SystemName, table_of
 from bench.base.progress import Progress, no_progress
 from bench.base.store import write_json
 from bench.config import FinetuneConfig
@@ -198,7 +199,8 @@ def systems_of(workspace: Workspace, name: str) -> list[str]:
     """
     found: list[str] = []
     tables = workspace.config.systems
-    while added := [t for t in tables if t not in found and (_uses(tables[t], name) or _parts(tables[t]) & {*found})]:
+    parts = {table: _parts(workspace, table) for table in tables}
+    while added := [t for t in tables if t not in found and (_uses(tables[t], name) or parts[t] & {*found})]:
         found += added
     if not found:
         raise ConfigError(
@@ -217,13 +219,13 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _uses(table: Mapping[str, Any], name: str) -> bool:
-    model = f"finetune:{name}"
-    return any(text == model or text.startswith((f"{model}/", f"{model}@")) for text in _strings(table))
+    """Whether a table names a recipe's model itself, not through a part."""
+    models = [ModelName.parse(text) for text in _strings(table)]
+    return any((model.scheme, model.name) == ("finetune", name) for model in models)
 
 
-def _parts(table: Mapping[str, Any]) -> set[str]:
-    named = [*table.get("of", []), *([table["first"]] if "first" in table else [])]
-    return {part.split("@")[0].split("/")[0] for part in named}
+def _parts(workspace: Workspace, table: str) -> set[str]:
+    return {table_of(part) for part in workspace.config.system(table).parts}
 
 
 def _tables(workspace: Workspace, recipe: FinetuneConfig, users: Sequence[str]) -> list[str]:
@@ -267,21 +269,19 @@ def _counterparts(
     base = recipe.base if recipe.base in tables else None
     stands_for: dict[str, str] = {}
     for table in users:
-        own = tables[table]
-        if own["kind"] == "rerank" and _uses(own["reranker"], name):
-            # A reranker of this recipe: what it is worth shows beside the ranking that it reorders.
-            stands_for[table] = own["first"]
-        elif own["kind"] == "dense":
-            stands_for |= {table: base} if base else {}
+        parts = workspace.config.system(table).parts
+        if _uses(tables[table], name):
+            # What a reranker of this recipe is worth shows beside the ranking that it reorders.
+            stands_for |= {table: parts[0]} if parts else {table: base} if base else {}
         else:
-            wanted = _rebuilt(own, stands_for)
-            twin = next((t for t in tables if t not in users and _rebuilt(tables[t], {}) == wanted), base)
+            wanted = _rebuilt(workspace, table, stands_for)
+            twin = next((t for t in tables if t not in users and _rebuilt(workspace, t, {}) == wanted), base)
             stands_for |= {table: twin} if twin else {}
     found, left_out = {}, {}
     for system in selected(evaluator.systems, users):
-        table = system.split("@")[0].split("/")[0]
-        twin = stands_for.get(table)
-        against = None if twin is None else twin + system[len(table) :] if "@" not in twin + "/" else twin
+        mine = SystemName.parse(system)
+        twin = stands_for.get(mine.table)
+        against = None if twin is None else _sized(twin, mine)
         if against in evaluator.systems:
             found[system] = str(against)
         else:
@@ -289,19 +289,20 @@ def _counterparts(
     return found, left_out
 
 
-def _rebuilt(table: Mapping[str, Any], stands_for: Mapping[str, str]) -> dict[str, Any]:
-    """A table with its parts replaced by what stands for them; fusion's parts in any order."""
+def _sized(name: str, like: SystemName) -> str:
+    """A system at another one's size; a name that has a size already keeps it."""
+    own = SystemName.parse(name)
+    return str(own if own.variant else like.of(own.table))
+
+
+def _rebuilt(workspace: Workspace, table: str, stands_for: Mapping[str, str]) -> dict[str, Any]:
+    """A table with its parts replaced by what stands for them."""
 
     def swap(part: str) -> str:
-        own = part.split("@")[0].split("/")[0]
-        return stands_for[own] + part[len(own) :] if own in stands_for else part
+        own = SystemName.parse(part)
+        return _sized(stands_for[own.table], own) if own.table in stands_for else part
 
-    made = dict(table)
-    if "of" in made:
-        made["of"] = [swap(part) for part in made["of"]]
-    if "first" in made:
-        made["first"] = swap(made["first"])
-    return made
+    return workspace.config.system(table).rebuilt(swap)
 
 
 def _compared(evaluator: Evaluator, system: str, against: str) -> Compared:
@@ -325,7 +326,7 @@ def _verdict(
     """The gate's: on the config's gated system against the accepted baseline where it is one of the recipe's; else on
     the first of the recipe's systems against its counterpart."""
     gated = workspace.config.gate.system
-    if gated and gated.split("@")[0].split("/")[0] in users and workspace.baseline_path(suite).exists():
+    if gated and table_of(gated) in users and workspace.baseline_path(suite).exists():
         workspace.gated(suite, gated, workspace.config.gate.policy(), evaluator)
         return judged(workspace, suite).verdict, True
     system = gated if gated is not None and gated in counterparts else next(iter(counterparts))
@@ -387,7 +388,7 @@ def _with_model(workspace: Workspace, suite: Suite, name: str, model: str, progr
     """Results of the first system that uses the recipe itself, a dense one if any, with another of its models in it."""
     tables = workspace.config.systems
     users = [table for table in systems_of(workspace, name) if _uses(tables[table], name)]
-    table = min(users, key=lambda user: tables[user]["kind"] != "dense")
+    table = min(users, key=lambda user: bool(workspace.config.system(user).parts))
 
     def put(value: Any) -> Any:
         if isinstance(value, Mapping):
@@ -395,8 +396,7 @@ def _with_model(workspace: Workspace, suite: Suite, name: str, model: str, progr
         return model if isinstance(value, str) and _uses({"model": value}, name) else value
 
     made = {key: put(value) for key, value in workspace.config.systems[table].items()}
-    made |= {"dims": None, "precision": ["float32"]} if made["kind"] == "dense" else {}
-    made = {key: value for key, value in made.items() if value is not None}
+    made = {key: value for key, value in made.items() if key not in ("dims", "precision")}
     config = workspace.config.model_copy(update={"systems": {**workspace.config.systems, table: made}})
     changed = replace(workspace, config=config)
     evaluator = changed.evaluator(suite, [table], progress=progress)

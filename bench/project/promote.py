@@ -10,6 +10,7 @@ from typing import Any
 
 from bench.base import git
 from bench.base.errors import BenchError, StoreError, UsageError
+from bench.base.names import table_of
 from bench.base.store import write_json
 from bench.project.gate import Judged, judged
 from bench.project.workspace import Workspace
@@ -149,8 +150,8 @@ def _reasoned(reason: str) -> None:
 def _judged_system(workspace: Workspace, record: ModelRecord, given: str | None) -> str:
     known = systems_of(workspace, record.id)
     gated = workspace.config.gate.system
-    table = (given or "").split("@")[0].split("/")[0]
-    if given is not None and table in {name.split("@")[0].split("/")[0] for name in known}:
+    table = table_of(given or "")
+    if given is not None and table in set(map(table_of, known)):
         return given
     if given is None and gated in known:
         return str(gated)

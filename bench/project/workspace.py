@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.base import git
-from bench.base.errors import BenchError, ConfigError, MeasureError, UsageError, did_you_mean
+from bench.base.errors import BenchError, ConfigError, UsageError, did_you_mean
+from bench.base.names import table_of
 from bench.base.progress import Progress, no_progress
 from bench.base.store import Store
 from bench.records import Finding, Policy, Result, Suite
@@ -45,9 +46,6 @@ class Workspace:
             UsageError: git does not know the ref.
         """
         from bench.config import load_bench
-        from bench.records.measures import parse
-        from bench.retrieval import rerankers, systems
-        from bench.train import origins
 
         found = Path(path or DEFAULT_CONFIG)
         if path is None and not found.exists():
@@ -55,15 +53,7 @@ class Workspace:
                 f"No {DEFAULT_CONFIG} in {Path.cwd()}. Go to the folder that has one, or name it: --config F. "
                 "(See a whole example at work with: bench demo)"
             )
-        config = load_bench(
-            found, check_system=systems.check, check_origin=origins.check, check_reranker=rerankers.check
-        )
-        for i, rule in enumerate(config.gate.rules or ()):
-            for name in rule.measures:
-                try:
-                    parse(name)
-                except MeasureError as error:
-                    raise ConfigError(f"{found}: gate.rules[{i}].measures: {error}") from None
+        config = load_bench(found)
         opened = cls(found, config, Store(found.parent / config.store))
         return opened._judged_by(base_ref) if base_ref else opened
 
@@ -183,7 +173,7 @@ class Workspace:
 
     def trainer(self, suite: Suite, recipe: FinetuneConfig, *, progress: Progress = no_progress) -> Evaluator:
         """An evaluator of the systems that a recipe's training needs."""
-        tables = {name.split("@")[0].split("/")[0] for name in recipe.systems} & set(self.config.systems)
+        tables = {table_of(name) for name in recipe.systems} & set(self.config.systems)
         return self.evaluator(suite, sorted(tables), progress=progress)
 
     def gated_system(self, name: str | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from bench.base.names import SystemName
 from bench.records.digests import digest_of
 
 
@@ -45,7 +46,7 @@ class Rule:
     @property
     def variant(self) -> str:
         """The dimension and precision asked for, as a system's name would end."""
-        return (f"@{self.dim}" if self.dim else "") + (f"/{self.precision}" if self.precision else "")
+        return SystemName("", self.dim, self.precision).variant
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import numpy as np
 
 from bench import stats
 from bench.base.errors import BenchError
+from bench.base.names import SystemName
 from bench.gate.compare import check_comparable, compare
 from bench.records import EVALUATION_ROLES, ROLES, Cell, Result, Verdict
 from bench.report import Material
@@ -95,7 +96,7 @@ def systems(material: Material) -> list[str]:
 
 def is_smaller(system: str, names: Collection[str]) -> bool:
     """Whether a system is a shorter or coarser copy of another of these: `minilm@128` or `minilm/int8` of `minilm`."""
-    return any(system[:place] in names for place, sign in enumerate(system) if sign in "@/")
+    return any(name in names for name in SystemName.parse(system).larger)
 
 
 def prominent(material: Material, names: Iterable[str]) -> list[str]:

@@ -19,9 +19,9 @@ from typing import Any
 from bench.base.errors import NotComparable, StoreError, excerpt
 from bench.base.store import read_json, write_json
 from bench.records import Corpus, Encoder, digest_of
+from bench.retrieval.precisions import PRECISIONS
 
 FORMAT = 1
-PRECISIONS = ("float32", "float16", "int8", "int4", "binary", "binary-rescore")
 SIMILARITIES = ("cosine", "dot")
 
 

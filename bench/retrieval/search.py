@@ -15,12 +15,9 @@ from numpy.typing import NDArray
 
 from bench.base.errors import ConfigError
 from bench.records import Run
+from bench.retrieval.precisions import OVERSAMPLE, PRECISIONS, Precision
 
 _Padded = tuple[NDArray[np.int64], NDArray[np.float32]]
-
-PRECISIONS = ("float32", "float16", "int8", "int4", "binary", "binary-rescore")
-OVERSAMPLE = 4
-"""binary-rescore looks at this many times the depth before it rescores (common practice: 2–4)."""
 
 _BLOCK_QUERIES, _BLOCK_DOCS = 256, 65_536
 
@@ -56,52 +53,35 @@ def top_k(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArr
 
 @dataclass(frozen=True)
 class DenseIndex:
-    """Document vectors at one dimension and precision.
+    """Document vectors at one dimension and precision, searched exhaustively.
 
-    `vectors` float32[n_docs, dim] is what a query is multiplied with: for int8 and int4 the decoded codes (as in
-    FAISS' scalar quantiser: query in float32, document decoded), for binary the signs ±1, with which the product
-    is dim − 2 × Hamming distance. `bytes` is what the index would occupy: codes only, plus float32 rows on disk
-    for binary-rescore.
+    `vectors` float32[n_docs, dim] is what a query is multiplied with. `bytes` is what the index would occupy. `full`
+    holds the rows that were encoded, where the precision compares with them again.
     """
 
     vectors: NDArray[np.float32] = field(repr=False)
-    precision: str
+    precision: Precision
     bytes: int
     full: NDArray[np.float32] | None = field(default=None, repr=False)
 
     @classmethod
     def build(cls, rows: NDArray[np.float32], precision: str) -> DenseIndex:
-        """An index of float32[n_docs, dim] rows, already cut and normalised."""
-        n_docs, dim = rows.shape
-        if precision == "float32":
-            return cls(rows, precision, 4 * n_docs * dim)
-        if precision == "float16":
-            return cls(rows.astype(np.float16).astype(np.float32), precision, 2 * n_docs * dim)
-        if precision in ("int8", "int4"):
-            levels = 255 if precision == "int8" else 15
-            # Ranges come from documents only, once: per-batch ranges would give queries another scale.
-            low, high = rows.min(axis=0), rows.max(axis=0)
-            step = (high - low) / np.float32(levels)
-            step = np.where(step == 0, np.float32(1), step)
-            codes = np.rint((rows - low) / step)
-            size = n_docs * dim if precision == "int8" else n_docs * ((dim + 1) // 2)
-            return cls((low + codes * step).astype(np.float32), precision, size + 8 * dim)
-        signs = np.where(rows > 0, np.float32(1), np.float32(-1))
-        size = n_docs * ((dim + 7) // 8)
-        if precision == "binary":
-            return cls(signs, precision, size)
-        if precision == "binary-rescore":
-            return cls(signs, precision, size + 4 * n_docs * dim, rows)
-        raise ConfigError(f'precision is "{precision}"; expected one of {", ".join(PRECISIONS)}.')
+        """An index of float32[n_docs, dim] rows, already cut and normalised.
+
+        Raises:
+            ConfigError: no such precision.
+        """
+        if precision not in PRECISIONS:
+            raise ConfigError(f'precision is "{precision}"; expected one of {", ".join(PRECISIONS)}.')
+        row = PRECISIONS[precision]
+        return cls(row.encode(rows), row, int(row.index_bytes(*rows.shape)), rows if row.rescores else None)
 
     def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The k best documents of float32[n_queries, dim] queries, already cut and normalised."""
-        if not self.precision.startswith("binary"):
-            return _blocked(queries, self.vectors, k)
-        signs = np.where(queries > 0, np.float32(1), np.float32(-1))
+        encoded = self.precision.encode_query(queries)
         if self.full is None:
-            return _blocked(signs, self.vectors, k)
-        candidates, _ = _blocked(signs, self.vectors, k * OVERSAMPLE)
+            return _blocked(encoded, self.vectors, k)
+        candidates, _ = _blocked(encoded, self.vectors, k * OVERSAMPLE)
         # Ascending rows, so that top_k's column order is the tie rule's.
         candidates = np.sort(candidates, axis=1)
         exact = np.einsum("qd,qkd->qk", queries, self.full[candidates], optimize=True)

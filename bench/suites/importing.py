@@ -6,7 +6,6 @@ Only ids are held in memory, texts never. The folder appears whole or not at all
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import re
 from collections import Counter
@@ -19,11 +18,10 @@ from pydantic import ValidationError
 
 from bench.base.errors import SuiteError, UsageError, did_you_mean
 from bench.base.progress import Progress, no_progress
-from bench.base.registry import listing, problems_of
+from bench.base.registry import listing, module_of, problems_of
 from bench.base.store import json_text, replacing_folder
 from bench.config import SuiteConfig
 from bench.records import EVALUATION_ROLES, ROLES, digest_of
-from bench.suites import sources
 from bench.suites.checks import normalized
 from bench.suites.sources import Collection, Part, Query
 from bench.suites.sources.beir import ROLE_OF_SPLIT
@@ -68,7 +66,7 @@ def open_source(kind: str, location: str, settings: Mapping[str, str] | None = N
     kind = kind.replace("_", "-")
     if kind not in known:
         raise UsageError(f'No kind of source "{kind}"; expected one of {", ".join(known)}.{did_you_mean(kind, known)}')
-    module = importlib.import_module(f"{sources.__name__}.{kind.replace('-', '_')}")
+    module = module_of("sources", kind)
     model = module.Options
     values: dict[str, Any] = dict(settings or {})
     for name, info in model.model_fields.items():

@@ -8,14 +8,13 @@ from bench.records import Result, digest_of
 from bench.report import Material, charts, words
 from bench.report.blocks import Block, Column, Datum, Figure, Panel, Prose, Table, plain
 from bench.report.reading import Task, tasks
+from bench.retrieval.precisions import PRECISIONS
 
 ORDER = 40
 TITLE = "Dimensions, precision"
 
 SAME_LINE = 0.015
 """Curves nearer than this are one line to the eye, and share a label."""
-
-PRECISIONS = ("float32", "float16", "int8", "int4", "binary", "binary-rescore")
 
 
 def build(material: Material) -> list[Block]:
@@ -83,7 +82,7 @@ def _chart(position: int, task: Task, curves: Curves, *, several: bool) -> str:
     for model, precision in curves:
         points, label = curves[model, precision], f"{model} {precision}" if several else precision
         others = sum(of == (model, precision) for of in alike.values())
-        rank = PRECISIONS.index(precision) if precision in PRECISIONS else len(PRECISIONS)
+        rank = list(PRECISIONS).index(precision) if precision in PRECISIONS else len(PRECISIONS)
         series.append(
             charts.Line(
                 label,
@@ -116,7 +115,7 @@ def _alike(curves: Curves) -> dict[tuple[str, str], tuple[str, str]]:
 
 
 def _rank(precision: str) -> int:
-    return PRECISIONS.index(precision) if precision in PRECISIONS else len(PRECISIONS)
+    return list(PRECISIONS).index(precision) if precision in PRECISIONS else len(PRECISIONS)
 
 
 def _table(held: Sequence[Task]) -> Table:

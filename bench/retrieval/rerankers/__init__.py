@@ -10,15 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.base.registry import settled, table_problems
+from bench.base.registry import settled
 from bench.records import PairScorer
 
-__all__ = ["build", "check"]
-
-
-def check(place: str, table: Mapping[str, Any], path: Path) -> list[str]:
-    """What is wrong with a reranker's table, a sentence each; `place` is its name in the file."""
-    return table_problems("rerankers", table, f"{path}: {place}")
+__all__ = ["build"]
 
 
 def build(table: Mapping[str, Any], place: str, *, base: Path, models: Path) -> PairScorer:

@@ -1,8 +1,8 @@
 """Systems, one file a kind. A file's name is the kind's name in `bench.toml`; listing them imports nothing.
 
 Each file has a `Config` (a `SystemConfig` with the kind's own keys) and `build(name, config, context)`, which
-returns one system, or several where a config names several dimensions and precisions. `TABLES` names keys that hold
-a table with a kind of its own, and the folder of these kinds.
+returns one system, or several where a config names several dimensions and precisions. Keys that name parts have the
+type `bench.config.Part`; keys that hold a table with a kind of its own are marked `KindTable`.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bench.base.errors import ConfigError, UsageError, did_you_mean
-from bench.base.registry import listing, module_of, nested_problems
+from bench.base.names import SystemName, table_of
+from bench.base.registry import settled
 from bench.base.store import Store
 from bench.config import BenchConfig
 from bench.records import System
 
-__all__ = ["Context", "build", "check", "kinds", "selected", "tables", "variant"]
+__all__ = ["Context", "build", "selected", "tables", "variant"]
 
 
 @dataclass(frozen=True)
@@ -32,16 +32,6 @@ class Context:
     def models(self) -> Path:
         """Where fine-tuned models live."""
         return self.store.root / "models"
-
-
-def kinds() -> list[str]:
-    """Kinds on offer."""
-    return listing("systems")
-
-
-def check(name: str, table: Mapping[str, Any], path: Path) -> list[str]:
-    """What is wrong with one table of `[systems]`, a sentence each."""
-    return nested_problems("systems", table, f"{path}: systems.{name}")
 
 
 def build(config: BenchConfig, context: Context, *, only: Sequence[str] | None = None) -> dict[str, System]:
@@ -62,9 +52,8 @@ def build(config: BenchConfig, context: Context, *, only: Sequence[str] | None =
     for table_name, table in config.systems.items():
         if wanted_tables is not None and table_name not in wanted_tables:
             continue
-        module = module_of("systems", str(table["kind"]))
-        for system in module.build(table_name, module.Config.model_validate(dict(table)), context):
-            systems[system.name] = system
+        module, settings = settled("systems", table, f"systems.{table_name}")
+        systems |= {system.name: system for system in module.build(table_name, settings, context)}
     for system in systems.values():
         for part in system.parts:
             if part not in systems:
@@ -88,7 +77,7 @@ def build(config: BenchConfig, context: Context, *, only: Sequence[str] | None =
 
 def tables(config: BenchConfig, only: Sequence[str]) -> set[str]:
     """Tables needed for the wanted names, their parts' tables included."""
-    todo, found = [name.split("@")[0].split("/")[0] for name in only], set()
+    todo, found = [table_of(name) for name in only], set()
     while todo:
         name = todo.pop()
         if name not in config.systems:
@@ -98,9 +87,7 @@ def tables(config: BenchConfig, only: Sequence[str]) -> set[str]:
             )
         if name not in found:
             found.add(name)
-            table = config.systems[name]
-            parts = [*table.get("of", []), *([table["first"]] if "first" in table else [])]
-            todo += [part.split("@")[0].split("/")[0] for part in parts]
+            todo += [table_of(part) for part in config.system(name).parts]
     return found
 
 
@@ -114,7 +101,7 @@ def selected(systems: Mapping[str, System], only: Sequence[str] | None) -> list[
         return list(systems)
     names = []
     for name in only:
-        found = [s for s in systems if s == name or s.startswith((f"{name}@", f"{name}/"))]
+        found = [s for s in systems if name in (s, *SystemName.parse(s).larger)]
         if not found:
             raise UsageError(
                 f'No system "{name}"; expected one of {", ".join(systems)}.{did_you_mean(name, list(systems))}'
@@ -130,13 +117,12 @@ def variant(systems: Mapping[str, System], name: str, dim: int | None, precision
         ConfigError: its kind has none, or its table does not list this one.
     """
     system = systems[name]
-    table = name.split("@")[0].split("/")[0]
+    table = table_of(name)
     size, kept = getattr(system, "dim", None), getattr(system, "precision", None)
     wanted = (dim or size, precision or kept)
     for other_name, other in systems.items():
-        if other_name.split("@")[0].split("/")[0] == table and (
-            (getattr(other, "dim", None), getattr(other, "precision", None)) == wanted
-        ):
+        theirs = (getattr(other, "dim", None), getattr(other, "precision", None))
+        if table_of(other_name) == table and theirs == wanted:
             return other_name
     asked = " and ".join(f"{k} {v}" for k, v in (("dimension", dim), ("precision", precision)) if v)
     if size is None:

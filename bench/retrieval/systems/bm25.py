@@ -21,6 +21,9 @@ from bench.retrieval.systems import Context
 class Config(SystemConfig):
     """`kind = "bm25"`."""
 
+    option = "bm25"
+    stores = "term index"
+
     k1: float = Field(default=1.5, gt=0, strict=False)
     b: float = Field(default=0.75, ge=0, le=1, strict=False)
     variant: Literal["lucene", "robertson", "atire", "bm25+", "bm25l"] = "lucene"

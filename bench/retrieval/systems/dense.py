@@ -4,32 +4,38 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.base.errors import ConfigError
+from bench.base.names import SystemName
 from bench.base.progress import Progress, no_progress
-from bench.base.registry import settled
+from bench.base.registry import KindTable, settled
 from bench.config import SystemConfig
 from bench.records import Corpus, Encoder, QuerySet, Ranked, Run, Search
 from bench.retrieval.embed import Embedded, embed
+from bench.retrieval.precisions import PRECISIONS
 from bench.retrieval.search import DenseIndex, truncated
 from bench.retrieval.systems import Context
 
-TABLES = {"encoder": "encoders"}
-
-Precision = Literal["float32", "float16", "int8", "int4", "binary", "binary-rescore"]
+if TYPE_CHECKING:
+    PrecisionName = str
+else:
+    PrecisionName = Literal[tuple(PRECISIONS)]
 
 
 class Config(SystemConfig):
     """`kind = "dense"`."""
 
-    encoder: dict[str, Any]
+    option = "embedding"
+    stores = "vectors"
+
+    encoder: Annotated[dict[str, Any], KindTable("encoders")]
     dims: list[Annotated[int, Field(ge=1)]] | None = Field(default=None, min_length=1)
-    precision: list[Precision] = Field(default=["float32"], min_length=1)
+    precision: list[PrecisionName] = Field(default=["float32"], min_length=1)
     similarity: Literal["cosine", "dot"] | None = None
 
 
@@ -41,9 +47,8 @@ def build(name: str, config: Config, context: Context) -> list[Dense]:
         for precision in config.precision:
             if dim > encoder.dim:
                 raise ConfigError(f"systems.{name}.dims: {dim} exceeds the encoder's {encoder.dim} dimensions.")
-            size = "" if dim == encoder.dim else f"@{dim}"
-            tail = "" if precision == "float32" else f"/{precision}"
-            found.append(Dense(f"{name}{size}{tail}", encoder, dim, precision, config, context))
+            size = SystemName(name, None if dim == encoder.dim else dim, None if precision == "float32" else precision)
+            found.append(Dense(str(size), encoder, dim, precision, config, context))
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from bench.config import Strict, SystemConfig
+from bench.config import Part, Strict, SystemConfig
 from bench.records import Corpus, QuerySet, Ranked, Run
 from bench.retrieval.search import convex, rrf
 from bench.retrieval.systems import Context
@@ -34,7 +34,9 @@ class Fusion(Strict):
 class Config(SystemConfig):
     """`kind = "hybrid"`."""
 
-    of: list[str] = Field(min_length=2)
+    option = "hybrid"
+
+    of: list[Part] = Field(min_length=2)
     fusion: Fusion = Fusion()
 
     @model_validator(mode="after")
@@ -56,7 +58,7 @@ class Hybrid:
 
     def __init__(self, name: str, config: Config) -> None:
         self.name, self.config, self.roles = name, config, config.roles
-        self.parts = tuple(config.of)
+        self.parts = config.parts
         tuned = config.fusion.method == "convex" and config.fusion.weight == "tune-on-dev"
         self.weight: float | None = None if tuned or isinstance(config.fusion.weight, str) else config.fusion.weight
         self.tunable = tuned

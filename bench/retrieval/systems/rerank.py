@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from bench.base.progress import Progress, no_progress
+from bench.base.registry import KindTable
 from bench.base.store import Store
-from bench.config import SystemConfig
+from bench.config import Part, SystemConfig
 from bench.records import Corpus, QuerySet, Ranked, Run, Search
 from bench.retrieval import rerankers
 from bench.retrieval.embed import score_pairs
 from bench.retrieval.systems import Context
 
-TABLES = {"reranker": "rerankers"}
-
 
 class Config(SystemConfig):
     """`kind = "rerank"`."""
 
-    first: str
-    reranker: dict[str, Any]
+    option = "rerank"
+    per_query: ClassVar[Mapping[str, str]] = {"rerank": "rerank the first documents"}
+
+    first: Part
+    reranker: Annotated[dict[str, Any], KindTable("rerankers")]
     depth: int = Field(default=50, ge=1)
 
 
@@ -39,7 +41,7 @@ class Rerank:
 
     def __init__(self, name: str, config: Config, context: Context) -> None:
         self.name, self.config, self.roles, self.store = name, config, config.roles, context.store
-        self.parts = (config.first,)
+        self.parts = config.parts
         self.reorders = config.depth
         place = f"systems.{name}.reranker"
         self.scorer = rerankers.build(config.reranker, place, base=context.base, models=context.models)

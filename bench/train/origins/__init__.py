@@ -14,12 +14,12 @@ from typing import Any
 
 from bench.base.errors import ConfigError, did_you_mean
 from bench.base.progress import Progress, no_progress
-from bench.base.registry import module_of, table_problems
+from bench.base.registry import module_of
 from bench.base.store import Store
 from bench.records import Corpus, Suite
 from bench.train.pairs import Pair
 
-__all__ = ["Context", "check", "estimate", "pairs"]
+__all__ = ["Context", "estimate", "pairs"]
 
 
 @dataclass
@@ -61,11 +61,6 @@ class Context:
         abroad = {q.corpus for q in searched if q.role == "out-of-distribution"}
         abroad -= {q.corpus for q in searched if q.role != "out-of-distribution"}
         return [self.suite.corpora[name] for name in names or [c for c in self.suite.corpora if c not in abroad]]
-
-
-def check(place: str, table: Mapping[str, Any], path: Path) -> list[str]:
-    """What is wrong with one table under `from`, a sentence each; `place` is `NAME.from[i]`."""
-    return table_problems("origins", table, f"{path}: pairs.{place}")
 
 
 def pairs(table: Mapping[str, Any], context: Context) -> Iterator[Pair]:
