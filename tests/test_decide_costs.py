@@ -21,7 +21,8 @@ from bench.decide.costs import (
     vector_bytes,
 )
 from bench.decide.options import Facts
-from bench.retrieval.search import PRECISIONS, DenseIndex
+from bench.retrieval.indexes.exact import DenseIndex
+from bench.retrieval.precisions import PRECISIONS
 
 
 def price(usd):

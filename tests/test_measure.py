@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bench.base.errors import MeasureError, RunError
 from bench.base.files.judgements import read_qrels
 from bench.evaluation.measure import measure, recall_by_depth, result
+from bench.evaluation.measures import JudgedRanking, bpref
 from bench.records import EvalProtocol, Labels, QuerySet
 from bench.records.measures import DEFAULT_MEASURES, parse, parse_list, relevant_queries
 from bench.records.run_files import read_run
@@ -402,3 +403,43 @@ def test_recall_by_depth_counts_a_missing_query_as_nothing_and_knows_grades(know
     assert recall_by_depth(known_runs.run, more)[2] == pytest.approx((1 + 1 + 0.5) / 4)
     assert recall_by_depth(known_runs.run, known_runs.qrels, relevance_level=2)[:3].tolist() == [0.0, 0.0, 1.0]
     assert recall_by_depth(known_runs.run, {"q4": {"a": 0}}).size == 0
+
+
+# ---- bpref, which ranx lacks -----------------------------------------------------------------------
+
+
+def trec_eval_runs():
+    for collection in ("cranfield", "cacm"):
+        for run in ("bm25", "ties"):
+            files = (
+                f"{collection}/qrels.trec",
+                f"{collection}/run.{run}.trec",
+                f"{collection}/trec_eval.{run}.all.txt",
+            )
+            yield pytest.param(*files, id=f"{collection} {run}")
+    yield pytest.param("qrels.test", "results.test", "out.test.aq", id="trec_eval's own test")  # mostly non-relevant
+
+
+@pytest.mark.parametrize(("qrels", "run", "output"), list(trec_eval_runs()))
+def test_bpref_agrees_with_trec_eval_on_every_query(bench_data, qrels, run, output):
+    folder = bench_data / "trec_eval"
+    lines = (line.split() for line in (folder / output).read_text(encoding="utf-8").splitlines())
+    expected = {query_id: float(value) for name, query_id, value in lines if name == "bpref" and query_id != "all"}
+    assert len(expected) >= 3
+    scores = measure(read_run(folder / run), read_qrels(folder / qrels), ["bpref", "ndcg"])
+    found = dict(zip(scores.query_ids, scores.column("bpref").tolist(), strict=True))
+    # trec_eval prints four digits, and 0 for a query without a relevant document, which is left out here.
+    assert {q: v for q, v in expected.items() if q not in found or abs(found[q] - v) > 5.1e-5} == dict.fromkeys(
+        set(expected) - set(found), 0.0
+    )
+
+
+@given(st.lists(st.sampled_from([-1, 0, 1, 2]), max_size=30), st.integers(0, 5), st.integers(0, 5))
+def test_bpref_skips_the_unjudged_and_stays_within_0_and_1(grades, more_relevant, more_others):
+    judged = np.asarray([g for g in grades if g >= 0] + [1] * (more_relevant + 1) + [0] * more_others)
+
+    def value(ranked):
+        return bpref.value(JudgedRanking(np.asarray(ranked, dtype=int), judged), cutoff=0, relevance_level=1)
+
+    assert 0 <= value(grades) <= 1
+    assert value(grades) == value([grade for grade in grades if grade >= 0])

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from bench.base.errors import ConfigError
-from bench.retrieval import search
-from bench.retrieval.search import OVERSAMPLE, PRECISIONS, DenseIndex, convex, padded, rrf, top_k, truncated
+from bench.retrieval.indexes import exact
+from bench.retrieval.indexes.exact import DenseIndex
+from bench.retrieval.precisions import OVERSAMPLE, PRECISIONS
+from bench.retrieval.search import convex, padded, rrf, top_k, truncated
 
 
 def by_rule(scores, k):
@@ -205,8 +207,8 @@ def test_blocks_change_nothing(seed, n_queries, n_docs, k, query_block, doc_bloc
         index = replace(index, vectors=np.round(index.vectors * 4) / 4)
     whole_docs, whole_scores = index.search(queries, k)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search, "_BLOCK_QUERIES", query_block)
-        patch.setattr(search, "_BLOCK_DOCS", doc_block)
+        patch.setattr(exact, "_BLOCK_QUERIES", query_block)
+        patch.setattr(exact, "_BLOCK_DOCS", doc_block)
         docs, scores = index.search(queries, k)
     assert docs.tolist() == whole_docs.tolist()
     assert scores.tolist() == whole_scores.tolist()

@@ -13,20 +13,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference_statistics import bca_interval, mcnemar_exact, randomization_test, randomized_tukey_hsd
 from scipy import optimize, stats
 
 from bench.base.errors import BenchError, TooFewQueries
 from bench.stats import (
     Estimate,
-    bca_interval,
-    bpref,
     calibrate,
     cell_outcome,
     clustered_t,
-    condense,
     estimate,
     holm,
-    mcnemar_exact,
     mcnemar_midp,
     mde,
     mde80,
@@ -35,8 +32,6 @@ from bench.stats import (
     power_paired_t,
     queries_needed,
     queries_to_rule_out,
-    randomization_test,
-    randomized_tukey_hsd,
     ratio_interval,
     recipe_interval,
     recipe_standard_error,
@@ -597,7 +592,6 @@ RNG = np.random.default_rng(0)
         (lambda: power_paired_t(-0.1, 1.0, 50), "a drop is positive here"),
         (lambda: recipe_standard_error(0.1, 10, seed_sd=0.1, k_candidate=0, k_baseline=5), "0 and 5 seeds"),
         (lambda: recipe_interval(0, 0.1, n=9, seed_sd=0.1, k_candidate=4, k_baseline=5), "expected 5 or more"),
-        (lambda: condense([[1, 0]]), "one grade per ranked document"),
         (lambda: calibrate([0.0] * 9, margin=0.02, rng=RNG), "more queries changed"),
         (lambda: calibrate([0.1, -0.1], margin=0.02, shift=-0.5, rng=RNG), "true mean of -0.5"),
     ],
@@ -678,58 +672,6 @@ def test_tango_limits_hold_the_difference_and_widen_with_the_level(gains, losses
         return
     (low, high), (lower, higher) = tango_interval(gains, losses, n), tango_interval(gains, losses, n, level=0.99)
     assert -1 <= lower <= low <= (gains - losses) / n <= high <= higher <= 1
-
-
-@unhurried
-@given(st.lists(st.sampled_from([-1, 0, 1, 2]), max_size=30), st.integers(0, 5), st.integers(0, 5))
-def test_bpref_skips_the_unjudged_and_stays_within_0_and_1(grades, more_relevant, more_nonrelevant):
-    n_relevant = sum(grade > 0 for grade in grades) + more_relevant
-    n_nonrelevant = grades.count(0) + more_nonrelevant
-    value = bpref(grades, n_relevant, n_nonrelevant)
-    assert 0 <= value <= 1
-    assert value == bpref([grade for grade in grades if grade >= 0], n_relevant, n_nonrelevant)
-
-
-# ---- bpref against trec_eval ---------------------------------------------------------------------
-
-
-def trec_eval_runs():
-    for collection in ("cranfield", "cacm"):
-        for run in ("bm25", "ties"):
-            files = (
-                f"{collection}/qrels.trec",
-                f"{collection}/run.{run}.trec",
-                f"{collection}/trec_eval.{run}.all.txt",
-            )
-            yield pytest.param(*files, id=f"{collection} {run}")
-    yield pytest.param("qrels.test", "results.test", "out.test.aq", id="trec_eval's own test")  # mostly non-relevant
-
-
-@pytest.mark.parametrize(("qrels", "run", "output"), list(trec_eval_runs()))
-def test_bpref_agrees_with_trec_eval_on_every_query(bench_data, qrels, run, output):
-    folder = bench_data / "trec_eval"
-    grades, ranked, expected = defaultdict(dict), defaultdict(list), {}
-    for line in (folder / qrels).read_text(encoding="utf-8").splitlines():
-        query_id, _, doc_id, grade = line.split()
-        grades[query_id][doc_id] = int(grade)
-    for line in (folder / run).read_text(encoding="utf-8").splitlines():
-        query_id, _, doc_id, _, score, _ = line.split()
-        ranked[query_id].append((np.float32(score), doc_id))
-    for line in (folder / output).read_text(encoding="utf-8").splitlines():
-        measure, query_id, value = line.split()
-        if measure == "bpref" and query_id != "all":
-            expected[query_id] = float(value)
-    assert len(expected) >= 3
-    for query_id, value in expected.items():
-        judged = grades[query_id]
-        in_order = [judged.get(doc_id, -1) for _, doc_id in sorted(ranked[query_id], reverse=True)]
-        n_relevant = sum(grade > 0 for grade in judged.values())
-        computed = bpref(in_order, n_relevant, sum(grade == 0 for grade in judged.values()))
-        assert computed == pytest.approx(value, abs=5.1e-5), query_id  # printed with four digits
-
-
-def test_condensing_drops_the_unjudged_and_keeps_the_order():
-    assert condense([2, -1, 0, float("nan"), 1]).tolist() == [2, 0, 1]
 
 
 # ---- what importing costs ------------------------------------------------------------------------

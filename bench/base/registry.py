@@ -33,7 +33,7 @@ GROUPS: Mapping[str, Group] = {
     "indexes": Group("retrieval.indexes", ("Config", "build")),
     "rerankers": Group("retrieval.rerankers", ("Config", "build")),
     "sources": Group("suites.sources", ("Options", "collection")),
-    "measures": Group("evaluation.measures", ("ORDERED", "NEEDS_CUTOFF", "values")),
+    "measures": Group("evaluation.measures", ("ORDERED", "NEEDS_CUTOFF", "value")),
     "sections": Group("report.sections", ("ORDER", "TITLE", "build")),
     "exports": Group("interop.exports", ("WHAT", "export")),
     "origins": Group("train.origins", ("Config", "pairs")),
@@ -95,11 +95,12 @@ def _package(point: EntryPoint) -> str:
 
 
 def origin(group: str, kind: str) -> str | None:
-    """The package and version that a kind comes from; None for a built-in kind.
+    """The package and version that a kind comes from; None where it is no entry point's.
 
     It is part of a system's digest: another version of a package may rank otherwise.
     """
-    return None if kind in _built_in(group) else _package(_entry_points(group)[kind])
+    point = None if kind in _built_in(group) else _entry_points(group).get(kind)
+    return None if point is None else _package(point)
 
 
 def plugins() -> list[Plugin]:

@@ -23,11 +23,12 @@ from numpy.typing import NDArray
 
 from bench.base.errors import BenchError, ConfigError, StoreError, SystemFailed, UsageError, did_you_mean
 from bench.base.progress import Progress, no_progress
+from bench.base.registry import origin
 from bench.base.store import Store, read_json, write_json
 from bench.evaluation.measure import measure, result
 from bench.evaluation.no_answer import no_answer
 from bench.records import EVALUATION_ROLES, TIE_RULE, Corpus, QuerySet, Ranked, Result, Run, Suite, System, digest_of
-from bench.records.measures import parse_list
+from bench.records.measures import parse, parse_list
 from bench.retrieval.search import convex
 
 RUN_FORMAT = 1
@@ -42,6 +43,12 @@ class Missing(BenchError):
     """A run or result that would have to be made, where only stored ones are wanted."""
 
     code = "missing-result"
+
+
+def _origin_of_measure(name: str) -> str | None:
+    """The package that a measure comes from; None where it is ours."""
+    measure = parse(name)
+    return None if measure.engine else origin("measures", measure.kind)
 
 
 def environment() -> dict[str, Any]:
@@ -148,6 +155,8 @@ class Evaluator:
             "measures": protocol.measures,
             "protocol": protocol.digest,
         }
+        if packages := {name: package for name in protocol.measures if (package := _origin_of_measure(name))}:
+            made_of["packages"] = packages
         if labels.computed_slices:
             made_of["computed_slices"] = dict(labels.computed_slices)
         dev = self._dev_of(name, query_set)
@@ -301,12 +310,13 @@ class Evaluator:
             system = self.systems[name]
             if getattr(system, "tunable", False):
                 system.weight = self._tuned_weight(name)  # type: ignore[attr-defined]
-            self._digests[name] = digest_of(
-                {
-                    "fingerprint": dict(system.fingerprint()),
-                    "parts": [self.system_digest(part) for part in system.parts],
-                }
-            )
+            made_of: dict[str, Any] = {
+                "fingerprint": dict(system.fingerprint()),
+                "parts": [self.system_digest(part) for part in system.parts],
+            }
+            if (package := origin("systems", system.kind)) is not None:
+                made_of["package"] = package
+            self._digests[name] = digest_of(made_of)
         return self._digests[name]
 
     def _corpus(self, query_set: QuerySet) -> Corpus:

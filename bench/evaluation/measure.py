@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.base.errors import RunError
+from bench.base.errors import MeasureError, RunError
+from bench.base.registry import module_of
+from bench.evaluation.measures import JudgedRanking
 from bench.records import EvalProtocol, Labels, Qrels, QuerySet, Result, Run, Scores
 from bench.records.measures import Measure, parse, relevant_queries
 from bench.stats import MINIMUM_QUERIES
@@ -153,6 +155,41 @@ def _evaluate(
     truth: NDArray[np.float64], docs: NDArray[np.int64], measures: Sequence[Measure], relevance_level: int
 ) -> NDArray[np.float64]:
     """float64[n_queries, n_measures]."""
+    values = np.empty((len(docs), len(measures)))
+    by_ranx = [place for place, m in enumerate(measures) if m.engine]
+    if by_ranx:
+        values[:, by_ranx] = _by_ranx(truth, docs, [measures[place] for place in by_ranx], relevance_level)
+    if len(by_ranx) < len(measures):
+        queries = _judged_rankings(truth, docs)
+        for place, m in enumerate(measures):
+            if not m.engine:
+                values[:, place] = _by_kind(m, queries, relevance_level)
+    values.flags.writeable = False
+    return values
+
+
+def _judged_rankings(truth: NDArray[np.float64], docs: NDArray[np.int64]) -> list[JudgedRanking]:
+    found = []
+    for pairs, ranked in zip(truth, docs, strict=True):
+        grades = {int(doc): int(grade) for doc, grade in pairs if doc >= 0}
+        rank_grades = np.asarray([grades.get(doc, -1) for doc in ranked.tolist() if doc >= 0], dtype=np.int64)
+        found.append(JudgedRanking(rank_grades, np.asarray(list(grades.values()), dtype=np.int64)))
+    return found
+
+
+def _by_kind(m: Measure, queries: Sequence[JudgedRanking], relevance_level: int) -> NDArray[np.float64]:
+    """float64[n_queries] of a measure that ranx lacks."""
+    compute = module_of("measures", m.kind).value
+    values = np.asarray([compute(query, cutoff=m.cutoff, relevance_level=relevance_level) for query in queries], float)
+    if values.shape != (len(queries),) or not ((values >= 0) & (values <= 1 + 1e-9)).all():
+        raise MeasureError(f'Measure "{m.name}" gave {values.tolist()[:3]}…; expected a number from 0 to 1 per query.')
+    return values
+
+
+def _by_ranx(
+    truth: NDArray[np.float64], docs: NDArray[np.int64], measures: Sequence[Measure], relevance_level: int
+) -> NDArray[np.float64]:
+    """float64[n_queries, n_measures]."""
     from ranx import evaluate
 
     n_queries, width = docs.shape
@@ -172,9 +209,7 @@ def _evaluate(
     # The first name twice: asked for a single measure, ranx 0.3.21 looks its scores up under another name.
     with _ONE_AT_A_TIME:
         scores = evaluate(padded, ranked, [*names, names[0]], return_mean=False, save_results_in_run=False)
-    values = np.stack([np.asarray(scores[name], dtype=np.float64)[:n_queries] for name in names], axis=1)
-    values.flags.writeable = False
-    return values
+    return np.stack([np.asarray(scores[name], dtype=np.float64)[:n_queries] for name in names], axis=1)
 
 
 def _reordered(docs: NDArray[np.int64], order: NDArray[np.int64]) -> NDArray[np.int64]:

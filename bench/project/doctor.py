@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from bench import __version__
+from bench.base.registry import plugins
 
 # extra → (package, what it is for)
 _PARTS = {
@@ -40,6 +41,9 @@ def examine(config: Path) -> list[dict[str, str]]:
                 source = "retrieval-gate" if extra in ("core", "report") else f"retrieval-gate[{extra}]"
                 state = f"not installed ({purpose}). Install with: pip install '{source}'"
             rows.append({"part": package, "state": state})
+    for plugin in plugins():
+        state = plugin.problem or "works"
+        rows.append({"part": f"{plugin.group}: {plugin.kind}", "state": f"from {plugin.package}; {state}"})
     rows.append({"part": "device", "state": _device()})
     if os.environ.get("HF_HUB_OFFLINE"):
         rows.append({"part": "HF_HUB_OFFLINE", "state": f"{os.environ['HF_HUB_OFFLINE']}: hub models are not fetched"})

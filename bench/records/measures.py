@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bench.base.errors import MeasureError, did_you_mean
+from bench.base.registry import listing, module_of
 from bench.records.suite import Qrels
 
 DEFAULT_MEASURES = ("recall@10", "ndcg@10", "mrr@10", "recall@100")
@@ -16,13 +17,19 @@ DEFAULT_MEASURES = ("recall@10", "ndcg@10", "mrr@10", "recall@100")
 class Measure:
     """A measure as the literature writes it, such as ndcg@10, and what computes it.
 
-    `cutoff` 0 means the whole ranking; `ordered` is False where only the set of retrieved documents counts.
+    `engine` is ranx's name, "" where a kind of `bench.evaluation.measures` or of another package computes it. `cutoff`
+    0 means the whole ranking; `ordered` is False where only the set of retrieved documents counts.
     """
 
     name: str
     engine: str
     cutoff: int
     ordered: bool
+
+    @property
+    def kind(self) -> str:
+        """The name without its cutoff."""
+        return self.name.partition("@")[0]
 
 
 # name → (ranx's name, whether order within the cutoff counts, whether a cutoff is demanded)
@@ -44,20 +51,24 @@ def parse(name: str) -> Measure:
     Raises:
         MeasureError: unknown, or without the cutoff it needs; names the nearest.
     """
-    found = re.fullmatch(r"([a-z_-]+)(?:@([1-9][0-9]*))?", name.strip())
-    base = found.group(1) if found else ""
-    if found is None or base not in _KNOWN:
+    base, at, cutoff = name.strip().partition("@")
+    if at and not re.fullmatch("[1-9][0-9]*", cutoff):
+        base = ""
+    if base in _KNOWN:
+        engine, ordered, needs_cutoff = _KNOWN[base]
+    elif base in listing("measures"):
+        module = module_of("measures", base)
+        engine, ordered, needs_cutoff = "", bool(module.ORDERED), bool(module.NEEDS_CUTOFF)
+    else:
         examples = ["recall@10", "recall@100", "ndcg@10", "mrr@10", "map", "mrr", "ndcg", "precision@10", "hit@10"]
-        hint = did_you_mean(name.lower(), examples)
-        if not hint and (near := did_you_mean(re.split("@", name)[0], _KNOWN)):
-            hint = near
+        hint = did_you_mean(name.lower(), [*examples, *listing("measures")])
+        hint = hint or did_you_mean(name.partition("@")[0], _KNOWN)
         raise MeasureError(f'Unknown measure "{name}"; expected one such as {", ".join(examples)}.{hint}')
-    engine, ordered, needs_cutoff = _KNOWN[base]
-    if needs_cutoff and not found.group(2):
+    if needs_cutoff and not cutoff:
         raise MeasureError(f'Measure "{name}" needs a cutoff, such as "{base}@10".')
-    if base == "rprec" and found.group(2):
+    if base == "rprec" and cutoff:
         raise MeasureError('Measure "rprec" takes no cutoff: it is cut at the number of relevant documents.')
-    return Measure(name.strip(), engine, int(found.group(2) or 0), ordered)
+    return Measure(name.strip(), engine, int(cutoff or 0), ordered)
 
 
 def parse_list(names: Iterable[str] | None) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ row descending. Dimensions and precisions are applied to cached full-size rows; 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,11 +14,8 @@ from numpy.typing import NDArray
 
 from bench.base.errors import ConfigError
 from bench.records import Run
-from bench.retrieval.precisions import OVERSAMPLE, PRECISIONS, Precision
 
 _Padded = tuple[NDArray[np.int64], NDArray[np.float32]]
-
-_BLOCK_QUERIES, _BLOCK_DOCS = 256, 65_536
 
 
 def truncated(rows: NDArray[np.float32], dim: int, *, normalize: bool) -> NDArray[np.float32]:
@@ -49,69 +45,6 @@ def top_k(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArr
         order = candidates[np.lexsort((-candidates, -row[candidates]))[:k]]
         docs[i], best[i] = order, row[order]
     return docs, best
-
-
-@dataclass(frozen=True)
-class DenseIndex:
-    """Document vectors at one dimension and precision, searched exhaustively.
-
-    `vectors` float32[n_docs, dim] is what a query is multiplied with. `bytes` is what the index would occupy. `full`
-    holds the rows that were encoded, where the precision compares with them again.
-    """
-
-    vectors: NDArray[np.float32] = field(repr=False)
-    precision: Precision
-    bytes: int
-    full: NDArray[np.float32] | None = field(default=None, repr=False)
-
-    @classmethod
-    def build(cls, rows: NDArray[np.float32], precision: str) -> DenseIndex:
-        """An index of float32[n_docs, dim] rows, already cut and normalised.
-
-        Raises:
-            ConfigError: no such precision.
-        """
-        if precision not in PRECISIONS:
-            raise ConfigError(f'precision is "{precision}"; expected one of {", ".join(PRECISIONS)}.')
-        row = PRECISIONS[precision]
-        return cls(row.encode(rows), row, int(row.index_bytes(*rows.shape)), rows if row.rescores else None)
-
-    def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The k best documents of float32[n_queries, dim] queries, already cut and normalised."""
-        encoded = self.precision.encode_query(queries)
-        if self.full is None:
-            return _blocked(encoded, self.vectors, k)
-        candidates, _ = _blocked(encoded, self.vectors, k * OVERSAMPLE)
-        # Ascending rows, so that top_k's column order is the tie rule's.
-        candidates = np.sort(candidates, axis=1)
-        exact = np.einsum("qd,qkd->qk", queries, self.full[candidates], optimize=True)
-        columns, scores = top_k(exact.astype(np.float32), k)
-        return np.take_along_axis(candidates, columns, axis=1), scores
-
-
-def _blocked(
-    queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    docs, scores = [], []
-    for start in range(0, len(queries), _BLOCK_QUERIES):
-        block = queries[start : start + _BLOCK_QUERIES]
-        parts = []
-        for first in range(0, len(vectors), _BLOCK_DOCS):
-            found, best = top_k(block @ vectors[first : first + _BLOCK_DOCS].T, k)
-            parts.append((found + first, best))
-        if len(parts) == 1:
-            merged = parts[0]
-        else:
-            # Per-block winners in ascending row order, then once more by the same rule.
-            all_docs = np.concatenate([d for d, _ in parts], axis=1)
-            all_best = np.concatenate([s for _, s in parts], axis=1)
-            order = np.argsort(all_docs, axis=1)
-            all_docs = np.take_along_axis(all_docs, order, axis=1)
-            columns, best = top_k(np.take_along_axis(all_best, order, axis=1), k)
-            merged = np.take_along_axis(all_docs, columns, axis=1), best
-        docs.append(merged[0])
-        scores.append(merged[1])
-    return np.concatenate(docs), np.concatenate(scores)
 
 
 def padded(rankings: Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> _Padded:

@@ -13,13 +13,11 @@ from __future__ import annotations
 
 from bench.stats._inputs import MINIMUM_QUERIES, ROUNDOFF
 from bench.stats.cells import Estimate, cell_outcome, clustered_t, estimate, paired_t
-from bench.stats.families import holm, randomized_tukey_hsd
-from bench.stats.incomplete import bpref, condense
+from bench.stats.families import holm
 from bench.stats.power import mde, mde80, power_paired_t, queries_needed, queries_to_rule_out
-from bench.stats.proportions import mcnemar_exact, mcnemar_midp, tango_interval
+from bench.stats.proportions import mcnemar_midp, tango_interval
 from bench.stats.ratios import RatioInterval, percentile_ratio, ratio_interval
 from bench.stats.recipes import MINIMUM_SEEDS, recipe_interval, recipe_standard_error
-from bench.stats.resampling import bca_interval, randomization_test
 from bench.stats.simulation import Calibration, calibrate, tilted_chances
 
 __all__ = [
@@ -29,15 +27,11 @@ __all__ = [
     "Calibration",
     "Estimate",
     "RatioInterval",
-    "bca_interval",
-    "bpref",
     "calibrate",
     "cell_outcome",
     "clustered_t",
-    "condense",
     "estimate",
     "holm",
-    "mcnemar_exact",
     "mcnemar_midp",
     "mde",
     "mde80",
@@ -46,8 +40,6 @@ __all__ = [
     "power_paired_t",
     "queries_needed",
     "queries_to_rule_out",
-    "randomization_test",
-    "randomized_tukey_hsd",
     "ratio_interval",
     "recipe_interval",
     "recipe_standard_error",

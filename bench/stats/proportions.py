@@ -48,14 +48,6 @@ def mcnemar_midp(gains: int, losses: int, *, alternative: Alternative = "worse")
     return (_mcnemar_tail(gains, losses, alternative, 0) + _mcnemar_tail(gains, losses, alternative, 1)) / 2
 
 
-def mcnemar_exact(gains: int, losses: int, *, alternative: Alternative = "worse") -> float:
-    """P-value of the exact McNemar (sign) test of gains against losses; 1 if nothing changed.
-
-    Source: McNemar 1947; the same numbers as scipy.stats.binomtest(losses, gains + losses).
-    """
-    return min(1.0, _mcnemar_tail(gains, losses, alternative, 0))
-
-
 def _mcnemar_tail(gains: int, losses: int, alternative: Alternative, beyond: int) -> float:
     """Chance of at least (beyond 0) or of more than (beyond 1) the observed losses, doubled if two-sided."""
     from scipy.special import bdtrc

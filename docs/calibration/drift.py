@@ -17,14 +17,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.project.drift import shift_signals
-from bench.retrieval.encoders.local import Config, build
-from bench.records import document_text
 from bench.base.progress import no_progress
-from bench.suites.sources import jsonl
 from bench.base.store import Store
-from bench.watch.drift import conclude
+from bench.project.drift import shift_signals
+from bench.records import document_text
+from bench.retrieval.encoders.local import Config, build
 from bench.suites.snapshot import of_texts, sampled, text_digest
+from bench.suites.sources import jsonl
+from bench.watch.drift import conclude
 
 ALPHA = 0.01
 Pair = tuple[list[str], list[str]]

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from bench.records import Result
 from bench.project.workspace import Workspace
+from bench.records import Result
 
 SYSTEMS = """\
 suites = ["{name}"]

@@ -10,10 +10,10 @@ import re
 import sys
 from pathlib import Path
 
-from bench.gate.verdict.compare import compare
 from bench.evaluation.evaluate import Missing
-from bench.retrieval.systems import selected
+from bench.gate.compare import compare
 from bench.project.workspace import Workspace
+from bench.retrieval.systems import selected
 
 MEASURES = ("recall@10", "ndcg@10")
 

@@ -133,10 +133,10 @@ def ours(options: argparse.Namespace, rows: list[tuple[str, str, str]], model_fo
 
 def quality(options: argparse.Namespace, folder: Path) -> float:
     """recall@10 on the dev sets, at most 2,000 documents a corpus, judged ones among them."""
-    from bench.suites import suite
+    from bench.base.store import Store
     from bench.config import FinetuneConfig
     from bench.evaluation.evaluate import Evaluator
-    from bench.base.store import Store
+    from bench.suites import suite
     from bench.train.fitting.bi_encoder import BiEncoder
     from bench.train.fitting.dev import dev_measure
     from bench.train.fitting.rows import Rows

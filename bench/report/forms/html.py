@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import importlib
-import pkgutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from bench.base.registry import listing, module_of, origin
 from bench.base.store import write_text
 from bench.report import Material, embedded, words
-from bench.report import sections as sections_package
 from bench.report.blocks import (
     Block,
     Explorer,
@@ -51,13 +48,22 @@ class Section:
 
 def sections(material: Material) -> list[Section]:
     """All sections that have something to say, in their order. A new one is a new file in `sections/`."""
-    modules: list[ModuleType] = [
-        importlib.import_module(f"{sections_package.__name__}.{found.name}")
-        for found in pkgutil.iter_modules(sections_package.__path__)
-    ]
-    modules.sort(key=lambda module: (module.ORDER, module.__name__))
-    built = [Section(module.__name__.rpartition(".")[2], module.TITLE, module.build(material)) for module in modules]
+    modules = {name: module_of("sections", name) for name in listing("sections")}
+    ordered = sorted(modules.items(), key=lambda item: (item[1].ORDER, item[0]))
+    built = [Section(name.replace("-", "_"), module.TITLE, _blocks(name, module, material)) for name, module in ordered]
     return [section for section in built if section.blocks]
+
+
+def _blocks(name: str, module: Any, material: Material) -> list[Block]:
+    """A section's blocks; where another package's section fails, the sentence that says so."""
+    package = origin("sections", name)
+    try:
+        blocks: list[Block] = module.build(material)
+    except Exception as error:
+        if package is None:
+            raise
+        blocks = [Prose([f"The section of {package} failed: {type(error).__name__}: {error}"], "note")]
+    return blocks
 
 
 def render(material: Material, *, only: str | None = None) -> str:

@@ -13,12 +13,13 @@ from pydantic import Field
 from bench.base.errors import ConfigError
 from bench.base.names import SystemName
 from bench.base.progress import Progress, no_progress
-from bench.base.registry import KindTable, settled
+from bench.base.registry import KindTable, origin, settled
 from bench.config import SystemConfig
 from bench.records import Corpus, Encoder, QuerySet, Ranked, Run, Search
 from bench.retrieval.embed import Embedded, embed
+from bench.retrieval.indexes import Index
 from bench.retrieval.precisions import PRECISIONS
-from bench.retrieval.search import DenseIndex, truncated
+from bench.retrieval.search import truncated
 from bench.retrieval.systems import Context
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Config(SystemConfig):
     dims: list[Annotated[int, Field(ge=1)]] | None = Field(default=None, min_length=1)
     precision: list[PrecisionName] = Field(default=["float32"], min_length=1)
     similarity: Literal["cosine", "dot"] | None = None
+    index: Annotated[dict[str, Any], KindTable("indexes")] = Field(default={"kind": "exact"})
 
 
 def build(name: str, config: Config, context: Context) -> list[Dense]:
@@ -68,18 +70,27 @@ class Dense:
         self.name, self.encoder, self.dim, self.precision = name, encoder, dim, precision
         # Some encoders know what their vectors are to be compared by.
         self.similarity = config.similarity or getattr(encoder, "similarity", "cosine")
-        self.roles, self.store = config.roles, context.store
+        self.roles, self.store, self.index = config.roles, context.store, config.index
         self.progress: Progress = no_progress
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Encoder, dimension, precision and similarity."""
-        return {
+        """Encoder, dimension, precision and similarity; the index where it is not exact."""
+        found: dict[str, Any] = {
             "kind": self.kind,
             "encoder": dict(self.encoder.fingerprint()),
             "dim": self.dim,
             "precision": self.precision,
             "similarity": self.similarity,
         }
+        packages = [origin("encoders", str(found["encoder"].get("kind"))), origin("indexes", self.index["kind"])]
+        if any(packages):
+            found["packages"] = packages
+        return found if self.index == {"kind": "exact"} else found | {"index": self.index}
+
+    def _indexed(self, rows: NDArray[np.float32]) -> Index:
+        module, config = settled("indexes", self.index, f"systems.{self.name}.index")
+        built: Index = module.build(config, self._cut(rows), self.precision)
+        return built
 
     def _embedded(self, texts: Sequence[str], kind: str) -> Embedded:
         return embed(self.encoder, texts, kind=kind, store=self.store, progress=self.progress)
@@ -89,7 +100,7 @@ class Dense:
 
     def warm(self, corpus: Corpus) -> Search:
         """Search over the finished index; every query is encoded anew."""
-        index = DenseIndex.build(self._cut(self._embedded(corpus.texts, "document").rows), self.precision)
+        index = self._indexed(self._embedded(corpus.texts, "document").rows)
 
         def search(queries: QuerySet, *, depth: int, parts: Sequence[Run]) -> Ranked:
             asked = embed(self.encoder, queries.texts, kind="query", store=None)
@@ -102,7 +113,7 @@ class Dense:
         documents = self._embedded(corpus.texts, "document")
         asked = self._embedded(queries.texts, "query")
         started = time.perf_counter()
-        index = DenseIndex.build(self._cut(documents.rows), self.precision)
+        index = self._indexed(documents.rows)
         indexed = time.perf_counter()
         docs, scores = index.search(self._cut(asked.rows), depth)
         seconds = {

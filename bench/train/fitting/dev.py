@@ -14,7 +14,8 @@ from bench.evaluation.evaluate import Evaluator
 from bench.evaluation.measure import measure
 from bench.records import Run
 from bench.records.measures import parse
-from bench.retrieval.search import DenseIndex, padded, truncated
+from bench.retrieval.indexes.exact import DenseIndex
+from bench.retrieval.search import padded, truncated
 from bench.suites.suite import training_set
 from bench.train.fitting.bi_encoder import BiEncoder
 from bench.train.fitting.cross_encoder import CrossEncoder

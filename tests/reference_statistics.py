@@ -1,4 +1,4 @@
-"""Tests and intervals by drawing again: flips of sign, the bootstrap."""
+"""Tests and intervals that the gate's own are held against: they decide nothing in the program."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from bench.stats._inputs import (
     check_resamples,
     check_share,
     differences,
+    require,
 )
+from bench.stats.proportions import _mcnemar_tail
 
 # 2**20 sums of sign flips are 8 MB and some milliseconds: up to here every flip is counted, none is sampled.
 ENUMERATED_FLIPS = 20
@@ -88,3 +90,43 @@ def bca_interval(
     z = bias + ndtri(np.array([1 - level, 1 + level]) / 2)
     low, high = np.quantile(means, ndtr(bias + z / (1 - acceleration * z)))
     return float(low), float(high)
+
+
+def randomized_tukey_hsd(values: ArrayLike, *, n_resamples: int = 10_000, rng: np.random.Generator) -> Floats:
+    """Two-sided p-values of all pairs of systems, adjusted for their number; 1 on the diagonal.
+
+    Args:
+        values: float64[n_queries, n_systems], scores.
+        n_resamples: permutations of every query's row; p is (1 + count) / (n_resamples + 1).
+        rng: source of the permutations.
+
+    Returns:
+        float64[n_systems, n_systems], symmetric.
+
+    Source: Carterette 2012, TOIS 30(1), algorithm 1. scipy.stats.tukey_hsd is unpaired: another test.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    matrix = values.ndim == 2 and values.shape[1] >= 2
+    require(matrix, f"Scores have shape {values.shape}; expected queries x systems with two systems or more.")
+    differences(values.ravel(), "Scores")
+    check_resamples(n_resamples)
+    means = values.mean(axis=0)
+    observed = np.abs(means[:, None] - means[None, :])
+    ranges = np.concatenate(
+        [
+            np.ptp(rng.permuted(np.broadcast_to(values, (size, *values.shape)), axis=2).mean(axis=1), axis=1)
+            for size in blocks(n_resamples, values.size)
+        ]
+    )
+    ranges.sort()
+    slack = ROUNDOFF * max(1.0, float(np.abs(values).max()))
+    p: Floats = (1.0 + n_resamples - np.searchsorted(ranges, observed - slack)) / (n_resamples + 1)
+    return p
+
+
+def mcnemar_exact(gains: int, losses: int, *, alternative: Alternative = "worse") -> float:
+    """P-value of the exact McNemar (sign) test of gains against losses; 1 if nothing changed.
+
+    Source: McNemar 1947; the same numbers as scipy.stats.binomtest(losses, gains + losses).
+    """
+    return min(1.0, _mcnemar_tail(gains, losses, alternative, 0))
