@@ -260,7 +260,7 @@ def test_fail_that_holes_may_explain_is_inconclusive_with_exit_code_3_whatever_t
     verdict = hole(make_result, *cells_of(20, 2, 200))
     assert (verdict.outcome, verdict.exit_code) == ("inconclusive", 3)
     assert verdict.cells[0].softened
-    assert "On judged documents alone the difference is +0.000." in verdict.cells[0].reason
+    assert "On judged documents alone the difference is 0.000." in verdict.cells[0].reason
 
 
 def test_fail_that_stands_on_judged_documents_alone_stays_a_fail(make_result):

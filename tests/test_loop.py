@@ -6,12 +6,13 @@ import json
 
 import pytest
 
+from bench.base import words
 from bench.base.errors import ConfigError, UsageError
 from bench.base.store import read_json
 from bench.cli.main import main
 from bench.project.loop import loop, systems_of
 from bench.project.workspace import Workspace
-from bench.report import training_loops, words
+from bench.report import training_loops
 
 CONFIG = """
 suites = ["."]

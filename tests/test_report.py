@@ -6,19 +6,21 @@ import base64
 import hashlib
 import itertools
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
+from bench.base import registry, words
 from bench.gate.verdict import judge
 from bench.records import Change, EvalProtocol, Finding, Policy, Result, Scores, digest_of
-from bench.report import Material, charts, words
-from bench.report import sections as sections_package
+from bench.report import Material, charts, sentences
 from bench.report.blocks import Banner, Bullets, Figure, Folded, Prose, QueryList, Span, Table, plain
 from bench.report.forms.html import markdown, render, sections, write
 from bench.report.forms.markdown import inert
@@ -232,15 +234,15 @@ def test_sections_without_material_are_absent() -> None:
     assert "No results." in render(EMPTY)
 
 
-def test_a_new_section_is_one_new_file(material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (
-        "from bench.report.blocks import Prose\n"
-        "ORDER, TITLE = 5, 'Extra'\n"
-        "def build(material): return [Prose(['Hi.'])]\n"
+def test_a_new_section_is_one_new_file(material: Material, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("bench.report.sections.extra")
+    module.ORDER, module.TITLE, module.build = 5, "Extra", lambda material: [Prose(["Hi."])]
+    monkeypatch.setitem(sys.modules, "bench.report.sections.extra", module)
+    built_in = registry._built_in
+    monkeypatch.setattr(
+        registry, "_built_in", lambda group: (*built_in(group), "extra") if group == "sections" else built_in(group)
     )
-    (tmp_path / "extra_section.py").write_text(text, encoding="utf-8")
-    monkeypatch.setattr(sections_package, "__path__", [*sections_package.__path__, str(tmp_path)])
-    assert [section.name for section in sections(material)][:3] == ["summary", "extra_section", "verdicts"]
+    assert [section.name for section in sections(material)][:3] == ["summary", "extra", "verdicts"]
 
 
 def test_section_summary_says_who_wins_and_what_hurts(material: Material) -> None:
@@ -294,7 +296,7 @@ def test_section_verdicts_states_outcome_cells_and_reasons(material: Material) -
 def test_verdict_sentence_names_lost_pinned_queries(material: Material) -> None:
     verdict = material.verdicts[1]
     lost = replace(verdict, outcome="fail", pinned_lost=(("home", Change("home-000", 1.0, 0.0)),), n_pinned=4)
-    assert "1 of 4 pinned queries lost relevant documents." in said([words.verdict_sentence(lost)])
+    assert "1 of 4 pinned queries lost relevant documents." in said([sentences.verdict_sentence(lost)])
     assert "home-000" in said(verdicts.verdict_blocks(lost))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.base.words import interval, number, signed, whole
 from bench.config import DecideConfig
 from bench.decide.curve import Forecast
 from bench.decide.evidence import Gain, queries_to_show
@@ -12,26 +13,6 @@ from bench.decide.records import Option, Reason, Recommendation
 FEW_PAIRS = "few-pairs"
 MUCH_LARGER = 10
 """Times the suite's documents from which on its recall says little about the corpus that is planned for."""
-
-
-def number(value: float) -> str:
-    """Three decimals with a proper minus."""
-    return f"{value:.3f}".replace("-", "−")
-
-
-def signed(value: float) -> str:
-    """Three decimals with a sign."""
-    return f"{value:+.3f}".replace("-", "−")
-
-
-def interval(ends: tuple[float, float] | None) -> str:
-    """[low, high], or a word where there is none."""
-    return f"[{signed(ends[0])}, {signed(ends[1])}]" if ends else "(no interval)"
-
-
-def count(n: float) -> str:
-    """A whole number with its thousands apart."""
-    return f"{n:,.0f}"
 
 
 # --- the answer ------------------------------------------------------------------------------------
@@ -58,7 +39,7 @@ def _recommended(found: Recommendation) -> str:
     assert held is not None  # noqa: S101 (nothing is recommended without a gain)
     return (
         f"Choose {_named(chosen)}: {found.measure} rises from {number(held.reference)} to {number(held.mean)}, "
-        f"{signed(held.delta)} {interval(held.ci)} over {count(held.n)} held-out queries."
+        f"{signed(held.delta)} {interval(held.ci)} over {whole(held.n)} held-out queries."
     )
 
 
@@ -90,11 +71,11 @@ def _not_shown(found: Recommendation) -> str:
     assert held is not None  # noqa: S101 (tested options have one)
     reason = best.failed
     because = f", but {_why(reason, best)}" if held.delta > 0 and reason is not None else ""
-    shown = f"of {count(len(tested))} measured options none is shown to help"
+    shown = f"of {whole(len(tested))} measured options none is shown to help"
     if at_home:
         n = len(at_home)
         shown = (
-            f"of {count(len(tested))} measured options {count(n)} {'is' if n == 1 else 'are'} shown to help, "
+            f"of {whole(len(tested))} measured options {whole(n)} {'is' if n == 1 else 'are'} shown to help, "
             f"but {'not' if n == 1 else 'none of them'} to lose nothing elsewhere"
         )
     return (
@@ -242,15 +223,15 @@ def settle(option: Option, config: DecideConfig) -> str:
         if needed is None:
             return who + "no query changed, so how many would tell is not known."
         if needed <= held.n:
-            return who + f"{count(held.n)} queries would have shown a gain of {effect:.3f} four times in five."
+            return who + f"{whole(held.n)} queries would have shown a gain of {effect:.3f} four times in five."
         return (
             who
-            + f"about {count(needed)} held-out queries would show a gain of {effect:.3f} (there are {count(held.n)})."
+            + f"about {whole(needed)} held-out queries would show a gain of {effect:.3f} (there are {whole(held.n)})."
         )
     if reason.rule == "loss-is-bounded":
         return who + _settle_abroad(option)
     if reason.queries_needed and reason.queries_needed > held.n:
-        many = count(reason.queries_needed)
+        many = whole(reason.queries_needed)
         return who + f"about {many} held-out queries would show a lead that counts (now {reason.note})."
     return who + _why(reason, option) + "."
 
@@ -266,8 +247,8 @@ def _settle_abroad(option: Option) -> str:
         return "its loss out of distribution was not measured."
     worst = max(known, key=lambda bound: (bound.queries_needed or 0) / max(1, bound.n))
     return (
-        f"about {count(worst.queries_needed or 0)} queries would tell whether it loses {worst.margin:g} on "
-        f"{worst.query_set} (there are {count(worst.n)})."
+        f"about {whole(worst.queries_needed or 0)} queries would tell whether it loses {worst.margin:g} on "
+        f"{worst.query_set} (there are {whole(worst.n)})."
     )
 
 
@@ -277,14 +258,14 @@ def labels(pairs: int | None, config: DecideConfig, curves: Sequence[Forecast]) 
 
     wanted = threshold(FEW_PAIRS, config).value
     short = max(0.0, wanted - (pairs or 0))
-    said = f"{count(pairs or 0)} pairs at hand"
-    said += f"; {count(short)} are missing to {count(wanted)}" if short else ""
+    said = f"{whole(pairs or 0)} pairs at hand"
+    said += f"; {whole(short)} are missing to {whole(wanted)}" if short else ""
     if short and config.prices.label:
         said += f", ${short * config.prices.label.usd:,.0f}"
     for curve in curves:
         if curve.gain is not None and curve.interval is not None:
             said += (
-                f"; {count(curve.pairs)} pairs are forecast to add {signed(curve.gain)} {interval(curve.interval)} "
+                f"; {whole(curve.pairs)} pairs are forecast to add {signed(curve.gain)} {interval(curve.interval)} "
                 f"({curve.recipe})"
             )
         else:
@@ -307,7 +288,7 @@ def doubts(found: Recommendation) -> list[str]:
     planned, measured = found.plan.get("documents") or 0, found.plan.get("suite_documents") or 0
     if measured and planned >= MUCH_LARGER * measured:
         said.append(
-            f"Recall was measured among {count(measured)} documents and is planned for {count(planned)}: it falls as "
+            f"Recall was measured among {whole(measured)} documents and is planned for {whole(planned)}: it falls as "
             "documents are added, and not alike for every option."
         )
     if chosen.trained:

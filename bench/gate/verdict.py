@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import stats
+from bench.base import words
 from bench.base.errors import BaselineError, ConfigError, NotComparable, StoreError, excerpt
 from bench.base.store import parse_json, read_json, write_json
 from bench.evaluation.measure import TOP_IDS
@@ -223,20 +224,18 @@ def decided(cell: Cell, result: Result, alpha: float) -> Cell:
             outcome, reason = "inconclusive", reason + hole
         elif outcome == "fail" and cell.condensed_delta is not None and cell.condensed_delta > -cell.margin:
             outcome = "inconclusive"
-            reason += hole + f" On judged documents alone the difference is {_number(cell.condensed_delta)}."
+            reason += hole + f" On judged documents alone the difference is {words.signed(cell.condensed_delta)}."
             return replace(cell, outcome=outcome, reason=reason, softened=True)
     return replace(cell, outcome=outcome, reason=reason)
 
 
-def _number(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "−")
-
-
 def _reason(cell: Cell, outcome: str) -> str:
-    interval = f" [{_number(cell.ci[0])}, {_number(cell.ci[1])}]" if cell.ci else ""
-    head = f"{cell.name}: {cell.baseline:.3f} → {cell.candidate:.3f}, {_number(cell.delta)}{interval}, n = {cell.n}."
+    interval = f" {words.interval(cell.ci)}" if cell.ci else ""
+    head = (
+        f"{cell.name}: {cell.baseline:.3f} → {cell.candidate:.3f}, {words.signed(cell.delta)}{interval}, n = {cell.n}."
+    )
     if outcome == "improved":
-        return f"{head} Its one-sided lower bound, {_number(cell.lower or 0)}, lies above zero: better."
+        return f"{head} Its one-sided lower bound, {words.signed(cell.lower or 0)}, lies above zero: better."
     if outcome == "pass":
         return f"{head} A drop of {cell.margin:.3g} or more is ruled out."
     if outcome == "fail":
@@ -253,7 +252,7 @@ def _cannot_tell(cell: Cell) -> str:
     if cell.mde80 is not None:
         parts.append(f"This set would notice a drop of {cell.mde80:.3f} four times in five.")
     if cell.queries_for_margin is not None and cell.queries_for_margin > cell.n:
-        parts.append(f"About {cell.queries_for_margin:,} queries would settle it.".replace(",", "\u202f"))
+        parts.append(f"About {cell.queries_for_margin:,} queries would settle it.")
     return " ".join(parts)
 
 

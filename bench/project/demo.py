@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import __version__
+from bench.base import words
 from bench.base.errors import SystemFailed
 from bench.base.progress import Progress
 from bench.base.store import write_json, write_text
@@ -92,7 +93,7 @@ def _headline(results: Sequence[Result]) -> None:
     for system in dict.fromkeys(result.system for result in results):
         mine = {r.query_set: r for r in results if r.system == system}
         rows.append(
-            [system, *(terminal.number(mine[q].scores.means()[measure] if q in mine else None) for q in query_sets)]
+            [system, *(words.number(mine[q].scores.means()[measure] if q in mine else None) for q in query_sets)]
         )
     roles = {result.query_set: result.role for result in results}
     columns = ["system", *(f"{q} ({'held-out' if roles[q] == 'held-out' else 'ood'})" for q in query_sets)]
@@ -184,8 +185,8 @@ def _against(
 def _effect(cell: Cell) -> str:
     low, high = cell.ci or (0.0, 0.0)
     word = "helps" if low > 0 else "hurts" if high < 0 else "is not shown to differ"
-    delta, low_text, high_text = (terminal.number(value, signed=True) for value in (cell.delta, low, high))
-    return f"{terminal.number(cell.candidate)}  {delta} [{low_text}, {high_text}]  {word}"
+    delta, low_text, high_text = (words.signed(value) for value in (cell.delta, low, high))
+    return f"{words.number(cell.candidate)}  {delta} [{low_text}, {high_text}]  {word}"
 
 
 def _summary(results: Sequence[Result], verdicts: Sequence[Verdict], report: Path, seconds: float) -> None:
@@ -208,7 +209,7 @@ def _summary(results: Sequence[Result], verdicts: Sequence[Verdict], report: Pat
         for query_set in dict.fromkeys(result.query_set for result in results if result.role != "held-out"):
             cell = _against(results, BASELINE, system, query_set)
             if system != BASELINE and cell is not None and cell.ci and cell.ci[1] < 0:
-                worse.append(f"  {system} on {query_set}: {terminal.number(cell.delta, signed=True)}")
+                worse.append(f"  {system} on {query_set}: {words.signed(cell.delta)}")
     if worse:
         terminal.say("Out of distribution, shown to hurt:", "bold")
         terminal.say("\n".join(worse))

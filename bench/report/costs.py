@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.base import words
 from bench.decide.records import Option, Recommendation
 from bench.report.blocks import Block, Bullets, Column, Datum, Heading, Prose, Span, Table, name, plain, strong
 
 Parts = list[str | Span]
-
-
-def usd(amount: float) -> str:
-    """Dollars, with cents where they are few."""
-    if amount and abs(amount) < 10:
-        return f"${amount:,.2f}".replace("$-", "−$")
-    return f"${amount:,.0f}".replace("$-", "−$")
 
 
 def build(found: Recommendation) -> list[Block]:
@@ -50,7 +44,7 @@ def _lines(options: Sequence[Option]) -> Table:
                 quantity = f"{line.quantity:,.0f} {line.unit}"
             elif line.unit == "GiB" and line.quantity is not None and line.quantity >= 0.01:
                 quantity = f"{line.quantity:,.2f} GiB"
-            priced = "–" if line.usd is None else usd(line.usd)
+            priced = "–" if line.usd is None else words.usd(line.usd)
             rows.append(
                 [
                     Datum(plain(option.system, 60), kind="name"),
@@ -86,8 +80,8 @@ def _payback(found: Recommendation, shown: Sequence[Option]) -> list[Block]:
         items.append(
             [
                 name(option.system),
-                f" is worth {usd(held.monthly_value)} a month, costs {usd(held.extra_once)} once and "
-                f"{usd(held.extra_monthly)} a month beside what is in use, and pays for itself in ",
+                f" is worth {words.usd(held.monthly_value)} a month, costs {words.usd(held.extra_once)} once and "
+                f"{words.usd(held.extra_monthly)} a month beside what is in use, and pays for itself in ",
                 strong(_months(held.payback)),
                 f" ({_months(best)} to {_months(worst)} at the ends of the interval).",
             ]
@@ -129,9 +123,9 @@ def _sensitivity(found: Recommendation) -> Table:
     rows = [
         [
             Datum(row.what),
-            Datum(usd(row.once), row.once, "number"),
-            Datum(usd(row.monthly), row.monthly, "number"),
-            Datum(usd(row.total), row.total, "number"),
+            Datum(words.usd(row.once), row.once, "number"),
+            Datum(words.usd(row.monthly), row.monthly, "number"),
+            Datum(words.usd(row.total), row.total, "number"),
             Datum(_months(row.payback) if found.chosen.benefit else "–", kind="number"),
             Datum(plain(row.choice, 60), kind="name"),
         ]

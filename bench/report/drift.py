@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bench.report import Material, words
+from bench.base import words
+from bench.report import Material
 from bench.report.blocks import Banner, Block, Bullets, Column, Datum, Folded, Prose, Span, Table, name, plain, strong
 from bench.report.forms.comment import LONGEST, marker
 from bench.report.forms.html import Section, composed

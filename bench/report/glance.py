@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from bench.report import Material, words
+from bench.base import words
+from bench.report import Material
 from bench.report.blocks import Block, Column, Datum, Range, Table, plain
 from bench.report.reading import Pooled, leaders, prominent
 

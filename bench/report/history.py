@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from itertools import groupby
 
-from bench.report import Material, words
+from bench.base import words
+from bench.report import Material
 from bench.report.blocks import (
     Banner,
     Block,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.report import charts, words
+from bench.base import words
+from bench.report import charts
 from bench.report.blocks import Block, Column, Datum, Figure, Panel, Table, plain
 
 MOST_LINES = 8

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from bench.base import words
 from bench.records import Verdict
 from bench.stats import holm
 from bench.watch.shift import FEWEST, NewWords, Shift
@@ -180,7 +181,7 @@ def recall_signal(verdict: Verdict) -> Signal:
     worst = verdict.worst
     said = f"The gate says {verdict.outcome}."
     if worst is not None:
-        signed = f"{worst.delta:+.3f}".replace("-", "−")
+        signed = words.signed(worst.delta)
         said += f" Worst: {worst.name} {worst.baseline:.3f} → {worst.candidate:.3f} ({signed}). {worst.reason}"
     fails = verdict.outcome == "fail"
     untested = fails and not any(cell.outcome == "fail" for cell in verdict.cells)

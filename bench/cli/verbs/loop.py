@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
+from bench.base import words
 from bench.cli.verbs._options import config_options, json_option, print_json
 
 if TYPE_CHECKING:
@@ -53,9 +54,9 @@ def _tell(found: Loop) -> None:
     for one in found.compared:
         for cell in one.cells:
             if cell.measure == measure:
-                interval = "–" if cell.ci is None else f"[{_signed(cell.ci[0])}, {_signed(cell.ci[1])}]"
-                means = [terminal.number(cell.baseline), terminal.number(cell.candidate)]
-                rows.append([one.system, one.against, cell.query_set, *means, _signed(cell.delta), interval])
+                interval = "–" if cell.ci is None else f"[{words.signed(cell.ci[0])}, {words.signed(cell.ci[1])}]"
+                means = [words.number(cell.baseline), words.number(cell.candidate)]
+                rows.append([one.system, one.against, cell.query_set, *means, words.signed(cell.delta), interval])
     columns = ["system", "against", "query set", "base", "tuned", "difference", "95 % interval"]
     terminal.table(columns, rows, title=f"{measure}, each taken alone", left=3)
     for system, why in found.left_out.items():
@@ -74,9 +75,9 @@ def _tell_seeds(found: Loop, measure: str) -> None:
     rows = []
     for gain in found.gains:
         if gain.measure == measure and gain.n_seeds > 1:
-            interval = "–" if gain.ci is None else f"[{_signed(gain.ci[0])}, {_signed(gain.ci[1])}]"
-            spread = terminal.number(gain.seed_sd)
-            rows.append([gain.query_set, str(gain.n_seeds), _signed(gain.delta), spread, interval])
+            interval = "–" if gain.ci is None else f"[{words.signed(gain.ci[0])}, {words.signed(gain.ci[1])}]"
+            spread = words.number(gain.seed_sd)
+            rows.append([gain.query_set, str(gain.n_seeds), words.signed(gain.delta), spread, interval])
     if rows:
         columns = ["query set", "seeds", "gain", "spread between seeds", "95 % interval"]
         terminal.table(columns, rows, title=f"{measure}: the recipe against its base, over seeds", left=1)
@@ -89,13 +90,7 @@ def _tell_seeds(found: Loop, measure: str) -> None:
             for name in dict.fromkeys(point.query_set for point in found.points):
                 mine = [p for p in found.points if (p.share, p.query_set, p.measure) == (share, name, measure)]
                 mean = sum(point.mean for point in mine) / len(mine)
-                rows.append([name, f"{share:.0%}", str(mine[0].pairs), str(len(mine)), terminal.number(mean)])
+                rows.append([name, f"{share:.0%}", str(mine[0].pairs), str(len(mine)), words.number(mean)])
         rows.sort(key=lambda row: row[0])
         columns = ["query set", "share", "pairs", "seeds", measure]
         terminal.table(columns, rows, title="Learning curve", left=1)
-
-
-def _signed(value: float) -> str:
-    from bench.report.forms import terminal
-
-    return terminal.number(value, signed=True)

@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from bench.base import words
 from bench.records import Cell, Verdict
-from bench.report import Material, words
+from bench.report import Material, sentences
 from bench.report.blocks import Banner, Block, Bullets, Column, Datum, Prose, QueryList, Table, Text, plain, strong
 from bench.report.forms.markdown import markdown
 from bench.report.sections import queries
@@ -43,8 +44,8 @@ def comment(material: Material, *, key: str = "", link: str = "") -> str:
         Banner(
             verdict.outcome,
             words.OUTCOMES.get(verdict.outcome, verdict.outcome),
-            words.verdict_title(verdict),
-            words.verdict_sentence(verdict),
+            sentences.verdict_title(verdict),
+            sentences.verdict_sentence(verdict),
         ),
         _table(verdict),
         *_checks(verdict),

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bench.base import words
 from bench.base.registry import listing, module_of, origin
 from bench.base.store import write_text
-from bench.report import Material, embedded, words
+from bench.report import Material, embedded
 from bench.report.blocks import (
     Block,
     Explorer,

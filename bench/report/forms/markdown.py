@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bench.report import words
+from bench.base import words
 from bench.report.blocks import (
     Banner,
     Block,

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bench.base import words
 from bench.base.progress import Progress
 from bench.records import Finding, Result, Verdict
 
@@ -48,13 +49,6 @@ def inert(text: str, longest: int = LONGEST, *, folded: bool = False) -> str:
     indent = len(clean) - len(clean.lstrip())
     command = _COMMAND_ANYWHERE if folded else _COMMAND
     return clean[:indent] + command.sub("\u200b", clean[indent:])
-
-
-def number(value: float | None, *, signed: bool = False) -> str:
-    """Three decimals with a true minus; a dash where there is no number."""
-    if value is None:
-        return "–"
-    return f"{value:+.3f}".replace("-", "−") if signed else f"{value:.3f}"
 
 
 def _console() -> Console:
@@ -128,7 +122,7 @@ def results(found: Sequence[Result]) -> None:
         mine = [result for result in found if (result.suite, result.query_set) == (suite, query_set)]
         measures = mine[0].scores.measures
         rows = [
-            [result.system, *(number(result.scores.means()[m]) for m in measures), size(result.index_bytes)]
+            [result.system, *(words.number(result.scores.means()[m]) for m in measures), words.size(result.index_bytes)]
             for result in mine
         ]
         title = (
@@ -142,9 +136,9 @@ def results(found: Sequence[Result]) -> None:
             rows = [
                 [
                     name,
-                    *(number(share) for share in (found.false_positive_rate, found.answered)),
-                    number(found.value),
-                    number(found.value_at_threshold),
+                    *(words.number(share) for share in (found.false_positive_rate, found.answered)),
+                    words.number(found.value),
+                    words.number(found.value_at_threshold),
                 ]
                 for name, found in answers
             ]
@@ -175,23 +169,6 @@ def latency(record: Latency) -> None:
     table(["system", "p50 ms", "p95 ms", first, "bounds, 95 % each"], rows, title=title)
 
 
-def size(n_bytes: int | None) -> str:
-    """Bytes as people read them, in the report's units (kB is 1,000 bytes)."""
-    if n_bytes is None:
-        return "–"
-    value = float(n_bytes)
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} GB"
-
-
-def p_value(value: float | None) -> str:
-    """Three decimals; no p is 0."""
-    return "<0.001" if value is not None and value < 0.0005 else number(value)
-
-
 def verdict(judged: Verdict) -> None:
     """A verdict: its outcome, its cells, its reasons."""
     say()
@@ -205,11 +182,11 @@ def verdict(judged: Verdict) -> None:
             cell.place + (" vs merge base" if cell.reference == "merge-base" else ""),
             cell.measure,
             (cell.outcome or "") + (", identical" if cell.test == "identical" else ""),
-            number(cell.baseline),
-            number(cell.candidate),
-            number(cell.delta, signed=True),
-            f"[{number(cell.ci[0], signed=True)}, {number(cell.ci[1], signed=True)}]" if cell.ci else "–",
-            p_value(cell.p_adjusted),
+            words.number(cell.baseline),
+            words.number(cell.candidate),
+            words.signed(cell.delta),
+            f"[{words.signed(cell.ci[0])}, {words.signed(cell.ci[1])}]" if cell.ci else "–",
+            words.p_value(cell.p_adjusted),
             f"{cell.wins}/{cell.ties}/{cell.losses}",
         ]
         for cell in judged.cells
@@ -302,21 +279,22 @@ def calibration(found: GateCalibration) -> None:
     harmless = found.harmless
     clearest = next((rates for rates in found.drops if rates.failed >= 0.8), found.drops[-1] if found.drops else None)
     notices = (
-        f" It would notice a drop of {clearest.drop:g} on every query set in {_percent(clearest.failed)} of 100."
+        f" It would notice a drop of {clearest.drop:g} on every query set in "
+        f"{words.per_hundred(clearest.failed)} of 100."
         if clearest
         else ""
     )
     say()
     say(
-        f"Of 100 harmless changes this gate would block about {_percent(harmless.blocked)} "
-        f"and call {_percent(harmless.inconclusive)} inconclusive.{notices}",
+        f"Of 100 harmless changes this gate would block about {words.per_hundred(harmless.blocked)} and "
+        f"call {words.per_hundred(harmless.inconclusive)} inconclusive.{notices}",
         "bold",
     )
     rows = [
         [
             f"{rates.drop:g}" if rates.drop else "none",
             *(
-                f"{_percent(rate)} ± {_percent(found.standard_error(rate))}"
+                f"{words.per_hundred(rate)} ± {words.per_hundred(found.standard_error(rate))}"
                 for rate in (rates.failed, rates.inconclusive, rates.passed, rates.improved, rates.blocked)
             ),
         ]
@@ -332,11 +310,11 @@ def calibration(found: GateCalibration) -> None:
             cell.name.partition(" on ")[2],
             cell.measure,
             str(cell.n) if cell.n_clusters is None else f"{cell.n} ({cell.n_clusters})",
-            _percent(cell.false_alarm),
-            _percent(cell.false_alarm_skewed),
+            words.per_hundred(cell.false_alarm),
+            words.per_hundred(cell.false_alarm_skewed),
             f"{cell.margin:g}",
-            f"{_percent(cell.at_margin)} / {_percent(cell.at_margin_predicted)}",
-            f"{_percent(cell.at_twice)} / {_percent(cell.at_twice_predicted)}",
+            f"{words.per_hundred(cell.at_margin)} / {words.per_hundred(cell.at_margin_predicted)}",
+            f"{words.per_hundred(cell.at_twice)} / {words.per_hundred(cell.at_twice_predicted)}",
         ]
         for cell in found.cells
     ]
@@ -364,8 +342,8 @@ def history(found: History) -> None:
                 one.system,
                 f"{one.suite + ': ' if several else ''}{one.query_set}",
                 one.measure,
-                number(one.latest.mean.value),
-                number(one.latest.mean.value - accepted[-1].mean.value, signed=True) if accepted else "–",
+                words.number(one.latest.mean.value),
+                words.signed(one.latest.mean.value - accepted[-1].mean.value) if accepted else "–",
                 str(len(points)),
                 "–" if None in steps else str(sum(len(each or ()) for each in steps)),
                 f"{one.latest.time:%Y-%m-%d}",
@@ -377,12 +355,12 @@ def history(found: History) -> None:
         say(f"{hidden} more rows by other measures: --measure NAME, --json or --html FILE. Steps below are of all.")
     for series, segment, step in found.steps():
         first = segment.points[step.at]
-        ends = f" [{number(step.ci[0], signed=True)}, {number(step.ci[1], signed=True)}]" if step.ci else ""
+        ends = f" [{words.signed(step.ci[0])}, {words.signed(step.ci[1])}]" if step.ci else ""
         commit = f" at {inert(first.commit, 12)}" if first.commit else ""
         say(
             f"  {'down' if step.delta < 0 else 'up'} since {first.time:%Y-%m-%d}{commit}: {inert(series.system, 60)} "
-            f"on {inert(series.query_set, 60)}, {inert(series.measure, 40)} {number(step.before)} → "
-            f"{number(step.after)}, {number(step.delta, signed=True)}{ends}, p {p_value(step.p)}",
+            f"on {inert(series.query_set, 60)}, {inert(series.measure, 40)} {words.number(step.before)} → "
+            f"{words.number(step.after)}, {words.signed(step.delta)}{ends}, p {words.p_value(step.p)}",
             "bold red" if step.delta < 0 else "green",
         )
     findings(found.findings)
@@ -398,7 +376,13 @@ def drift(found: Drift) -> None:
     )
     say(f"  {inert(found.sentence, LONGEST_LINE)}")
     rows = [
-        [signal.name, signal.status, number(signal.size), number(signal.floor), p_value(signal.p_adjusted)]
+        [
+            signal.name,
+            signal.status,
+            words.number(signal.size),
+            words.number(signal.floor),
+            words.p_value(signal.p_adjusted),
+        ]
         for signal in found.signals
     ]
     table(["signal", "finding", "size", "floor", "p (Holm)"], rows, left=2)
@@ -406,13 +390,6 @@ def drift(found: Drift) -> None:
         say(f"  {inert(signal.name, 60)}: {inert(signal.sentence, LONGEST_LINE)}")
         if signal.examples and signal.status == "shown":
             say(f"    such as: {inert('; '.join(inert(text, 80) for text in signal.examples), 500)}")
-
-
-def _percent(rate: float | None) -> str:
-    """A rate in per cent, without its sign; a dash where there is none."""
-    if rate is None:
-        return "–"
-    return f"{100 * rate:.1f}" if rate < 0.0995 else f"{100 * rate:.0f}"
 
 
 @contextlib.contextmanager

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from bench.report import Material, charts, words
+from bench.base import words
+from bench.report import Material, charts
 from bench.report.blocks import (
     Block,
     Column,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bench.base import words
 from bench.decide.curve import Forecast
 from bench.decide.records import Option, Reason, Recommendation
 from bench.decide.sentences import helps_at_home
-from bench.report import Material, costs, words
+from bench.report import Material, costs
 from bench.report.blocks import (
     Banner,
     Block,
@@ -135,7 +136,7 @@ def _dollars(option: Option, when: str) -> Datum:
     amount = option.cost.sum(when)
     lacking = any(line.missing for line in option.cost.lines if line.when == when)
     return Datum(
-        costs.usd(amount) + (" +" if lacking else ""), amount, "number", note="not all priced" if lacking else ""
+        words.usd(amount) + (" +" if lacking else ""), amount, "number", note="not all priced" if lacking else ""
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench.report import Material, charts, words
+from bench.base import words
+from bench.report import Material, charts
 from bench.report.blocks import Block, Column, Datum, Figure, Panel, Prose, Table, plain
 from bench.report.embedded import TOP
 from bench.report.reading import Task, is_smaller, tasks

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.base import words
 from bench.records import Result, digest_of
-from bench.report import Material, charts, words
+from bench.report import Material, charts
 from bench.report.blocks import Block, Column, Datum, Figure, Panel, Prose, Table, plain
 from bench.report.reading import Task, tasks
 from bench.retrieval.precisions import PRECISIONS

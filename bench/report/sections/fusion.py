@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bench.report import Fusion, Material, charts, words
+from bench.base import words
+from bench.report import Fusion, Material, charts
 from bench.report.blocks import Block, Column, Datum, Figure, Panel, Prose, Span, Table, name, plain, strong
 
 ORDER = 45

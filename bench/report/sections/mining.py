@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from bench.report import Material, charts, words
+from bench.base import words
+from bench.report import Material, charts
 from bench.report.blocks import Block, Bullets, Column, Datum, Figure, Folded, Heading, Panel, Prose, Table, name, plain
 
 ORDER = 79

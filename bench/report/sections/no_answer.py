@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bench.report import Material, words
+from bench.base import words
+from bench.report import Material
 from bench.report.blocks import Block, Column, Datum, Prose, Table, plain
 
 ORDER = 65

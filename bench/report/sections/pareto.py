@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from bench.report import Material, Times, charts, words
+from bench.base import words
+from bench.report import Material, Times, charts
 from bench.report.blocks import Block, Column, Datum, Figure, Panel, Prose, Table, name, plain
 from bench.report.reading import Task, is_smaller, prominent, tasks
 

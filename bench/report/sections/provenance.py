@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from bench.report import Material, words
+from bench.base import words
+from bench.report import Material
 from bench.report.blocks import Block, Code, Column, Datum, Folded, Heading, Prose, Table, plain
 from bench.report.reading import Task, labelled, tasks
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from bench.base import words
 from bench.records import Result, Verdict
-from bench.report import Material, words
+from bench.report import Material, sentences
 from bench.report.blocks import (
     Block,
     Explorer,
@@ -189,7 +190,7 @@ def _group(material: Material, verdict: Verdict) -> QueryGroup | None:
         )
         for query_set, query_id in kept
     ]
-    title = "".join(part if isinstance(part, str) else part.text for part in words.verdict_title(verdict))
+    title = "".join(part if isinstance(part, str) else part.text for part in sentences.verdict_title(verdict))
     before_name = "accepted baseline" if verdict.baseline == verdict.candidate else verdict.baseline
     before_name = "merge base" if reference == "merge-base" else before_name
     return QueryGroup(title, before_name, verdict.candidate, entries, len(lost), len(gained))

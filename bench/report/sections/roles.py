@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bench.base import words
 from bench.records import EVALUATION_ROLES
-from bench.report import Material, charts, words
+from bench.report import Material, charts
 from bench.report.blocks import Block, Column, Datum, Figure, Panel, Prose, Table, plain
 from bench.report.reading import Pooled, differences, pooled, prominent, tasks
 

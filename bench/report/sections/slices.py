@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.report import Material, words
+from bench.base import words
+from bench.report import Material
 from bench.report.blocks import Block, Column, Datum, Heading, Prose, Table, name, plain
 from bench.report.reading import Task, is_smaller, tasks
 

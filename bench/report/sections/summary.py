@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from bench.base import words
 from bench.records import EVALUATION_ROLES
-from bench.report import Material, words
+from bench.report import Material, sentences
 from bench.report.blocks import (
     Banner,
     Block,
@@ -52,8 +53,8 @@ def build(material: Material) -> list[Block]:
         Banner(
             verdict.outcome,
             words.OUTCOMES.get(verdict.outcome, verdict.outcome),
-            words.verdict_title(verdict),
-            words.verdict_sentence(verdict),
+            sentences.verdict_title(verdict),
+            sentences.verdict_sentence(verdict),
             link=f"verdict-{position}",
         )
         for position, verdict in enumerate(material.verdicts, start=1)

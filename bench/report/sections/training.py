@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.report import Material, charts, training_loops, words
+from bench.base import words
+from bench.report import Material, charts, training_loops
 from bench.report.blocks import Block, Column, Datum, Figure, Folded, Panel, Table, plain
 
 ORDER = 80

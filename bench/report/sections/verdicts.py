@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.base import words
 from bench.records import Cell, Finding, Verdict
-from bench.report import Material, words
+from bench.report import Material, sentences
 from bench.report.blocks import (
     Banner,
     Block,
@@ -40,8 +41,8 @@ def verdict_blocks(verdict: Verdict, *, anchor: str = "") -> list[Block]:
     banner = Banner(
         verdict.outcome,
         words.OUTCOMES.get(verdict.outcome, verdict.outcome),
-        words.verdict_title(verdict),
-        words.verdict_sentence(verdict),
+        sentences.verdict_title(verdict),
+        sentences.verdict_sentence(verdict),
         anchor=anchor,
     )
     blocks: list[Block] = [banner, _cells_table(verdict)]
