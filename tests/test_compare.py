@@ -4,12 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.base.errors import NotComparable
-from bench.gate.compare import check_comparable, compare, pinned_losses
+from bench.decide.evidence import gain
+from bench.gate.compare import check_comparable, compare, corrected, difference, pinned_losses
 from bench.records import EvalProtocol
+from bench.report import Material
+from bench.report.groups import significance_groups
+from bench.report.reading import differences, pooled, tasks
 
 
 def pair(make_result, before, after, *, measure="recall@10", **more):
@@ -220,3 +225,59 @@ def test_changed_role_is_refused_because_another_margin_would_apply(make_result)
     after = make_result(values, role="out-of-distribution", system="other")
     with pytest.raises(NotComparable, match="its role was held-out and is out-of-distribution"):
         compare(before, after, margin=0.02)
+
+
+# --- one difference, whoever asks ------------------------------------------------------------------
+
+
+def graded(rng, n=40):
+    return np.round(rng.random(n), 2)
+
+
+@pytest.mark.parametrize("kind", ["graded", "0/1", "clusters"])
+def test_two_sided_p_is_both_tails_and_the_same_from_either_side(make_result, kind):
+    rng = np.random.default_rng(3)
+    before, after = (graded(rng) if kind != "0/1" else rng.integers(0, 2, 40).astype(float) for _ in range(2))
+    clusters = [f"c{i // 4}" for i in range(40)] if kind == "clusters" else None
+    one, other = (make_result({"recall@10": v}, system=s, clusters=clusters) for v, s in ((before, "a"), (after, "b")))
+    there, back = difference([one], [other], "recall@10"), difference([other], [one], "recall@10")
+    assert there.p == pytest.approx(back.p)
+    assert there.p == pytest.approx(2 * min(there.p_worse, back.p_worse))
+    if kind == "graded":
+        assert there.p == pytest.approx(scipy.stats.ttest_rel(after, before).pvalue)
+
+
+def test_six_equal_gains_have_the_p_of_six_flips_of_sign(make_result):
+    # 2 × 2⁻⁶: the sign-flip test of six equal differences, two-sided.
+    before, after = make_result({"ndcg@10": [0.2] * 6}, system="a"), make_result({"ndcg@10": [0.3] * 6}, system="b")
+    assert difference([before], [after], "ndcg@10").p == 0.03125
+    assert difference([after], [before], "ndcg@10").p == 0.03125
+
+
+@pytest.mark.parametrize(("n", "shown"), [(4, ""), (6, "better")])
+def test_under_five_queries_nothing_is_shown(make_result, n, shown):
+    before = make_result({"recall@10": [0.1] * n, "ndcg@10": [0.1] * n}, system="a")
+    after = make_result({"recall@10": [0.8] * n, "ndcg@10": [0.8] * n}, system="b")
+    (one,) = corrected([difference([before], [after], "ndcg@10")])
+    assert (one.p is None) == (n < 5)
+    assert one.shown == shown
+
+
+def test_page_letters_decision_and_loop_ask_the_same_difference(make_result):
+    rng = np.random.default_rng(7)
+    values = {"a": graded(rng, 12)}
+    values["b"] = np.clip(values["a"] + 0.06 + 0.2 * rng.standard_normal(12), 0, 1)
+    results = {name: make_result({"ndcg@10": v}, system=name) for name, v in values.items()}
+    expected = scipy.stats.ttest_rel(values["b"], values["a"]).pvalue
+    material = Material("t", tuple(results.values()), "a")
+    (task,) = tasks(material)
+    page = differences(material, task, "a")["b"]["ndcg@10"]
+    role = pooled(material, "ndcg@10", "a")["held-out"]["b"].difference
+    stored = {name: {"shop": result} for name, result in results.items()}
+    decided = gain(stored, "b", "a", measure="ndcg@10", query_sets=["shop"], alpha=0.05)
+    assert [one.p for one in (page, role, decided)] == pytest.approx([expected] * 3)
+    assert 0.05 < expected < 0.45
+    # Two systems share a letter exactly where this p is not below alpha.
+    for alpha in (expected * 0.99, expected * 1.01):
+        letters = significance_groups(task, "ndcg@10", ["a", "b"], alpha=alpha)
+        assert (len(set(letters.values())) == 2) == (expected < alpha)

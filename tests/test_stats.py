@@ -416,7 +416,9 @@ def test_calibration_can_ask_about_another_number_of_queries():
 
 
 def cell(mean=0.0, lower=0.0, p=0.5, n=100, test="paired t"):
-    return Estimate(test=test, n=n, mean=mean, low=None, high=None, lower=lower, p=p, standard_error=0.01)
+    return Estimate(
+        test=test, n=n, mean=mean, low=None, high=None, lower=lower, p=p, p_two_sided=None, standard_error=0.01
+    )
 
 
 @pytest.mark.parametrize(
@@ -461,9 +463,7 @@ def test_the_method_follows_the_data():
 
 
 def test_one_query_has_a_mean_and_nothing_else():
-    assert estimate([-0.3]) == Estimate(
-        test="paired t", n=1, mean=-0.3, low=None, high=None, lower=None, p=None, standard_error=None
-    )
+    assert estimate([-0.3]) == Estimate("paired t", 1, -0.3, None, None, None, None, None, None)
 
 
 def test_one_cluster_has_a_mean_and_nothing_else():

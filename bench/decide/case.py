@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from bench.config import DecideConfig
 from bench.decide.costs import Cost, Measured, cost_of
 from bench.decide.curve import Forecast
-from bench.decide.evidence import Gain, Results, gain
+from bench.decide.evidence import Results, gain
 from bench.decide.options import Facts
 from bench.decide.vocabulary import Vocabulary
+from bench.gate.compare import Difference
 from bench.stats import RatioInterval
 
 
@@ -66,7 +67,7 @@ class Case:
         """Out-of-distribution query sets, each with the loss that is tolerated there."""
         return dict.fromkeys(self.sets("out-of-distribution"), self.config.out_of_distribution_margin)
 
-    def gain(self, system: str, against: str, measure: str | None = None) -> Gain | None:
+    def gain(self, system: str, against: str, measure: str | None = None) -> Difference | None:
         """One system minus another over all held-out queries, by the suite's first measure where none is named."""
         return gain(
             self.results,

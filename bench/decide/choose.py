@@ -9,12 +9,13 @@ from bench.base.errors import UsageError
 from bench.decide import conditions, sentences
 from bench.decide.case import Case
 from bench.decide.costs import benefit
-from bench.decide.evidence import Bound, Gain, bounds, corrected, mean_of
+from bench.decide.evidence import Bound, bounds, mean_of
 from bench.decide.money import order_of, prices, scenarios
 from bench.decide.options import KINDS, RERANK, effort_of, kind_of, label_of, recipes, rivals, sizes_of, work_of
 from bench.decide.records import Option, Reason, Recommendation
 from bench.decide.rules import Signs, rules_of_thumb
 from bench.decide.sizes import smaller, smaller_option
+from bench.gate.compare import Difference, corrected
 
 
 def decide(case: Case) -> Recommendation:
@@ -91,7 +92,9 @@ def _options(case: Case) -> list[Option]:
     return [*rows, *_unmade(case, {option.name for option in rows})]
 
 
-def _option(case: Case, name: str, held: Gain | None, losses: list[Bound] | None, judged: Sequence[Reason]) -> Option:
+def _option(
+    case: Case, name: str, held: Difference | None, losses: list[Bound] | None, judged: Sequence[Reason]
+) -> Option:
     """One system as an option, with all that is known of it."""
     kind, known_from = kind_of(name, case.facts, case.current, case.config)
     cost = case.cost(name, kind)
@@ -122,7 +125,7 @@ def _option(case: Case, name: str, held: Gain | None, losses: list[Bound] | None
     return replace(option, settle=sentences.settle(option, case.config))
 
 
-def _others(case: Case, name: str) -> tuple[Gain, ...]:
+def _others(case: Case, name: str) -> tuple[Difference, ...]:
     """Gains by the suite's other measures: shown beside, they decide nothing."""
     held_out = case.sets("held-out")
     found = []
@@ -197,7 +200,7 @@ def _ceilings(case: Case, options: Sequence[Option]) -> dict[str, float]:
     return found
 
 
-def _over_hybrid(case: Case, options: Sequence[Option]) -> Gain | None:
+def _over_hybrid(case: Case, options: Sequence[Option]) -> Difference | None:
     """The best fine-tuned system against the best untrained hybrid; None where either is not measured."""
     measured = [option for option in options if option.mean is not None]
     trained = [option for option in measured if option.name.startswith("fine-tune")]

@@ -7,15 +7,16 @@ from dataclasses import replace
 
 from bench.config import DecideConfig
 from bench.decide.case import Case
-from bench.decide.evidence import Bound, Gain, mean_of, queries_to_show
+from bench.decide.evidence import Bound, mean_of, queries_to_show
 from bench.decide.options import recipes
 from bench.decide.records import Reason
+from bench.gate.compare import Difference
 from bench.stats import holm
 
 Losses = Mapping[str, list[Bound] | None]
 
 
-def judge(case: Case, gains: Mapping[str, Gain], losses: Losses) -> dict[str, list[Reason]]:
+def judge(case: Case, gains: Mapping[str, Difference], losses: Losses) -> dict[str, list[Reason]]:
     """The conditions of every measured system.
 
     All options: a gain that is shown (Holm over all of them) and large enough, and a loss out of distribution that is
@@ -38,7 +39,7 @@ def judge(case: Case, gains: Mapping[str, Gain], losses: Losses) -> dict[str, li
     return found
 
 
-def _gain(held: Gain, config: DecideConfig) -> list[Reason]:
+def _gain(held: Difference, config: DecideConfig) -> list[Reason]:
     shown = held.shown == "better"
     return [
         Reason(
@@ -89,7 +90,7 @@ def _abroad(name: str, found: list[Bound] | None, config: DecideConfig) -> Reaso
     return Reason("loss-is-bounded", name, worst.lower, -worst.margin, source, holds, says, note=note)
 
 
-def _best_untrained(case: Case, gains: Mapping[str, Gain], losses: Losses) -> str:
+def _best_untrained(case: Case, gains: Mapping[str, Difference], losses: Losses) -> str:
     """The untrained system with the highest held-out mean whose losses are bounded; the current one is always allowed.
 
     One that loses elsewhere is no alternative to training, so training need not beat it.
@@ -115,7 +116,7 @@ def _family(case: Case, rule: str, wanted: Mapping[str, list[str]]) -> dict[str,
 
     All comparisons of one system must succeed, so its p is the largest of them (Berger 1982, intersection-union).
     """
-    closest: dict[str, Gain | None] = {}
+    closest: dict[str, Difference | None] = {}
     p_values: dict[str, float] = {}
     for name, against in wanted.items():
         found = [case.gain(name, other) for other in against if other != name]
@@ -146,6 +147,6 @@ def _family(case: Case, rule: str, wanted: Mapping[str, list[str]]) -> dict[str,
     return reasons
 
 
-def _p_better(one: Gain) -> float:
+def _p_better(one: Difference) -> float:
     """The two-sided p of a gain; 1 where it is none, or where its interval leaves both signs open."""
     return one.p if one.p is not None and one.ci is not None and one.ci[0] > 0 else 1.0

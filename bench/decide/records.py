@@ -8,8 +8,9 @@ from typing import Any
 
 from bench.decide.costs import Benefit, Cost
 from bench.decide.curve import Forecast
-from bench.decide.evidence import Bound, Gain
+from bench.decide.evidence import Bound
 from bench.decide.vocabulary import Vocabulary
+from bench.gate.compare import Difference
 from bench.stats import RatioInterval
 
 FORMAT = 1
@@ -69,8 +70,8 @@ class Option:
     work: str = ""
     effort: float = 0.0
     mean: float | None = None
-    gain: Gain | None = None
-    others: tuple[Gain, ...] = ()
+    gain: Difference | None = None
+    others: tuple[Difference, ...] = ()
     losses: tuple[Bound, ...] | None = ()
     conditions: tuple[Reason, ...] = ()
     eligible: bool = False

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from bench.base.errors import ConfigError, did_you_mean
 from bench.config import DecideConfig
-from bench.decide.evidence import Gain
 from bench.decide.records import Reason
 from bench.decide.vocabulary import Vocabulary
+from bench.gate.compare import Difference
 
 OURS = "convention of this project, docs/decisions/0010"
 
@@ -99,7 +99,7 @@ class Signs:
     pairs: int | None
     recall_10: float | None
     recall_100: float | None
-    over_hybrid: Gain | None
+    over_hybrid: Difference | None
     vocabulary: Vocabulary | str
     n_held_out: int
     ceilings: Mapping[str, float]

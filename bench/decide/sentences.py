@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from bench.base.words import interval, number, signed, whole
 from bench.config import DecideConfig
 from bench.decide.curve import Forecast
-from bench.decide.evidence import Gain, queries_to_show
+from bench.decide.evidence import queries_to_show
 from bench.decide.records import Option, Reason, Recommendation
+from bench.gate.compare import Difference
 
 FEW_PAIRS = "few-pairs"
 MUCH_LARGER = 10
@@ -196,7 +197,7 @@ def _saves(found: Recommendation) -> str:
     )
 
 
-def upgrade(best: Gain, option: Option) -> str:
+def upgrade(best: Difference, option: Option) -> str:
     """What a dearer option adds."""
     return (
         f"If more may be spent: {_named(option)} is shown to add {signed(best.delta)} {interval(best.ci)} "

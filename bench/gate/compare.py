@@ -1,10 +1,16 @@
-"""Two results of one task → cells of a comparison. Refuses what cannot be compared, and says why."""
+"""Two systems on one task: their difference, asked here and nowhere else; what cannot be compared is refused.
+
+The gate's cells, the report's comparisons and letters, the decision's gains and the loop's seeds are all `difference`;
+families of tests (Holm) stay with whoever asks several.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +68,219 @@ def check_comparable(baseline: Result, candidate: Result, *, reference: str = "b
         )
 
 
+@dataclass(frozen=True)
+class Difference:
+    """A system minus a reference, paired by query, over one query set or several of one kind.
+
+    Attributes:
+        system: whose mean is `mean`.
+        against: the reference, whose mean is `reference`.
+        before: float64[n], the reference's values; `after` the system's, in the same order of queries.
+        query_ids: of the rows.
+        ci: two-sided interval of `delta` at 1 − alpha; `lower` its one-sided bound.
+        p_worse: one-sided, "the system is worse".
+        p: two-sided; None under five queries, where nothing is shown.
+        by_set: query set → difference of its means.
+        p_adjusted: p after Holm over the family that the difference was tested in, `family` its size.
+    """
+
+    system: str
+    against: str
+    measure: str
+    before: NDArray[np.float64] = field(repr=False)
+    after: NDArray[np.float64] = field(repr=False)
+    query_ids: tuple[str, ...] = field(repr=False)
+    estimate: stats.Estimate
+    by_set: Mapping[str, float]
+    alpha: float = 0.05
+    p_adjusted: float | None = None
+    family: int = 1
+
+    @property
+    def n(self) -> int:
+        """Queries."""
+        return self.estimate.n
+
+    @property
+    def mean(self) -> float:
+        """The system's mean."""
+        return float(self.after.mean())
+
+    @property
+    def reference(self) -> float:
+        """The reference's mean."""
+        return float(self.before.mean())
+
+    @property
+    def delta(self) -> float:
+        """The mean difference."""
+        return float((self.after - self.before).mean())
+
+    @property
+    def ci(self) -> tuple[float, float] | None:
+        """Two-sided interval of the mean difference; None where undefined."""
+        low, high = self.estimate.low, self.estimate.high
+        return None if low is None or high is None else (low, high)
+
+    @property
+    def lower(self) -> float | None:
+        """One-sided lower bound of the mean difference."""
+        return self.estimate.lower
+
+    @property
+    def p_worse(self) -> float | None:
+        """One-sided p, "the system is worse"."""
+        return self.estimate.p
+
+    @property
+    def p(self) -> float | None:
+        """Two-sided p; None under five queries, where no verdict is drawn either."""
+        return self.estimate.p_two_sided if self.n >= stats.MINIMUM_QUERIES else None
+
+    @property
+    def test(self) -> str:
+        """The method that gave interval, bound and p."""
+        return self.estimate.test
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation of a query's difference, clusters allowed for; None where nothing tells it."""
+        error = self.estimate.standard_error
+        return error * math.sqrt(self.n) if error else None
+
+    @property
+    def shown(self) -> str:
+        """ "better" or "worse" where that is shown after correction, else empty."""
+        if self.p_adjusted is None or self.p_adjusted >= self.alpha or self.spans_zero:
+            return ""
+        return "better" if self.delta > 0 else "worse"
+
+    @property
+    def spans_zero(self) -> bool:
+        """Whether the interval leaves both signs open; so does having none."""
+        return self.ci is None or self.ci[0] <= 0 <= self.ci[1]
+
+    def within(self, margin: float) -> bool:
+        """Whether a loss of the margin is ruled out."""
+        return self.estimate.within(margin)
+
+    @property
+    def mde80(self) -> float | None:
+        """The drop that these queries would show four times in five; None where nothing tells it."""
+        error, degrees = self.estimate.standard_error, (self.estimate.n_clusters or self.n) - 1
+        return stats.mde(error, degrees, alpha=self.alpha) if error and degrees > 0 else None
+
+    def queries_for(self, margin: float) -> int | None:
+        """Queries with which this margin could be told; where no query moved, as many as rule out such a drop."""
+        if margin <= 0 or self.test == "identical":
+            return None
+        if self.spread:
+            return stats.queries_needed(margin, self.spread, alpha=self.alpha)
+        return stats.queries_to_rule_out(margin, alpha=self.alpha)
+
+    @cached_property
+    def changes(self) -> list[Change]:
+        """Queries whose value moved, the largest difference first."""
+        moved = np.flatnonzero(np.abs(self.after - self.before) > 1e-12)
+        found = [Change(self.query_ids[i], float(self.before[i]), float(self.after[i])) for i in moved]
+        return sorted(found, key=lambda c: (-abs(c.candidate - c.baseline), c.query_id))
+
+    def to_json(self) -> dict[str, Any]:
+        """The difference as numbers; null, never NaN, where undefined."""
+        return {
+            "against": self.against,
+            "measure": self.measure,
+            "n": self.n,
+            "mean": self.mean,
+            "reference": self.reference,
+            "delta": self.delta,
+            "ci": list(self.ci) if self.ci else None,
+            "p": self.p,
+            "p_adjusted": self.p_adjusted,
+            "family": self.family,
+            "test": self.test,
+            "shown": self.shown or None,
+            "by_set": dict(self.by_set),
+        }
+
+
+def difference(
+    reference: Sequence[Result],
+    system: Sequence[Result],
+    measure: str,
+    *,
+    slice: str | None = None,
+    alpha: float = 0.05,
+    who: str = "baseline",
+) -> Difference:
+    """A system minus a reference over all queries of these results, each counted once.
+
+    Queries of different sets are independent; within a set, clusters count.
+
+    Args:
+        reference: one result a query set.
+        system: results of the same query sets, in the same order.
+        measure: one that all of them have.
+        slice: only its queries; all where None.
+        alpha: one minus the level of the interval; also the one-sided level of the bound.
+        who: what the reference is called in a refusal.
+
+    Raises:
+        NotComparable: results of different tasks, or without this measure.
+        TooFewQueries: the slice is empty.
+    """
+    before: list[NDArray[np.float64]] = []
+    after: list[NDArray[np.float64]] = []
+    query_ids: list[str] = []
+    clusters: list[str | None] = []
+    identical = True
+    for theirs, ours in zip(reference, system, strict=True):
+        check_comparable(theirs, ours, reference=who)
+        require_measure(theirs, measure, who)
+        require_measure(ours, measure, "candidate")
+        rows = rows_of(ours, slice)
+        before.append(theirs.scores.column(measure)[rows])
+        after.append(ours.scores.column(measure)[rows])
+        query_ids += [ours.scores.query_ids[row] for row in rows]
+        # A cluster's name means nothing outside its query set.
+        labels = (ours.clusters[row] for row in rows)
+        clusters += [None if label is None else f"{ours.query_set}\x1f{label}" for label in labels]
+        identical = identical and _identical(theirs, ours, measure, rows)
+    old, new = np.concatenate(before), np.concatenate(after)
+    return Difference(
+        system[0].system,
+        reference[0].system,
+        measure,
+        old,
+        new,
+        tuple(query_ids),
+        stats.estimate(new - old, clusters=clusters, alpha=alpha, identical=identical),
+        {ours.query_set: float((a - b).mean()) for ours, a, b in zip(system, after, before, strict=True)},
+        alpha,
+    )
+
+
+def corrected(differences: Sequence[Difference], *, family: int | None = None) -> list[Difference]:
+    """The differences with p after Holm over all of them: at most alpha of such families show something false."""
+    held = [d.p for d in differences if d.p is not None]
+    adjusted = iter(stats.holm(held).tolist())
+    size = len(differences) if family is None else family
+    return [replace(d, p_adjusted=None if d.p is None else next(adjusted), family=size) for d in differences]
+
+
+def require_measure(result: Result, measure: str, who: str) -> None:
+    """Pass if a result has a measure.
+
+    Raises:
+        NotComparable: says which it has.
+    """
+    if measure not in result.scores.measures:
+        raise NotComparable(
+            f'The {who.replace("-", " ")} "{result.system}" on "{result.query_set}" has no {measure} '
+            f"(has: {', '.join(result.scores.measures)}). Add it to the suite's measures and run anew."
+        )
+
+
 def compare(
     baseline: Result,
     candidate: Result,
@@ -89,18 +308,11 @@ def compare(
         NotComparable: different tasks, or a measure that one of the two lacks.
         TooFewQueries: the slice is empty.
     """
-    check_comparable(baseline, candidate, reference=reference)
-    rows = rows_of(candidate, slice)
     cells = []
     for measure in measures or baseline.scores.measures:
-        for who, result in (("baseline", baseline), ("candidate", candidate)):
-            if measure not in result.scores.measures:
-                raise NotComparable(
-                    f'The {who} "{result.system}" on "{result.query_set}" has no {measure} '
-                    f"(has: {', '.join(result.scores.measures)}). Add it to the suite's measures and run anew."
-                )
-        tolerated = margin * float(baseline.scores.column(measure)[rows].mean()) if relative else margin
-        cell = _cell(baseline, candidate, measure, rows, tolerated, alpha)
+        one = difference([baseline], [candidate], measure, slice=slice, alpha=alpha, who=reference)
+        tolerated = margin * one.reference if relative else margin
+        cell = _cell(one, baseline, candidate, rows_of(candidate, slice), tolerated)
         cells.append(replace(cell, slice=slice, reference=reference, variant=candidate.variant))
     return Comparison(baseline.system, candidate.system, candidate.query_set, alpha, tuple(cells))
 
@@ -123,58 +335,35 @@ def rows_of(result: Result, slice: str | None) -> NDArray[np.intp]:
     return rows
 
 
-def _cell(
-    baseline: Result, candidate: Result, measure: str, rows: NDArray[np.intp], margin: float, alpha: float
-) -> Cell:
-    before, after = baseline.scores.column(measure)[rows], candidate.scores.column(measure)[rows]
-    delta = after - before
-    clusters = [candidate.clusters[row] for row in rows]
-    identical = _identical(baseline, candidate, measure, rows)
-    estimate = stats.estimate(delta, clusters=clusters, alpha=alpha, identical=identical)
-    error, n = estimate.standard_error, estimate.n
-    degrees = (estimate.n_clusters or n) - 1
-    # The spread per query that the standard error stands for, clusters included.
-    spread = error * math.sqrt(n) if error else None
-    moved = np.flatnonzero(np.abs(delta) > 1e-12)
-    changes = [Change(baseline.scores.query_ids[rows[i]], float(before[i]), float(after[i])) for i in moved]
-    by_size = sorted(changes, key=lambda c: (-abs(c.candidate - c.baseline), c.query_id))
-    losses = tuple(c for c in by_size if c.candidate < c.baseline)
-    wins = tuple(c for c in by_size if c.candidate > c.baseline)
-    both = [result.scores.tie_spread.get(measure, 0.0) for result in (baseline, candidate)]
+def _cell(one: Difference, baseline: Result, candidate: Result, rows: NDArray[np.intp], margin: float) -> Cell:
+    wins = tuple(c for c in one.changes if c.candidate > c.baseline)
+    losses = tuple(c for c in one.changes if c.candidate < c.baseline)
+    both = [result.scores.tie_spread.get(one.measure, 0.0) for result in (baseline, candidate)]
     return Cell(
         query_set=candidate.query_set,
         role=candidate.role,
         slice=None,
-        measure=measure,
-        n=n,
-        baseline=float(before.mean()),
-        candidate=float(after.mean()),
-        delta=float(delta.mean()),
-        ci=(estimate.low, estimate.high) if estimate.low is not None and estimate.high is not None else None,
-        lower=estimate.lower,
-        p=estimate.p,
-        test=estimate.test,
+        measure=one.measure,
+        n=one.n,
+        baseline=one.reference,
+        candidate=one.mean,
+        delta=one.delta,
+        ci=one.ci,
+        lower=one.lower,
+        p=one.p_worse,
+        test=one.test,
         margin=margin,
-        mde80=stats.mde(error, degrees, alpha=alpha) if error and degrees > 0 else None,
-        queries_for_margin=_queries_for(margin, spread, alpha) if not identical else None,
+        mde80=one.mde80,
+        queries_for_margin=one.queries_for(margin),
         wins=len(wins),
-        ties=n - len(changes),
+        ties=one.n - len(one.changes),
         losses=len(losses),
-        n_clusters=estimate.n_clusters,
+        n_clusters=one.estimate.n_clusters,
         judged_drop=float(baseline.scores.judged[rows].mean() - candidate.scores.judged[rows].mean()),
-        condensed_delta=_condensed_delta(baseline, candidate, measure, rows),
+        condensed_delta=_condensed_delta(baseline, candidate, one.measure, rows),
         tie_spread=max(both),
         lost=losses,
         gained=wins,
-    )
-
-
-def _queries_for(margin: float, spread: float | None, alpha: float) -> int | None:
-    """Queries with which this margin could be told; where no query moved, as many as rule out such a drop."""
-    if margin <= 0:
-        return None
-    return (
-        stats.queries_needed(margin, spread, alpha=alpha) if spread else stats.queries_to_rule_out(margin, alpha=alpha)
     )
 
 
@@ -220,12 +409,8 @@ def pinned_losses(baseline: Result, candidate: Result) -> list[Change]:
     if not any(candidate.pinned):
         return []
     measure = pinned_measure(baseline, candidate)
-    for who, result in (("baseline", baseline), ("candidate", candidate)):
-        if measure not in result.scores.measures:
-            raise NotComparable(
-                f'The {who} "{result.system}" on "{result.query_set}" has no {measure}, by which pinned queries are '
-                f"held (has: {', '.join(result.scores.measures)}). Add it to the suite's measures and run anew."
-            )
+    require_measure(baseline, measure, "baseline")
+    require_measure(candidate, measure, "candidate")
     before, after = baseline.scores.column(measure), candidate.scores.column(measure)
     return [
         Change(candidate.scores.query_ids[i], float(before[i]), float(after[i]))

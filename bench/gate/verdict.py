@@ -207,6 +207,7 @@ def decided(cell: Cell, result: Result, alpha: float) -> Cell:
         high=cell.ci[1] if cell.ci else None,
         lower=cell.lower,
         p=cell.p,
+        p_two_sided=None,
         standard_error=None,
         n_clusters=cell.n_clusters,
     )

@@ -20,7 +20,7 @@ from bench.base.progress import Progress, no_progress
 from bench.base.store import write_json
 from bench.config import FinetuneConfig
 from bench.evaluation.evaluate import Evaluator
-from bench.gate.compare import compare
+from bench.gate.compare import compare, difference
 from bench.gate.verdict import judge
 from bench.project.gate import judged
 from bench.project.pairs import make_missing
@@ -410,26 +410,31 @@ def _gains(evaluator: Evaluator, recipe: FinetuneConfig, results: Sequence[Resul
     gains = []
     for before in evaluator.results([recipe.base]):
         mine = [result for result in results if result.query_set == before.query_set]
-        for column, measure in enumerate(before.scores.measures if mine else ()):
-            values = np.stack([result.scores.column(measure) for result in mine])
-            delta = values.mean(axis=0) - before.scores.values[:, column]
-            spread = float(values.mean(axis=1).std(ddof=1)) if len(mine) > 1 else None
-            interval = None
-            estimate = stats.estimate(delta, clusters=list(before.clusters))
-            if spread is not None and len(mine) >= stats.MINIMUM_SEEDS and estimate.standard_error is not None:
-                units = estimate.n_clusters or estimate.n
+        averaged = _averaged(mine) if mine else before
+        for measure in before.scores.measures if mine else ():
+            one = difference([before], [averaged], measure, who="base")
+            means = [float(result.scores.column(measure).mean()) for result in mine]
+            spread = float(np.std(means, ddof=1)) if len(mine) > 1 else None
+            interval, error = None, one.estimate.standard_error
+            if spread is not None and len(mine) >= stats.MINIMUM_SEEDS and error is not None:
+                units = one.estimate.n_clusters or one.n
                 interval = stats.recipe_interval(
-                    estimate.mean,
-                    estimate.standard_error * units**0.5,
+                    one.delta,
+                    error * units**0.5,
                     n=units,
                     seed_sd=spread,
                     k_candidate=len(mine),
                     k_baseline=None,
                 )
-            gains.append(
-                RecipeGain(before.query_set, before.role, measure, len(mine), float(delta.mean()), spread, interval)
-            )
+            gains.append(RecipeGain(before.query_set, before.role, measure, len(mine), one.delta, spread, interval))
     return tuple(gains)
+
+
+def _averaged(results: Sequence[Result]) -> Result:
+    """One result whose values are the means over these, which differ in their seed alone."""
+    first = results[0]
+    values = np.mean([result.scores.values for result in results], axis=0)
+    return replace(first, scores=replace(first.scores, values=values, lists={}))
 
 
 def _numbers(cell: Cell) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def _glanced(one: Pooled | None, least: float, most: float) -> list[Datum]:
     if one is None:
         return [Datum("–", -1, "number"), Datum("", -9.0)]
     d = one.difference
-    if d is None or d.delta is None:
+    if d is None:
         return [Datum(words.number(one.mean), one.mean, "number"), Datum("", 0.0)]
     mark = {"better": " ▲", "worse": " ▼"}.get(d.shown, "")
     label = f"shown to be {d.shown}" if d.shown else "not shown to differ"

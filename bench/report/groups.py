@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence, Set
 
 from bench import stats
 from bench.base.errors import BenchError
-from bench.gate.compare import check_comparable
+from bench.gate.compare import check_comparable, corrected, difference
 from bench.report.reading import Task
 
 MOST_SYSTEMS = 24
@@ -32,21 +32,10 @@ def significance_groups(task: Task, measure: str, systems: Sequence[str], *, alp
     except BenchError:
         return {}
     pairs = list(itertools.combinations(ranked, 2))
-    p_values = [_p(task, measure, *pair) for pair in pairs]
-    held = [pair for pair, p in zip(pairs, p_values, strict=True) if p is not None]
-    adjusted = stats.holm([p for p in p_values if p is not None])
-    differ = {pair for pair, p in zip(held, adjusted.tolist(), strict=True) if p < alpha}
+    made = [difference([task.results[a]], [task.results[b]], measure, alpha=alpha) for a, b in pairs]
+    tested = zip(pairs, corrected(made), strict=True)
+    differ = {pair for pair, one in tested if one.p_adjusted is not None and one.p_adjusted < alpha}
     return compact_letters(ranked, differ)
-
-
-def _p(task: Task, measure: str, a: str, b: str) -> float | None:
-    """Two-sided and unadjusted; 1 where no query differs."""
-    first, second = task.results[a], task.results[b]
-    delta = second.scores.column(measure) - first.scores.column(measure)
-    if not delta.any():
-        return 1.0
-    p = stats.estimate(delta, clusters=first.clusters).p
-    return None if p is None else min(1.0, 2 * min(p, 1 - p))
 
 
 def compact_letters(ranked: Sequence[str], differ: Set[tuple[str, str]]) -> dict[str, str]:

@@ -6,23 +6,20 @@ systems compared with the same one by one measure on one query set (or, pooled, 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bench import stats
 from bench.base.errors import BenchError
 from bench.base.names import SystemName
-from bench.gate.compare import check_comparable, compare
-from bench.records import EVALUATION_ROLES, ROLES, Cell, Result, Verdict
+from bench.gate.compare import Difference, check_comparable, corrected, difference, require_measure
+from bench.records import EVALUATION_ROLES, ROLES, Result, Verdict
 from bench.report import Material
 
 MOST_OPEN = 16
 """Systems that are read one by one; past it, shorter and coarser copies of a model are looked up."""
-
-# A margin decides nothing in a difference; `compare` wants one for the query count that would settle it.
-_ANY_MARGIN = 0.02
 
 
 @dataclass(frozen=True)
@@ -63,30 +60,6 @@ class Task:
         for result in self.results.values():
             found |= dict.fromkeys(result.scores.measures)
         return [m for m in found if any(m in r.scores.measures for r in self.results.values())]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A system minus another one. `p` is two-sided and adjusted; `refusal` says why there is no number."""
-
-    delta: float | None
-    ci: tuple[float, float] | None = None
-    lower: float | None = None
-    p: float | None = None
-    alpha: float = 0.05
-    refusal: str = ""
-
-    @property
-    def shown(self) -> str:
-        """ "better" or "worse" where that is shown, else empty."""
-        if self.delta is None or self.p is None or self.p >= self.alpha or self.spans_zero:
-            return ""
-        return "better" if self.delta > 0 else "worse"
-
-    @property
-    def spans_zero(self) -> bool:
-        """Whether the interval leaves both signs open; so does having none."""
-        return self.ci is None or self.ci[0] <= 0 <= self.ci[1]
 
 
 def systems(material: Material) -> list[str]:
@@ -145,60 +118,40 @@ def best_system(task: Task, measure: str) -> str | None:
 def differences(
     material: Material, task: Task, against: str, *, measures: Sequence[str] | None = None
 ) -> dict[str, dict[str, Difference]]:
-    """System → measure → difference to `against`, over all other systems; empty where `against` has no result."""
+    """System → measure → difference to `against`, over all other systems that can be compared with it.
+
+    Empty where `against` has no result; `refusals` says why a system is left out.
+    """
     reference = task.results.get(against)
     if reference is None:
         return {}
     found: dict[str, dict[str, Difference]] = {}
     for measure in measures or task.measures:
-        if measure not in reference.scores.measures:
-            continue
-        cells = {
-            system: _compared(reference, result, measure, material.alpha)
-            for system, result in task.results.items()
-            if system != against
-        }
-        adjusted = _holm([_two_sided(c.p, c.delta, c.n) if isinstance(c, Cell) else None for c in cells.values()])
-        for (system, cell), p in zip(cells.items(), adjusted, strict=True):
-            found.setdefault(system, {})[measure] = (
-                Difference(cell.delta, cell.ci, cell.lower, p, material.alpha)
-                if isinstance(cell, Cell)
-                else Difference(None, refusal=cell)
-            )
+        made: dict[str, Difference] = {}
+        for system, result in task.results.items():
+            if system != against:
+                with contextlib.suppress(BenchError):
+                    made[system] = difference([reference], [result], measure, alpha=material.alpha)
+        for system, one in zip(made, corrected(list(made.values())), strict=True):
+            found.setdefault(system, {})[measure] = one
     return found
 
 
-def _comparable(reference: Result, result: Result) -> bool:
-    try:
-        check_comparable(reference, result)
-    except BenchError:
-        return False
-    return True
-
-
-def _compared(reference: Result, result: Result, measure: str, alpha: float) -> Cell | str:
-    """A cell, or the sentence that says why there is none."""
-    try:
-        return compare(reference, result, measures=[measure], margin=_ANY_MARGIN, alpha=alpha).cells[0]
-    except BenchError as error:
-        return str(error)
-
-
-def _two_sided(p: float | None, delta: float, n: int) -> float | None:
-    """Both tails of a one-sided p; 1 where nothing differs, whose one-sided p is 1 by convention.
-
-    None below the number of queries from which the gate draws a verdict: nothing is shown there either.
-    """
-    if p is None or n < stats.MINIMUM_QUERIES:
-        return None
-    return 1.0 if delta == 0 else min(1.0, 2 * min(p, 1 - p))
-
-
-def _holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm over the ones that exist."""
-    held = [p for p in p_values if p is not None]
-    adjusted = iter(stats.holm(held).tolist())
-    return [None if p is None else next(adjusted) for p in p_values]
+def refusals(material: Material, task: Task) -> list[str]:
+    """Why systems are not compared with the material's reference, a sentence each."""
+    reference = task.results.get(material.reference)
+    found: dict[str, None] = {}
+    if reference is None:
+        return []
+    for result in task.results.values():
+        for measure in task.measures if result is not reference else ():
+            try:
+                check_comparable(reference, result)
+                for one in (reference, result):
+                    require_measure(one, measure, "result of")
+            except BenchError as error:
+                found[str(error)] = None
+    return sorted(found)
 
 
 # --- all query sets of a role ----------------------------------------------------------------------
@@ -219,48 +172,32 @@ def pooled(material: Material, measure: str, against: str) -> dict[str, dict[str
 
     Intervals treat queries of different sets as independent; within a set, clusters count as they do there.
     """
-    made: dict[tuple[str, str], tuple[Pooled, float | None]] = {}
+    made: dict[tuple[str, str], Pooled] = {}
     for role, held in roles(material).items():
         sets = [task for task in held if measure in task.measures]
         for system in systems(material):
             if sets and all(task.mean(system, measure) is not None for task in sets):
                 made[role, system] = _pool(sets, role, system, against, measure, material.alpha)
-    adjusted = _holm([p for _, p in made.values()])
+    compared = [key for key, one in made.items() if one.difference is not None]
+    differing = [one.difference for one in made.values() if one.difference is not None]
+    for key, one in zip(compared, corrected(differing), strict=True):
+        made[key] = replace(made[key], difference=one)
     found: dict[str, dict[str, Pooled]] = {}
-    for ((role, system), (one, _)), p in zip(made.items(), adjusted, strict=True):
-        difference = one.difference
-        if difference is not None:
-            difference = Difference(difference.delta, difference.ci, difference.lower, p, material.alpha)
-        found.setdefault(role, {})[system] = Pooled(one.role, one.n, one.mean, difference)
+    for (role, system), pool in made.items():
+        found.setdefault(role, {})[system] = pool
     return found
 
 
-def _pool(
-    sets: Sequence[Task], role: str, system: str, against: str, measure: str, alpha: float
-) -> tuple[Pooled, float | None]:
-    """One system's pooled numbers with their unadjusted two-sided p."""
-    columns = [task.results[system].scores.column(measure) for task in sets]
-    values = np.concatenate(columns)
-    bare = Pooled(role, len(values), float(values.mean()), None)
-    whole = [
-        (reference, result)
-        for task in sets
-        if (reference := task.results.get(against)) is not None
-        and _comparable(reference, result := task.results[system])
-    ]
-    if system == against or len(whole) < len(sets):
-        return bare, None
-    delta = values - np.concatenate([reference.scores.column(measure) for reference, _ in whole])
-    labels = [
-        None if cluster is None else f"{task.name}\0{cluster}"
-        for task, (_, result) in zip(sets, whole, strict=True)
-        for cluster in result.clusters
-    ]
-    identical = all(a.scores.lists.get(measure) == b.scores.lists.get(measure) is not None for a, b in whole)
-    found = stats.estimate(delta, clusters=labels, alpha=alpha, identical=identical)
-    ends = (found.low, found.high) if found.low is not None and found.high is not None else None
-    difference = Difference(found.mean, ends, found.lower, None, alpha)
-    return Pooled(role, bare.n, bare.mean, difference), _two_sided(found.p, found.mean, bare.n)
+def _pool(sets: Sequence[Task], role: str, system: str, against: str, measure: str, alpha: float) -> Pooled:
+    """One system's pooled numbers."""
+    mine = [task.results[system] for task in sets]
+    theirs = [task.results[against] for task in sets if against in task.results]
+    values = np.concatenate([result.scores.column(measure) for result in mine])
+    one = None
+    if system != against and len(theirs) == len(sets):
+        with contextlib.suppress(BenchError):
+            one = difference(theirs, mine, measure, alpha=alpha)
+    return Pooled(role, len(values), float(values.mean()), one)
 
 
 def leaders(numbers: Mapping[str, Pooled]) -> list[str]:

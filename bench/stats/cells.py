@@ -23,7 +23,7 @@ from bench.stats._inputs import (
 from bench.stats.proportions import mcnemar_midp, tango_interval
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Estimate:
     """What one cell (query set x measure) says about the mean difference, and by which test.
 
@@ -35,6 +35,7 @@ class Estimate:
         high: upper end of the same interval.
         lower: one-sided lower bound of level 1 - alpha.
         p: one-sided p-value of "the candidate is worse".
+        p_two_sided: p-value of "the two differ".
         standard_error: of the mean; None where the differences show no spread to take it from.
         n_clusters: clusters, singletons included, when the test uses them; else None.
     """
@@ -46,8 +47,15 @@ class Estimate:
     high: float | None
     lower: float | None
     p: float | None
+    p_two_sided: float | None
     standard_error: float | None
     n_clusters: int | None = None
+
+    def within(self, margin: float) -> bool:
+        """Whether a loss of the margin is ruled out; never under five queries, unless the rankings are identical."""
+        return self.test == "identical" or (
+            self.n >= MINIMUM_QUERIES and self.lower is not None and self.lower > -margin
+        )
 
 
 def estimate(
@@ -80,7 +88,9 @@ def estimate(
                 "score; expected none. Were the two runs measured against the same judgements? Measure both again."
             )
         n = len(delta)
-        return Estimate(test="identical", n=n, mean=0.0, low=0.0, high=0.0, lower=0.0, p=1.0, standard_error=0.0)
+        return Estimate(
+            "identical", n, mean=0.0, low=0.0, high=0.0, lower=0.0, p=1.0, p_two_sided=1.0, standard_error=0
+        )
     if clusters is not None and repeated and delta.any():
         return clustered_t(delta, clusters, alpha=alpha)
     if np.isin(delta, (-1.0, 0.0, 1.0)).all():
@@ -109,7 +119,7 @@ def cell_outcome(
         return "inconclusive"
     if cell.lower is not None and cell.lower > 0:
         return "improved"
-    if cell.lower is not None and cell.lower > -margin:
+    if cell.within(margin):
         return "pass"
     if p_adjusted is not None and p_adjusted < alpha and -cell.mean >= floor - ROUNDOFF:
         return "fail"
@@ -169,15 +179,19 @@ def _student(
     high: float | None
     lower: float | None
     p: float | None
+    p_two_sided: float | None
     if units > 1 and standard_error > ROUNDOFF:
         two_sided, one_sided = stdtrit(units - 1, [1 - alpha / 2, 1 - alpha]) * standard_error
         low, high, lower = float(mean - two_sided), float(mean + two_sided), float(mean - one_sided)
         p = float(stdtr(units - 1, mean / standard_error))
+        # The smaller tail is asked for: 1 − p would round it away.
+        p_two_sided = float(2 * stdtr(units - 1, -abs(mean) / standard_error))
     else:  # no spread: the exact sign-flip test, as clustered_t says
         chance = 2.0**-units
         low = high = mean if 2 * chance < alpha else None
         lower = mean if chance < alpha else None
         p = None if units == 1 else chance if mean < -ROUNDOFF else 1.0
+        p_two_sided = None if units == 1 else min(1.0, 2 * chance) if abs(mean) > ROUNDOFF else 1.0
     return Estimate(
         test=test,
         n=len(delta),
@@ -186,6 +200,7 @@ def _student(
         high=high,
         lower=lower,
         p=p,
+        p_two_sided=p_two_sided,
         standard_error=standard_error if standard_error > ROUNDOFF else None,
         n_clusters=n_clusters,
     )
@@ -203,5 +218,6 @@ def _tango_and_mcnemar(delta: Floats, alpha: float) -> Estimate:
         high=high,
         lower=tango_interval(gains, losses, n, level=1 - 2 * alpha)[0],
         p=mcnemar_midp(gains, losses),
+        p_two_sided=mcnemar_midp(gains, losses, alternative="two-sided"),
         standard_error=spread / math.sqrt(n) if spread > ROUNDOFF else None,
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bench.base import words
+from bench.gate.compare import Difference
 from bench.report import Material, charts
 from bench.report.blocks import (
     Block,
@@ -23,7 +24,7 @@ from bench.report.blocks import (
     strong,
 )
 from bench.report.groups import significance_groups
-from bench.report.reading import Difference, Task, best_system, differences, prominent, tasks
+from bench.report.reading import Task, best_system, differences, prominent, refusals, tasks
 
 ORDER = 20
 TITLE = "Model comparison"
@@ -46,7 +47,7 @@ def build(material: Material) -> list[Block]:
         table = _table(material, task, found, shown)
         blocks += [_heading(task), Prose(_indistinguishable(material, task, shown))]
         # What the signs mean is said once; below the other tables, only what was not compared.
-        blocks.append(table if position == 0 else replace(table, note=_refusals(found)))
+        blocks.append(table if position == 0 else replace(table, note=_refusals(material, task)))
         if len(shown) < len(task.results):
             # Folded, it is looked up and not read: every system, and no letters, which would count other pairs.
             everything = replace(
@@ -75,14 +76,12 @@ def _figure(material: Material, compared: list[tuple[Task, dict[str, dict[str, D
     rows = {}
     for position, (task, found, measure) in enumerate(shown):
         wanted = set(_open(material, task))
-        kept = {
-            s: d[measure] for s, d in found.items() if s in wanted and measure in d and d[measure].delta is not None
-        }
+        kept = {s: d[measure] for s, d in found.items() if s in wanted and measure in d}
         for system, difference in kept.items():
-            order.setdefault(system, difference.delta or 0.0)
-        best = sorted(kept, key=lambda system: -(kept[system].delta or 0))[:MOST_ROWS]
+            order.setdefault(system, difference.delta)
+        best = sorted(kept, key=lambda system: -kept[system].delta)[:MOST_ROWS]
         rows[position] = {system: kept[system] for system in sorted(best, key=lambda s: -order[s])}
-    ends = [end for held in rows.values() for d in held.values() for end in (d.ci or (d.delta or 0.0,))]
+    ends = [end for held in rows.values() for d in held.values() for end in (d.ci or (d.delta,))]
     if not ends:
         return []
     ends.append(0.0)
@@ -90,9 +89,7 @@ def _figure(material: Material, compared: list[tuple[Task, dict[str, dict[str, D
     limits = (min(ends) - room, max(ends) + room)
     panels = []
     for position, (task, _, measure) in enumerate(shown):
-        marks = [
-            charts.Mark(system, d.delta or 0.0, 0, x_range=d.ci, tone=d.shown) for system, d in rows[position].items()
-        ]
+        marks = [charts.Mark(system, d.delta, 0, x_range=d.ci, tone=d.shown) for system, d in rows[position].items()]
         if not marks:
             continue
         title = f"{plain(task.name, 40)} ({words.ROLES.get(task.role, '')}, n = {task.n})"
@@ -145,14 +142,13 @@ def _table(material: Material, task: Task, found: Differences, shown: Sequence[s
             f" Group: systems that share a letter are not shown to differ in {plain(task.primary, 40)}; paired tests "
             "of all pairs in this table, Holm-adjusted together."
         )
-    note = f"{note} {_refusals(found)}".strip()
+    note = f"{note} {_refusals(material, task)}".strip()
     return Table(f"Systems on {plain(task.name, 40)}", columns, rows, sortable=True, note=note)
 
 
-def _refusals(found: Differences) -> str:
+def _refusals(material: Material, task: Task) -> str:
     """Why there are no differences, where there are none."""
-    refused = sorted({d.refusal for held in found.values() for d in held.values() if d.refusal})
-    return " ".join(f"Not compared: {plain(sentence, 300)}" for sentence in refused[:3])
+    return " ".join(f"Not compared: {plain(sentence, 300)}" for sentence in refusals(material, task)[:3])
 
 
 def _datum(task: Task, system: str, measure: str, found: Differences, best: float | None) -> Datum:
@@ -161,7 +157,7 @@ def _datum(task: Task, system: str, measure: str, found: Differences, best: floa
         return Datum("–", -1, "number")
     difference = found.get(system, {}).get(measure)
     note, tone, label = "", "", ""
-    if difference is not None and difference.delta is not None:
+    if difference is not None:
         tone = difference.shown
         mark = {"better": " ▲", "worse": " ▼"}.get(tone, "")
         note = f"{words.signed(difference.delta)} {words.interval(difference.ci)}{mark}"

@@ -65,7 +65,7 @@ def _chart(material: Material, measure: str, both: dict[str, tuple[Pooled, Poole
     ranked = sorted(both, key=lambda system: both[system][0].mean + both[system][1].mean)
     for system, (home, abroad) in both.items():
         x, y = home.difference, abroad.difference
-        if x is None or y is None or x.delta is None or y.delta is None:
+        if x is None or y is None:
             continue
         marks.append(
             charts.Mark(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bench.base import words
+from bench.gate.compare import Difference
 from bench.records import EVALUATION_ROLES
 from bench.report import Material, sentences
 from bench.report.blocks import (
@@ -20,7 +21,6 @@ from bench.report.blocks import (
 )
 from bench.report.glance import glance
 from bench.report.reading import (
-    Difference,
     Pooled,
     Task,
     differences,
@@ -143,7 +143,7 @@ def _delta(one: Pooled, measure: str) -> Parts:
 def _losses(system: str, compared: Compared, *, abroad: bool = False) -> dict[str, float]:
     """Query set → difference, where a system is shown to lose; out-of-distribution sets alone where `abroad`."""
     return {
-        task.name: found[system].delta or 0.0
+        task.name: found[system].delta
         for task, found in compared
         if system in found and found[system].shown == "worse" and (task.role != "held-out" or not abroad)
     }
