@@ -8,6 +8,7 @@ import textwrap
 import numpy as np
 import pytest
 
+from bench.base import store
 from bench.base.errors import StoreError
 from bench.base.store import RowCache, Store, read_json, write_json, write_text
 
@@ -182,6 +183,34 @@ def test_row_written_by_another_process_is_found(tmp_path):
     assert cache.missing(KEYS) == [0, 1, 2]
     RowCache(tmp_path).put(KEYS, ROWS)
     assert cache.missing(KEYS) == []
+
+
+def test_process_reads_a_shard_once_and_notices_what_happens_to_it(tmp_path, monkeypatch):
+    RowCache(tmp_path).put(KEYS[:2], ROWS[:2])
+    read = []
+    read_npz = store._read_npz
+    monkeypatch.setattr(store, "_read_npz", lambda path: read.append(path.name) or read_npz(path))
+    for _ in range(3):
+        cache = RowCache.open(tmp_path)
+        assert cache.missing(KEYS) == [2]
+        np.testing.assert_array_equal(cache.get(KEYS[:2]), ROWS[:2])
+    assert len(read) == 1
+    RowCache(tmp_path).put(KEYS[2:], ROWS[2:])
+    assert RowCache.open(tmp_path).missing(KEYS) == []
+    for shard in tmp_path.glob("*.npz"):
+        shard.unlink()
+    assert RowCache.open(tmp_path).missing(KEYS) == [0, 1, 2]
+
+
+def test_process_keeps_no_more_rows_than_its_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "KEPT_BYTES", ROWS.nbytes)
+    for name in ("one", "two"):
+        RowCache(tmp_path / name).put(KEYS, ROWS)
+        assert RowCache.open(tmp_path / name).missing(KEYS) == []
+    RowCache.open(tmp_path / "two")
+    kept = sum(rows.nbytes for cache in RowCache._opened.values() for rows in cache._shards.values())
+    assert kept <= ROWS.nbytes
+    np.testing.assert_array_equal(RowCache.open(tmp_path / "two").get(KEYS), ROWS)
 
 
 def damaged(kind, folder):

@@ -18,7 +18,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO, ClassVar, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ from numpy.typing import NDArray
 from bench.base.errors import StoreError
 
 FORMAT = 1
+KEPT_BYTES = 2**29
+"""Rows that a process keeps in memory between two readings of its caches."""
+
 _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 KINDS = ("embeddings", "llm", "pairs", "runs", "results", "latency", "models")
 
@@ -238,11 +241,28 @@ class RowCache:
     encode the same text write two equal rows; the first found is used.
     """
 
+    _opened: ClassVar[dict[Path, RowCache]] = {}
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._shards: dict[str, NDArray[np.float32]] = {}
         self._place: dict[bytes, tuple[str, int]] = {}
-        self._known: set[str] = set()
+        self._known: dict[str, tuple[int, int, int]] = {}
+
+    @classmethod
+    def open(cls, folder: Path) -> RowCache:
+        """The folder's rows; what this process has read of them is not read again, up to `KEPT_BYTES` in all."""
+        place = folder.absolute()
+        cls._opened[place] = cls._opened.pop(place) if place in cls._opened else cls(folder)
+        sizes = {kept: sum(rows.nbytes for rows in cache._shards.values()) for kept, cache in cls._opened.items()}
+        for oldest in list(cls._opened):
+            if sum(sizes.values()) > KEPT_BYTES:
+                cls._opened[oldest]._forget()
+                sizes[oldest] = 0
+        return cls._opened[place]
+
+    def _forget(self) -> None:
+        self._shards, self._place, self._known = {}, {}, {}
 
     @staticmethod
     def key(*texts: str) -> bytes:
@@ -255,12 +275,15 @@ class RowCache:
         return state.digest()
 
     def _refresh(self) -> None:
-        if not self.folder.is_dir():
-            return
-        for path in sorted(self.folder.glob("*.npz")):
+        found = {path.name: (path, path.stat()) for path in sorted(self.folder.glob("*.npz"))}
+        states = {name: (state.st_ino, state.st_size, state.st_mtime_ns) for name, (_, state) in found.items()}
+        if any(states.get(name) != state for name, state in self._known.items()):
+            # A shard was taken away or written anew: nothing that was read of the folder is trusted.
+            self._forget()
+        for path, _ in found.values():
             if path.name in self._known:
                 continue
-            self._known.add(path.name)
+            self._known[path.name] = states[path.name]
             try:
                 stored = _read_npz(path)
                 keys, rows = stored["keys"], stored["rows"]
@@ -290,8 +313,6 @@ class RowCache:
         name = f"{RowCache.key(*(key.hex() for key in keys)).hex()}.npz"
         with replacing(self.folder / name) as stream:
             np.savez(stream, keys=packed, rows=np.ascontiguousarray(rows, dtype=np.float32))
-        # A damaged shard of these keys had the same name: it has been replaced, and is to be read.
-        self._known.discard(name)
         self._refresh()
 
     def get(self, keys: Sequence[bytes]) -> NDArray[np.float32]:

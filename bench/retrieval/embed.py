@@ -72,7 +72,7 @@ def embed(
 
     if store is None:
         return _made(make, len(final))
-    cache = RowCache(store.path("embeddings", digest_of(encoder.fingerprint())))
+    cache = RowCache.open(store.path("embeddings", digest_of(encoder.fingerprint())))
     keys = [RowCache.key(text) for text in final]
     # Like lengths together, longest first: little padding, and memory runs out at once or never.
     order = [-len(text) for text in final]
@@ -124,7 +124,7 @@ def score_pairs(
 
     if store is None:
         return _made(make, len(pairs))
-    cache = RowCache(store.path("pairs", digest_of(scorer.fingerprint())))
+    cache = RowCache.open(store.path("pairs", digest_of(scorer.fingerprint())))
     keys = [RowCache.key(query, document) for query, document in pairs]
     if getattr(scorer, "by_query", False):
         place = {query: i for i, query in enumerate(dict.fromkeys(query for query, _ in pairs))}

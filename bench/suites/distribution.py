@@ -281,7 +281,7 @@ def embedding_findings(suite: Suite, store: Store) -> Iterator[Finding]:
         return
     wanted = suite.of_role("out-of-distribution", *(["held-out"] if role == "train" else []))
     for place in sorted(path for path in folder.iterdir() if path.is_dir()):
-        cache = RowCache(place)
+        cache = RowCache.open(place)
         home_keys = [RowCache.key(text) for text in dict.fromkeys(home_texts)]
         if cache.missing(home_keys):
             continue
