@@ -1,7 +1,7 @@
 """Evaluate retrieval on held-out and out-of-distribution queries, and gate changes by paired statistics.
 
-Five records in one line: Suite → Run → Scores → Comparison → Verdict. Names load on first use, so that
-`import bench` is light.
+Five records in one line: Suite → Run → Scores → Comparison → Verdict. Names load on first use, so that `import bench`
+is light. docs/python.md shows them at work.
 """
 
 from __future__ import annotations
@@ -12,29 +12,50 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PLACES = {
-    "BenchError": "base.errors",
-    "Comparison": "records",
-    "Evaluator": "evaluation.evaluate",
-    "Manifest": "retrieval.manifest",
-    "ModelRecord": "records",
-    "Policy": "records",
-    "Result": "records",
-    "Rule": "records",
+    # questions
+    "open": "project.api:open_project",
+    "load_suite": "project.api",
+    "evaluate": "project.api",
+    "measure": "project.api",
+    "compare": "project.api",
+    "judge": "project.api",
+    "calibrate": "project.api",
+    "read_run": "project.api",
+    "read_qrels": "project.api",
+    "Project": "project.api",
+    # records
+    "Suite": "records",
+    "Corpus": "records",
+    "QuerySet": "records",
     "Run": "records",
     "Scores": "records",
-    "Store": "base.store",
-    "Suite": "records",
+    "Result": "records",
+    "Comparison": "records",
     "Verdict": "records",
-    "calibrate": "gate.calibration",
-    "compare": "gate.compare",
-    "judge": "gate.verdict",
-    "load_suite": "suites.suite",
-    "measure": "evaluation.measure",
-    "read_run": "records.run_files",
+    "Policy": "records",
+    "Rule": "records",
+    "ModelRecord": "records",
+    "Manifest": "retrieval.manifest",
+    # errors
+    "BaselineError": "base.errors",
+    "BenchError": "base.errors",
+    "ConfigError": "base.errors",
+    "HeldOutError": "base.errors",
+    "MeasureError": "base.errors",
+    "MissingExtra": "base.errors",
+    "NotComparable": "base.errors",
+    "PairsError": "base.errors",
+    "RunError": "base.errors",
+    "StoreError": "base.errors",
+    "SuiteError": "base.errors",
+    "SuitesFailed": "base.errors",
+    "SystemFailed": "base.errors",
+    "TooFewQueries": "base.errors",
+    "UsageError": "base.errors",
+    # other programs
     "to_mteb_model": "interop.mteb_model",
     "to_mteb_task": "interop.mteb_task",
 }
-_OTHER_NAMES = {"load_suite": "load"}
 
 __all__ = ["__version__", *sorted(_PLACES)]
 
@@ -42,4 +63,9 @@ __all__ = ["__version__", *sorted(_PLACES)]
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module 'bench' has no attribute {name!r}")
-    return getattr(import_module(f"bench.{_PLACES[name]}"), _OTHER_NAMES.get(name, name))
+    place, _, known_as = _PLACES[name].partition(":")
+    return getattr(import_module(f"bench.{place}"), known_as or name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

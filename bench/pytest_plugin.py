@@ -6,6 +6,7 @@ Every run of pytest that finds this package installed loads this file: nothing h
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import shlex
@@ -17,8 +18,9 @@ import pytest
 
 if TYPE_CHECKING:
     from bench.base.errors import BenchError
+    from bench.project.answers import Judged
     from bench.project.workspace import Workspace
-    from bench.records import Cell, Check, Policy, Result, Suite, Verdict
+    from bench.records import Cell, Check, Result, Suite, Verdict
 
 SEVEREST_FIRST = {
     "error": "without a verdict",
@@ -283,11 +285,9 @@ def _verdict(config: pytest.Config, path: Path) -> Verdict | BenchError:
 
 def _judged(path: Path, base_ref: str | None) -> Verdict:
     """The verdict on the stored results of the gated system, as `bench gate` gives it."""
-    from bench.project.gate import judged
-    from bench.project.workspace import Workspace
+    from bench.project.api import open_project
 
-    workspace = Workspace.open(path, base_ref=base_ref)
-    return judged(workspace, workspace.suite()).verdict
+    return open_project(path, base_ref=base_ref).gate().verdict
 
 
 def _checks(path: Path) -> list[_Check]:
@@ -297,6 +297,7 @@ def _checks(path: Path) -> list[_Check]:
         BenchError: a config or suite that cannot be used.
     """
     from bench.base.errors import UsageError
+    from bench.base.names import table_of
     from bench.gate.rules import rank
     from bench.project.workspace import Workspace
     from bench.records import EVALUATION_ROLES
@@ -307,7 +308,7 @@ def _checks(path: Path) -> list[_Check]:
         several = ", ".join(workspace.config.suites)
         raise UsageError(f"{path} names several suites ({several}). Judge them one by one: bench gate --suite NAME")
     suite = workspace.suite()
-    table = workspace.config.systems.get(re.split("[@/]", workspace.gated_system(None))[0], {})
+    table = workspace.config.systems.get(table_of(workspace.gated_system(None)), {})
     roles = table.get("roles") or EVALUATION_ROLES
     checks, pinned = [], False
     for query_set in suite.of_role(*roles):
@@ -411,12 +412,11 @@ class Bench:
         query_sets: Sequence[str] | None,
     ) -> tuple[Verdict, Told, str]:
         """The verdict, its sentences, and a sentence on the baseline."""
-        from dataclasses import replace
-
         from bench.base.errors import BaselineError, UsageError
-        from bench.gate.verdict import judge, read_baseline
+        from bench.gate.verdict import read_baseline
+        from bench.project.api import evaluate, judge
         from bench.project.workspace import Workspace
-        from bench.records.measures import parse_list
+        from bench.records import Policy
 
         config = _config_path(self._config)
         workspace = Workspace.open(config) if config.is_file() or self._config.getoption("--bench-config") else None
@@ -431,23 +431,19 @@ class Bench:
                 f"No baseline at {path}. Accept what the function finds now, and commit the file: "
                 f'pytest {shlex.quote(self._node.nodeid)} --bench-accept "first baseline"'
             )
-        wanted = parse_list([measures] if isinstance(measures, str) else measures) if measures else ()
-        policy = _policy(workspace, margin, wanted, query_sets)
+        policy = workspace.config.gate.policy() if workspace else Policy()
         loaded = self._suite(workspace, base, suite)
-        protocol = replace(
-            loaded.protocol,
-            measures=tuple(dict.fromkeys((*loaded.protocol.measures, *wanted))),
-            depth=depth or loaded.protocol.depth,
-        )
-        results = _evaluated(search, replace(loaded, protocol=protocol), query_sets)
+        name = getattr(search, "__qualname__", type(search).__name__)
+        results = evaluate(loaded, {name: search}, query_sets=query_sets, measures=measures, depth=depth)
+        gate = functools.partial(judge, results, policy=policy, query_sets=query_sets, measures=measures, margin=margin)
         if reason is not None:
-            verdict = judge(results, results, policy)
-            self._accept(path, results, policy, reason)
+            verdict = gate(baseline=results).verdict
+            self._accept(path, results, gate, reason)
             return verdict, [("accepted", f"Accepted as {path}.")], ""
         header, accepted = read_baseline(path)
         if baseline is None:
             self._own(path, header)
-        verdict = judge(accepted, results, policy)
+        verdict = gate(baseline=accepted).verdict
         (told,) = _told(verdict, [_Check("gate")])
         return verdict, told, f"Accepted baseline: {path} ({header.get('reason')}, {header.get('accepted')})."
 
@@ -483,14 +479,14 @@ class Bench:
                 'bench.gate(search, baseline="FILE"). If the test was moved, remove the file and accept anew.'
             )
 
-    def _accept(self, path: Path, results: Sequence[Result], policy: Policy, reason: str) -> None:
+    def _accept(self, path: Path, results: Sequence[Result], gate: Callable[..., Judged], reason: str) -> None:
         """Write the baseline; refuse another test's, and a candidate that is not shown to be as good."""
         from datetime import UTC, datetime
 
         from bench import __version__
         from bench.base import git
         from bench.base.errors import NotComparable
-        from bench.gate.verdict import baseline_document, judge, read_baseline, write_baseline
+        from bench.gate.verdict import baseline_document, read_baseline, write_baseline
 
         outcome = None
         with _alone(path.parent):
@@ -499,7 +495,7 @@ class Bench:
                 self._own(path, header)
                 # A changed suite is the very reason to accept anew.
                 with contextlib.suppress(NotComparable):
-                    outcome = self._outcome(judge(accepted, results, policy))
+                    outcome = self._outcome(gate(baseline=accepted).verdict)
             document = baseline_document(
                 results,
                 reason=reason,
@@ -533,41 +529,6 @@ def _callers_lines(cause: BaseException | None) -> list[str]:
     ours = str(Path(__file__).parent)
     frames = [frame for frame in traceback.extract_tb(cause.__traceback__) if not frame.filename.startswith(ours)]
     return "".join([*traceback.format_list(frames), *traceback.format_exception_only(cause)]).splitlines()
-
-
-def _policy(
-    workspace: Workspace | None, margin: float | None, measures: tuple[str, ...], query_sets: Sequence[str] | None
-) -> Policy:
-    """The config's policy, or the default one, with what the test says instead."""
-    from dataclasses import replace
-
-    from bench.base.errors import UsageError
-    from bench.records import Policy
-
-    if margin is not None and not 0 < margin < 1:
-        raise UsageError(f"margin is {margin:g}; expected a number between 0 and 1.")
-    policy = workspace.config.gate.policy() if workspace else Policy()
-    rules = tuple(
-        replace(rule, measures=measures or rule.measures, margin=margin if margin and rule.margin else rule.margin)
-        for rule in policy.rules
-        # A rule for a set that the test leaves out has nothing to judge, and a function has no dimensions.
-        if (query_sets is None or rule.query_set is None or rule.query_set in query_sets) and not rule.variant
-    )
-    return replace(policy, rules=rules, ceilings=())
-
-
-def _evaluated(search: Callable[..., Any], suite: Suite, query_sets: Sequence[str] | None) -> list[Result]:
-    """Fresh results: no ranking is kept, because a function may change where no digest looks."""
-    from tempfile import TemporaryDirectory
-
-    from bench.base.store import Store
-    from bench.evaluation.evaluate import Evaluator
-    from bench.retrieval.systems.python import Python
-
-    name = getattr(search, "__qualname__", type(search).__name__)
-    with TemporaryDirectory(prefix="bench-") as folder:
-        evaluator = Evaluator(suite, {name: Python(name, search)}, Store(folder))
-        return evaluator.results([name], query_sets=query_sets)
 
 
 @contextlib.contextmanager

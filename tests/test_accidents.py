@@ -495,7 +495,8 @@ GROUPS: dict[str, list[Accident]] = {
         stored("The file of the run before is named by an empty variable", 2, "after is empty",
              call=("gate", "--after", "")),
         stored("bench.toml is somewhere else", 2, "No bench.toml in", removed("bench.toml")),
-        stored("The config is a folder", 2, "is a folder; expected a TOML file", call=("gate", "--config", "suite")),
+        stored("The config is a folder without one", 2, "does not exist; expected a TOML file there",
+             call=("gate", "--config", "suite")),
         stored("Two suites, and none is chosen", 2, "names several suites", lambda: shutil.copytree("suite", "second"),
              edited("second/suite.toml", '"desk"', '"second"'),
              edited("bench.toml", '["suite"]', '["suite", "second"]'), call=("gate",)),
@@ -1064,7 +1065,7 @@ def test_form_that_cannot_be_written_does_not_leave_another_as_it_was(place, cap
 def test_mistake_of_our_own_leaves_no_form_as_it_was(place, capsys, monkeypatch):
     place("runs")
     Path("junit.xml").write_text("pass")
-    monkeypatch.setattr("bench.gate.verdict.judge", lambda *a, **b: {}["nothing"])
+    monkeypatch.setattr("bench.project.compare.judge", lambda *a, **b: {}["nothing"])
     assert main([*RUNS_CALL, "--junit", "junit.xml"]) == 2
     assert "KeyError" in capsys.readouterr().err
     assert "bench itself failed" in Path("junit.xml").read_text()

@@ -11,6 +11,7 @@ from bench.cli.main import main
 from bench.gate.calibration import Replay, calibrate
 from bench.gate.verdict import judge
 from bench.records import Policy, Rule
+from bench.report import tables
 from bench.report.forms import terminal
 
 RECALL = Policy((Rule("held-out", ("recall@10",), 0.02),))
@@ -244,9 +245,9 @@ def test_json_holds_no_nan(found):
 
 
 def test_terminal_begins_with_one_plain_sentence(found, capsys):
-    terminal.calibration(found)
+    terminal.blocks(tables.calibration(found))
     said = capsys.readouterr().err
-    assert said.split("\n")[1].startswith("Of 100 harmless changes this gate would block about ")
+    assert said.startswith("Of 100 harmless changes this gate would block about ")
     assert "It would notice a drop of 0.1 on every query set in " in said
     assert "shop" in said
     assert "120 (40)" in said

@@ -635,6 +635,7 @@ def test_verdict_fits_a_terminal_of_eighty_columns(make_result, monkeypatch):
     from bench.gate.verdict import judge
     from bench.records import Policy
     from bench.report.forms import terminal
+    from bench.report.sections.verdicts import verdict_blocks
 
     values = {"recall@10": [1.0, 0.0] * 10, "ndcg@10": [0.5, 0.0] * 10}
     verdict = judge([make_result(values)], [make_result(values, system="other")], Policy())
@@ -642,7 +643,7 @@ def test_verdict_fits_a_terminal_of_eighty_columns(make_result, monkeypatch):
     monkeypatch.setattr(
         terminal, "_console", lambda: Console(file=said, force_terminal=True, width=80, color_system=None, markup=False)
     )
-    terminal.verdict(verdict)
+    terminal.blocks(verdict_blocks(verdict))
     rows = [line for line in said.getvalue().splitlines() if "@10   " in line]
     assert [row.split()[1] for row in rows] == ["recall@10", "ndcg@10"], "no cell is folded"
     assert max(map(len, said.getvalue().splitlines())) <= 80

@@ -18,7 +18,7 @@ from bench.decide.curve import Forecast
 from bench.decide.options import Facts
 from bench.decide.records import Recommendation
 from bench.decide.vocabulary import Vocabulary
-from bench.project.report import decision_page
+from bench.project.material import decision_page
 from bench.report import Material
 from bench.report.blocks import Banner, Bullets, Heading, Table
 from bench.report.forms import terminal

@@ -162,7 +162,7 @@ def project(tmp_path, monkeypatch):
 
 def look(**more):
     workspace = Workspace.open()
-    return drift(workspace, workspace.suite(), **more)[0]
+    return drift(workspace, workspace.suite(), **more).drift
 
 
 def statuses(found):

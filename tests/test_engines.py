@@ -487,7 +487,7 @@ def test_any_command_becomes_a_run_and_the_gate_judges_it(shell, scorer, queries
     done = shell(tsv, "-n", "20", *gate, answers=answers, **with_bench)
     assert done.returncode == 0 and "PASS" in done.stderr
     done = shell(tsv, *gate, answers={text: found[::-1] for text, found in answers.items()}, **with_bench)
-    assert done.returncode == 1 and "FAIL" in done.stderr
+    assert done.returncode == 1 and "REGRESSION" in done.stderr
 
 
 def test_hostile_texts_reach_the_command_as_they_are(shell, tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.base.errors import SuiteError, UsageError
-from bench.base.registry import listing
+from bench.base.registry import listing, module_of
 from bench.cli.main import main
 from bench.evaluation.evaluate import Evaluator
 from bench.evaluation.measure import measure
@@ -249,12 +249,11 @@ def test_command_line_writes_a_beir_folder_with_and_without_a_config(project, ca
     assert Path("a/corpus.jsonl").read_bytes() == Path("b/corpus.jsonl").read_bytes()
 
 
-def test_every_kind_of_export_is_a_file():
-    from bench.cli.main import _parser
-
-    verbs = next(action for action in _parser()._actions if action.choices and "export" in action.choices)
-    kind = next(a for a in verbs.choices["export"]._actions if a.dest == "kind")
-    assert sorted(kind.choices) == listing("exports")
+def test_every_kind_of_export_is_a_file_and_another_one_is_named(project, capsys):
+    assert listing("exports") == ["beir", "model-card", "mteb-results"]
+    assert {module_of("exports", kind).WHAT for kind in listing("exports")} == {"suite", "results"}
+    assert main(["export", "bier", "--out", "x"]) == 2
+    assert 'No kind of export "bier"; expected one of beir' in capsys.readouterr().err
 
 
 # --- model card ----------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import pytest
 from bench.base.errors import BaselineError, UsageError
 from bench.cli.main import main
 from bench.gate.verdict import judge
+from bench.project.answers import Judged
 from bench.records import Finding, Policy, Rule
 from bench.report import Material
 from bench.report.forms import github, metrics
@@ -465,7 +466,7 @@ def test_error_overwrites_every_form_of_an_earlier_pass(make_result, tmp_path, m
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
     monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "out"))
     forms = forms_in(tmp_path)
-    publish(a_material(a_verdict(make_result, lost=0)), forms)
+    publish(Judged(a_verdict(make_result, lost=0), [], []), forms)
     before = {path.name: path.read_text() for path in tmp_path.iterdir()}
     publish_error(BaselineError("No baseline at <there>."), forms)
     after = {path.name: path.read_text() for path in tmp_path.iterdir()}

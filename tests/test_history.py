@@ -333,8 +333,11 @@ def test_log_that_cannot_be_written_stops_no_run(project, capsys):
     Path("reports").write_text("in the way")
     assert main(["run", "--json"]) == 0
     told = capsys.readouterr()
-    assert json.loads(told.out)["results"]
-    assert "not in the history" in told.err
+    document = json.loads(told.out)
+    assert document["results"]
+    assert "not in the history" in document["notes"][0]
+    assert main(["run"]) == 0
+    assert "not in the history" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
@@ -25,7 +25,8 @@ from conftest import build_result
 
 from bench.gate.verdict import judge
 from bench.records import Finding, Policy, Verdict
-from bench.report import Fusion, Material, Times
+from bench.report import Fusion, Material, Times, tables
+from bench.report.drift import blocks as drift_blocks
 from bench.report.drift import issue as drift_issue
 from bench.report.drift import render as drift_page
 from bench.report.forms import github, metrics, terminal
@@ -35,6 +36,7 @@ from bench.report.forms.junit import document, error_document
 from bench.report.forms.markdown import markdown as blocks_as_markdown
 from bench.report.history import blocks as history_blocks
 from bench.report.history import render as history_page
+from bench.report.sections.verdicts import verdict_blocks
 from bench.watch.drift import Drift, Side, Signal, conclude
 from bench.watch.history import History, history
 from bench.watch.log import Event, Log
@@ -287,6 +289,11 @@ def printed(call: Callable[[], Any], *, terminal_width: int | None = None) -> st
     return screen.getvalue()
 
 
+def shown(blocks: Sequence[Any], *, terminal_width: int | None = None) -> str:
+    """What blocks print."""
+    return printed(lambda: terminal.blocks(blocks), terminal_width=terminal_width)
+
+
 def a_table(text: str) -> None:
     terminal.table([f"first {text}", "second"], [[text, text], ["w" * 150 + text, text]], title=f"title {text}")
 
@@ -383,10 +390,10 @@ def a_drift(text: str) -> Drift:
 SURFACES = {
     "page of a history": Surface(lambda text: history_page(a_history(text), title=f"t {text}", made=text), inert_html),
     "Markdown of a history": Surface(lambda text: blocks_as_markdown(history_blocks(a_history(text))), inert_markdown),
-    "history in a log": Surface(lambda text: printed(lambda: terminal.history(a_history(text))), inert_log),
+    "history in a log": Surface(lambda text: shown(history_blocks(a_history(text))), inert_log),
     "page of drift": Surface(lambda text: drift_page(a_drift(text), made=text), inert_html),
     "issue of drift": Surface(lambda text: drift_issue(a_drift(text), key=text), inert_comment),
-    "drift in a log": Surface(lambda text: printed(lambda: terminal.drift(a_drift(text))), inert_log),
+    "drift in a log": Surface(lambda text: shown(drift_blocks(a_drift(text))), inert_log),
     "page of a verdict": Surface(lambda text: render(a_material(text, whole=False)), inert_html),
     "Markdown": Surface(lambda text: markdown(alone(text)), inert_markdown),
     "Markdown with texts": Surface(lambda text: markdown(with_texts(text)), inert_markdown),
@@ -403,11 +410,11 @@ SURFACES = {
     "JUnit": Surface(lambda text: document(a_verdict(text)), inert_xml),
     "JUnit of a policy that blocks": Surface(lambda text: document(a_verdict(text, blocked=True)), inert_xml),
     "JUnit of an error": Surface(lambda text: error_document(text, f"{text} at\n{text}"), inert_xml),
-    "verdict in a log": Surface(lambda text: printed(lambda: terminal.verdict(a_verdict(text))), inert_log),
+    "verdict in a log": Surface(lambda text: shown(verdict_blocks(a_verdict(text))), inert_log),
     "verdict in a terminal": Surface(
-        lambda text: printed(lambda: terminal.verdict(a_verdict(text)), terminal_width=80), inert_lines
+        lambda text: shown(verdict_blocks(a_verdict(text)), terminal_width=80), inert_lines
     ),
-    "findings": Surface(lambda text: printed(lambda: terminal.findings(a_verdict(text).findings)), inert_log),
+    "findings": Surface(lambda text: shown(tables.findings(a_verdict(text).findings)), inert_log),
     "table in a log": Surface(lambda text: printed(lambda: a_table(text)), inert_log),
     "table in a terminal": Surface(lambda text: printed(lambda: a_table(text), terminal_width=60), inert_lines),
 }
@@ -463,7 +470,7 @@ def test_json_document_is_one_line_that_reads_back(
     text: str, capsysbinary: pytest.CaptureFixture[bytes], tmp_path: Path
 ) -> None:
     from bench.base.store import read_json, write_json
-    from bench.cli.verbs._options import print_json
+    from bench.cli.main import print_json
 
     verdict = a_verdict(text)
     print_json(verdict.to_json())

@@ -608,6 +608,16 @@ def test_verb_writes_the_file_the_report_and_the_pages(project, capsys):
     assert "saddle too high" not in (project / "p.md").read_text()
 
 
+def test_look_with_another_margin_of_the_check_replaces_nothing_either(project, capsys):
+    assert main(["mine", "shop", "--json"]) == 0
+    toml = project / "bench.toml"
+    check = 'check = {reranker = {kind = "cross-encoder", model = "none"}}'
+    toml.write_text(toml.read_text().replace("per_query = 2,", f"per_query = 2, {check},"))
+    capsys.readouterr()
+    assert main(["mine", "shop", "--json", "--check-margin", "0.1"]) == 2
+    assert "was mined with other settings" in said(capsys)["error"]["message"]
+
+
 def test_negatives_of_other_pairs_are_not_replaced_unasked(project, tiny_suite, capsys):
     assert main(["mine", "--from", "bm25", "--json"]) == 0
     tiny_suite.edit("queries/train.jsonl", "saddle too high", "saddle too low")

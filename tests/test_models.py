@@ -141,6 +141,28 @@ def said(capsys, *arguments, code=0):
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.parametrize(
+    ("action", "foreign"),
+    [
+        ("list", ["--corpus", "c"]),
+        ("list", ["--suite", "tiny"]),
+        ("list", ["clinic"]),
+        ("show clinic", ["--reason", "x"]),
+        ("promote clinic", ["--corpus", "c"]),
+        ("promote clinic", ["--out", "f"]),
+        ("rollback clinic", ["--system", "tuned"]),
+        ("rollback clinic", ["--base-ref", "main"]),
+        ("card clinic", ["--baseline", "f"]),
+        ("manifest --system tuned --out f", ["--reason", "x"]),
+        ("check-manifest f --system tuned", ["--out", "f"]),
+    ],
+)
+def test_option_of_another_command_is_refused(project, capsys, action, foreign):
+    error = said(capsys, "models", *action.split(), *foreign, code=2)["error"]
+    assert error["code"] == "usage" and f"unrecognized arguments: {foreign[0]}" in error["message"]
+    assert capsys.readouterr().err == ""
+
+
 # --- lineage ---------------------------------------------------------------------------------------
 
 
@@ -184,7 +206,8 @@ def test_words_for_a_model(project):
     for word, seed in (("clinic", 0), ("finetune:clinic", 0), ("clinic/seed-1", 1), ("finetune:clinic/seed-0", 0)):
         assert find_record(known, word).seed == seed
     assert find_record(known, by_seed[1].id[:8]).seed == 1
-    for word in ("clinc", "clinic/seed-7", "promoted:clinic", by_seed[1].id[:3], ""):
+    odd = ("package:clinic", "finetune:clinic@20", f"finetune:{by_seed[1].id[:8]}")
+    for word in (*odd, "clinc", "clinic/seed-7", "promoted:clinic", by_seed[1].id[:3], ""):
         with pytest.raises(UsageError, match="expected one of clinic"):
             find_record(known, word)
 
@@ -291,8 +314,10 @@ def test_regression_is_not_promoted_and_exits_1(project, capsys, blind):
     assert found["promoted"] is None and found["exit_code"] == 1
     assert found["verdicts"][0]["outcome"] == "fail"
     assert not (project / PROMOTED).exists()
-    assert main(["models", "promote", "clinic", "--reason", "please"]) == 1
-    assert "not promoted" in capsys.readouterr().err
+    more = ["--baseline", "tiny/baseline.json", "--suite", "tiny"]
+    assert main(["models", "promote", "clinic", "--reason", "please", *more]) == 1
+    err = capsys.readouterr().err
+    assert "REGRESSION" in err and "not promoted" in err
 
 
 @pytest.mark.parametrize(("policy", "code"), [("block", 3), ("warn", 0)])
@@ -369,7 +394,7 @@ def test_promotion_needs_a_reason_and_a_model(project, capsys):
     assert "only with a reason" in promote(capsys, code=2, reason=" ")["error"]["message"]
     error = said(capsys, "models", "promote", "clinik", "--reason", "x", code=2)["error"]["message"]
     assert 'Did you mean "clinic"' in error
-    assert "name a model" in said(capsys, "models", "promote", "--reason", "x", code=2)["error"]["message"]
+    assert "required: MODEL" in said(capsys, "models", "promote", "--reason", "x", code=2)["error"]["message"]
 
 
 def test_rollback_returns_to_the_one_before(project, capsys):
@@ -563,9 +588,9 @@ def test_verb_writes_and_checks_a_manifest(project, capsys):
     assert said(capsys, "models", "manifest", "--system", "tuned", "--out", "index/m.json", code=2)
     for arguments, says in (
         (["check-manifest", "none.json", "--system", "tuned"], "does not exist"),
-        (["check-manifest", "index/m.json"], "--system NAME"),
-        (["check-manifest"], "name the manifest's file"),
-        (["manifest", "--system", "tuned"], "--out F"),
+        (["check-manifest", "index/m.json"], "required: --system"),
+        (["check-manifest", "--system", "tuned"], "required: FILE"),
+        (["manifest", "--system", "tuned"], "required: --out"),
         (["manifest", "--system", "bm25", "--out", "b.json"], "only dense ones have vectors"),
         (["manifest", "--system", "tuned", "--corpus", "manuel", "--out", "b.json"], 'Did you mean "manual"'),
     ):

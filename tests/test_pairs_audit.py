@@ -254,14 +254,19 @@ def test_answers_may_come_in_parts_and_open_ones_keep_the_gate_shut(tiny_suite, 
     assert read_audit(Path("pairs/p.jsonl")).answers[ids[0]] == (False, "wrong")
 
 
-def test_changed_pair_file_makes_the_audit_invalid(tiny_suite, work):
+def test_changed_pair_file_makes_the_audit_invalid(tiny_suite, work, capsys):
     ids = _sample()
     assert main(["pairs", "audit", "p", "--answers", _answer([(one, "accept", "") for one in ids])]) == 0
     path = Path("pairs/p.jsonl")
     path.write_text(path.read_text().replace("Saddle height", "Saddle heights", 1))
     with pytest.raises(PairsError, match="audit is about another"):
         _load(tiny_suite.suite, work())
-    assert main(["pairs", "audit", "p", "--answers", "answers.csv"]) == 2
+    capsys.readouterr()
+    assert main(["pairs", "audit", "p", "--answers", "answers.csv", "--json"]) == 2
+    out, err = capsys.readouterr()
+    message = json.loads(out)["error"]["message"]
+    assert "are kept in pairs/p.audit-" in message and "was not audited as it is now" in message
+    assert err == ""
 
 
 def test_answers_about_an_earlier_file_stay_and_hold_again_when_it_is_back(tiny_suite, work, capsys):
@@ -275,7 +280,9 @@ def test_answers_about_an_earlier_file_stay_and_hold_again_when_it_is_back(tiny_
     assert "are kept in" in capsys.readouterr().err
     assert not read_audit(path).answers
     path.write_bytes(whole)
-    assert main(["pairs", "audit", "p"]) == 0
+    capsys.readouterr()
+    assert main(["pairs", "audit", "p", "--json"]) == 0
+    assert capsys.readouterr().err == ""
     assert len(read_audit(path).answers) == len(ids)
     assert _load(tiny_suite.suite, config).pairs
 
@@ -353,7 +360,6 @@ def test_damaged_record_is_refused_in_a_sentence(work, capsys, text):
         (["audti", "p"], 'Did you mean "audit"?'),
         (["make", "q"], "no table pairs.q"),
         (["audit", "p", "p"], "takes one table"),
-        (["make", "p", "--answers", "f"], "--answers belongs to: bench pairs audit NAME"),
         (["export", "p", "--out", "f"], "say --format"),
         (["show", "p", "--removed", "verbatm"], 'Did you mean "verbatim"?'),
     ],
@@ -362,6 +368,44 @@ def test_command_line_that_makes_no_sense_is_exit_2(work, capsys, arguments, say
     capsys.readouterr()
     assert main(["pairs", *arguments]) == 2
     assert says in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option", "of"),
+    [
+        (["--sample", "5"], "--sample", "audit"),
+        (["p", "--seed", "0"], "--seed", "audit"),
+        (["make", "p", "--answers", "f"], "--answers", "audit"),
+        (["p", "--out", "f"], "--out", "audit"),
+        (["audit", "p", "--dry-run"], "--dry-run", "make"),
+        (["audit", "p", "--format", "cohere"], "--format", "export"),
+        (["export", "p", "--format", "cohere", "--out", "f", "--sample", "5"], "--sample", "audit"),
+        (["show", "p", "--negatives", "f"], "--negatives", "export"),
+        (["show", "p", "--out", "f"], "--out", "audit"),
+        (["audit", "p", "--removed", "all"], "--removed", "show"),
+    ],
+)
+def test_option_of_another_action_is_refused(work, capsys, arguments, option, of):
+    capsys.readouterr()
+    assert main(["pairs", *arguments, "--json"]) == 2
+    out, err = capsys.readouterr()
+    assert json.loads(out)["error"]["message"] == f"{option} belongs to: bench pairs {of} NAME"
+    assert err == ""
+
+
+def test_options_may_stand_before_the_action(work, capsys):
+    capsys.readouterr()
+    assert main(["pairs", "--json", "--sample", "5", "--config", "bench.toml", "audit", "p"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["sample"]) == 7, "two of judgements, five of titles"
+
+
+def test_tables_that_were_made_before_one_fails_are_shown(work, capsys):
+    with Path("bench.toml").open("a") as config:
+        config.write('[pairs.q]\nfrom = [{kind = "title"}]\nfilters = {query_words = [50, 60]}\n')
+    capsys.readouterr()
+    assert main(["pairs"]) == 2
+    err = " ".join(capsys.readouterr().err.split())
+    assert "to pairs/p.jsonl" in err and err.index("pairs/p.jsonl") < err.index("pairs.q: no pair is left")
 
 
 def test_show_tells_what_was_made_and_what_was_removed(work, capsys):

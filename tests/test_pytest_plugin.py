@@ -507,7 +507,7 @@ def test_suites_own_baseline_serves_and_is_not_overwritten(tested):
             '); bench.gate(good, suite="suite"',
             'twice; give each bench.gate(…) its own: baseline="FILE"',
         ),
-        (" and 3", "is a int; expected a function"),
+        (" and 3", "is a int; expected a search function"),
     ],
 )
 def test_argument_that_makes_no_sense_fails_with_a_sentence(tested, more, sentence):

@@ -120,7 +120,9 @@ def _lines_of(path):
 def test_commands_of_recipes_use_options_that_exist(path):
     verbs = next(action.choices for action in _parser()._actions if isinstance(action.choices, dict))
     for verb, rest in _lines_of(path):
-        known = {option for action in verbs[verb]._actions for option in action.option_strings}
+        nested = next((action.choices for action in verbs[verb]._actions if isinstance(action.choices, dict)), {})
+        parser = nested.get(rest.split()[0] if rest.split() else "", verbs[verb])
+        known = {option for action in parser._actions for option in action.option_strings}
         assert set(re.findall(r"(?<!\S)--[a-z-]+", rest)) <= known, (path.name, verb, rest)
 
 

@@ -23,6 +23,7 @@ import difflib
 import json
 from collections.abc import Iterable, Mapping
 from itertools import islice
+from typing import Any
 
 MOST_NAMES, LONGEST_NAME = 10_000, 200
 
@@ -32,6 +33,8 @@ class BenchError(Exception):
 
     code = "error"
     exit_code = 2
+    answer: Any = None
+    """What was found before it went wrong, to be shown beside the sentence."""
 
     def to_json(self) -> dict[str, object]:
         """The document that `--json` prints where a verb fails."""
@@ -125,19 +128,19 @@ class SuitesFailed(BenchError):
 
     Args:
         errors: suite → what went wrong, one or more.
-        document: what the others gave, for `to_json`.
+        answer: what the others gave.
     """
 
-    def __init__(self, errors: Mapping[str, BenchError], document: Mapping[str, object]) -> None:
+    def __init__(self, errors: Mapping[str, BenchError], answer: Any) -> None:
         worst = max(errors.values(), key=lambda error: error.exit_code)
         self.code, self.exit_code = worst.code, worst.exit_code
-        self.errors, self.document = dict(errors), dict(document)
+        self.errors, self.answer = dict(errors), answer
         super().__init__("\n".join(f'Suite "{name}" was not evaluated: {error}' for name, error in errors.items()))
 
     def to_json(self) -> dict[str, object]:
         """The error, each suite's own beside it, and what the other suites gave."""
         failed = {name: error.to_json()["error"] for name, error in self.errors.items()}
-        return {**self.document, **super().to_json(), "failed_suites": failed}
+        return {**self.answer.to_json(), **super().to_json(), "failed_suites": failed}
 
 
 def excerpt(text: str, most: int = 60) -> str:

@@ -46,7 +46,7 @@ def signed(value: float | None, digits: int = 3) -> str:
 
 def interval(ends: tuple[float, float] | None) -> str:
     """[low, high] with signs, or a word where there is none."""
-    return f"[{signed(ends[0])},\u00a0{signed(ends[1])}]" if ends else "no interval"
+    return f"[{signed(ends[0])}, {signed(ends[1])}]" if ends else "no interval"
 
 
 def level(alpha: float) -> str:

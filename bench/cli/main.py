@@ -1,4 +1,7 @@
-"""The command line: the parser, and what becomes of errors. The verbs themselves are files of `bench.cli.verbs`."""
+"""The command line: the parser, where answers are printed, and what becomes of errors.
+
+The verbs themselves are files of `bench.cli.verbs`: each says what it takes and returns an answer.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,13 @@ import argparse
 import contextlib
 import keyword
 import os
+import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from bench import __version__
 from bench.base.errors import BenchError, UsageError, did_you_mean
@@ -59,6 +63,24 @@ exit codes:
 class _Parser(argparse.ArgumentParser):
     """Argument errors as one sentence of ours, with the nearest known word."""
 
+    commands: Mapping[str, argparse.ArgumentParser] = {}
+    """Of a verb that has some."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does, and an option may stand before the command: `bench models --json list`."""
+        valued = {
+            name
+            for command in self.commands.values()
+            for action in command._actions
+            if action.nargs != 0
+            for name in action.option_strings
+        }
+        for place, word in enumerate(args or () if self.commands else ()):
+            if word in self.commands and (place == 0 or args[place - 1] not in valued):
+                args = [word, *args[:place], *args[place + 1 :]]
+                break
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
         hint = ""
         if "invalid choice: '" in message:
@@ -71,6 +93,7 @@ class _Parser(argparse.ArgumentParser):
         elif "unrecognized arguments: " in message:
             word = message.split("unrecognized arguments: ")[1].split()[0]
             hint = did_you_mean(word, _options(self))
+        message = re.sub(r"^argument (\S+): is ", r"\1 is ", message)
         raise UsageError(f"{self.prog}: {message}.{hint} See: {self.prog} --help")
 
 
@@ -98,10 +121,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 (open to the end)
     try:
-        options = _parser().parse_args(arguments)
+        parser = _parser()
+        if "_ARGCOMPLETE" in os.environ:
+            import argcomplete
+
+            argcomplete.autocomplete(parser)
+        if not arguments:
+            # A script whose words are all empty has asked nothing, and must not look as if it passed.
+            parser.print_help()
+            return UsageError.exit_code
+        options = parser.parse_args(arguments)
         _no_empty_value(options, arguments)
-        handler: Callable[[argparse.Namespace], int] = options.handler
-        return handler(options)
+        return _answered(options)
     except BenchError as error:
         return _failed(error, options)
     except KeyboardInterrupt:
@@ -123,6 +154,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         _publish(BenchError(f"bench itself failed ({type(error).__name__}: {error}); please report it."), options)
         return BenchError.exit_code
+
+
+def _answered(options: argparse.Namespace) -> int:
+    """Ask, write the forms asked for, and print the document or the blocks: the one place that prints an answer."""
+    from bench.report.forms import terminal
+    from bench.report.publish import Forms, publish
+
+    with terminal.progress(quiet=options.json) as told:
+        answer = options.handler(options, told)
+    if answer is None:
+        return 0
+    forms = Forms.of(options)
+    if forms != Forms():
+        publish(answer, forms)
+    if options.json:
+        print_json(answer.to_json())
+    else:
+        terminal.blocks(answer.blocks())
+    code: int = answer.exit_code
+    return code
+
+
+def print_json(document: Any) -> None:
+    """One document on standard output, and nothing else."""
+    from bench.base.store import json_text
+
+    sys.stdout.write(json_text(document) + "\n")
+    sys.stdout.flush()
 
 
 def _no_empty_value(options: argparse.Namespace, arguments: Sequence[str]) -> None:
@@ -165,10 +224,12 @@ def _failed(error: BenchError, options: argparse.Namespace) -> int:
     # A screen that cannot be written hides neither the exit code nor the forms.
     try:
         if getattr(options, "json", False):
-            from bench.cli.verbs._options import print_json
-
             print_json(error.to_json())
         else:
+            if error.answer is not None:
+                from bench.report.forms import terminal
+
+                terminal.blocks(error.answer.blocks())
             _say(f"error: {error}", "red")
     except OSError:
         _hush()
@@ -216,11 +277,25 @@ def _parser() -> argparse.ArgumentParser:
 
     for name in VERBS:
         module = import_module(f"bench.cli.verbs.{name}{'_' if keyword.iskeyword(name) else ''}")
-        text = module.HELP
-        one: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        one.set_defaults(verb=name, json=False, handler=module.run)
-        module.options(one)
+        one = _added(verbs, name, module)
+        one.set_defaults(verb=name, json=False)
+        commands = getattr(module, "COMMANDS", {})
+        if commands:
+            nested = one.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
+            for action, command in commands.items():
+                _added(nested, action, command).set_defaults(action=action)
+            one.commands = nested.choices
     return parser
+
+
+def _added(parsers: Any, name: str, verb: Any) -> _Parser:
+    """The parser of a verb or of one of its commands: what has `HELP`, and `options` and `run` or commands."""
+    text: str = verb.HELP
+    one: _Parser = parsers.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    if hasattr(verb, "run"):
+        one.set_defaults(handler=verb.run)
+        verb.options(one)
+    return one
 
 
 if __name__ == "__main__":

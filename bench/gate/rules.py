@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from bench import stats
-from bench.base.errors import ConfigError, NotComparable, did_you_mean
+from bench.base.errors import ConfigError, NotComparable, UsageError, did_you_mean
 from bench.gate.compare import compare, rows_of
 from bench.records import Ceiling, Cell, Check, Finding, Policy, Result, Rule
+from bench.records.measures import parse_list
 
 Key = tuple[str, str]
 """(variant, query set): what one system has one result of."""
@@ -390,3 +391,37 @@ def latency_check(ceiling: Ceiling, ratio: float | None, lower: float | None, up
     else:
         outcome = "fail" if lower is not None and lower > ceiling.at_most else "inconclusive"
     return Check("ceiling", ceiling.name, ratio, ceiling.at_most, interval=(lower, upper), n=n, outcome=outcome)
+
+
+# --- what a caller says instead ----------------------------------------------------------------------
+
+
+def changed(
+    policy: Policy,
+    *,
+    measures: Sequence[str] | str | None = None,
+    margin: float | None = None,
+    alpha: float | None = None,
+    on_inconclusive: str | None = None,
+) -> Policy:
+    """The policy with what is said instead of it; None leaves a part as it is.
+
+    Raises:
+        UsageError: a number out of range.
+        MeasureError: an unknown measure.
+    """
+    if alpha is not None and not 0 < alpha < 0.5:
+        raise UsageError(f"alpha is {alpha:g}; expected a number between 0 and 0.5.")
+    if margin is not None and not 0 < margin < 1:
+        raise UsageError(f"margin is {margin:g}; expected a number between 0 and 1.")
+    names = parse_list([measures] if isinstance(measures, str) else measures) if measures else None
+    rules = tuple(
+        replace(rule, measures=names or rule.measures, margin=margin if margin and rule.margin else rule.margin)
+        for rule in policy.rules
+    )
+    return replace(
+        policy,
+        rules=rules,
+        alpha=alpha or policy.alpha,
+        on_inconclusive=on_inconclusive or policy.on_inconclusive,
+    )

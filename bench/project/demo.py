@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import __version__
 from bench.base import words
 from bench.base.errors import SystemFailed
-from bench.base.progress import Progress
+from bench.base.progress import Progress, no_progress
 from bench.base.store import write_json, write_text
 from bench.gate.compare import compare
 from bench.gate.verdict import baseline_document, judge, read_baseline, write_baseline
+from bench.project.answers import Told
+from bench.project.loop import trained
+from bench.project.material import Curves, assemble
+from bench.project.report import lineages, times
 from bench.project.workspace import Workspace
 from bench.records import Cell, Finding, Result, Suite, Verdict
-from bench.report.forms import terminal
+from bench.report import tables
+from bench.report.blocks import Block, Bullets, Heading, Prose
+from bench.report.forms.html import write
+from bench.report.sections.verdicts import verdict_blocks
+from bench.retrieval import systems
 from bench.suites import checks, suite
 
 SUITE = "clinic"
@@ -27,11 +35,12 @@ REORDERED = {"minilm-late": "minilm", "tuned-late": "tuned", "tuned-reranked": "
 RECIPES = ("clinic", "clinic-reranker")
 
 
-def demo(out: Path) -> int:
-    """Run the loop, tell what happens, and say how it ended.
+Show = Callable[[Sequence[Block]], None]
+"""Shown the blocks of each step as soon as there are any."""
 
-    Returns:
-        0 if the damaged candidate failed at the gate as it should; 4 if it did not.
+
+def demo(out: Path, *, show: Show = lambda blocks: None, progress: Progress = no_progress) -> Told:
+    """Run the loop, show what happens, and say how it ended.
 
     Raises:
         SystemFailed: the gate let the damaged candidate through.
@@ -43,72 +52,59 @@ def demo(out: Path) -> int:
     workspace = Workspace.open(out / "bench.toml")
     loaded = suite.load(folder)
 
-    _step(1, f"Check the suite: {loaded.name}, {len(loaded.query_sets)} query sets, {_documents(loaded)} documents")
+    n_documents = sum(len(corpus.ids) for corpus in loaded.corpora.values())
+    step = _Steps(show)
+    step(f"Check the suite: {loaded.name}, {len(loaded.query_sets)} query sets, {n_documents} documents")
     findings = checks.check(loaded)
-    terminal.findings([finding for finding in findings if finding.severity != "info"])
-
-    with terminal.progress() as told:
-        _step(2, "Evaluate BM25, the base model at five dimensions and four precisions, two hybrids, a reranker")
-        results = _evaluate(workspace, loaded, BEFORE, told)
-        _step(3, "Fine-tune the model on the training queries, with mined hard negatives, and train a reranker")
-        _finetune(workspace, loaded, told)
-        _step(4, "Evaluate the fine-tuned model, its hybrids and the reranker")
-        results += _evaluate(workspace, loaded, AFTER, told)
-
-    _step(5, f"Gate: {CANDIDATE} against {BASELINE}, then a deliberately damaged candidate, {DAMAGED}")
+    show(tables.findings([finding for finding in findings if finding.severity != "info"]))
+    step("Evaluate BM25, the base model at five dimensions and four precisions, two hybrids, a reranker")
+    results = _evaluate(workspace, loaded, BEFORE, progress, show)
+    step("Fine-tune the model on the training queries, with mined hard negatives, and train a reranker")
+    for name in RECIPES:
+        show(trained(workspace, name, progress=progress).blocks()[:1])
+    step("Evaluate the fine-tuned model, its hybrids and the reranker")
+    results += _evaluate(workspace, loaded, AFTER, progress, show)
+    step(f"Gate: {CANDIDATE} against {BASELINE}, then a deliberately damaged candidate, {DAMAGED}")
     verdicts = _judge(workspace, results)
-    _step(6, "Report")
+    for verdict in verdicts:
+        show(verdict_blocks(verdict))
+    step("Report")
     report = _report(workspace, loaded, results, verdicts, findings)
-    _summary(results, verdicts, report, time.perf_counter() - started)
     damaged = verdicts[1]
     if damaged.outcome != "fail":
         raise SystemFailed(
             f"The damaged candidate was judged {damaged.outcome}; expected fail. The gate is not to be trusted."
         )
-    return 0
+    document = {"format": 1, "report": str(report), "verdicts": [verdict.to_json() for verdict in verdicts]}
+    return Told(document, _summary(results, verdicts, report, time.perf_counter() - started))
 
 
-def _step(number: int, text: str) -> None:
-    terminal.say(f"\n[{number}/6] {text}", "bold")
+class _Steps:
+    """Shows the heading of each step."""
+
+    def __init__(self, show: Show) -> None:
+        self.show, self.number = show, 0
+
+    def __call__(self, text: str) -> None:
+        self.number += 1
+        self.show([Heading([f"[{self.number}/6] {text}"])])
 
 
-def _documents(loaded: Suite) -> int:
-    return sum(len(corpus.ids) for corpus in loaded.corpora.values())
-
-
-def _evaluate(workspace: Workspace, loaded: Suite, tables: Sequence[str], told: Progress) -> list[Result]:
-    from bench.retrieval import systems
-
-    evaluator = workspace.evaluator(loaded, tables, progress=told)
-    results = evaluator.results(systems.selected(evaluator.systems, tables))
-    _headline(results)
-    return results
-
-
-def _headline(results: Sequence[Result]) -> None:
-    """The primary measure of the full-size systems, a row a system and a column a query set."""
+def _evaluate(
+    workspace: Workspace, loaded: Suite, names: Sequence[str], progress: Progress, show: Show
+) -> list[Result]:
+    """Results, with the primary measure of each system shown: a row a system and a column a query set."""
+    evaluator = workspace.evaluator(loaded, names, progress=progress)
+    results = evaluator.results(systems.selected(evaluator.systems, names))
     measure = results[0].protocol.measures[0]
-    query_sets = list(dict.fromkeys(result.query_set for result in results))
+    roles = {result.query_set: result.role for result in results}
     rows = []
     for system in dict.fromkeys(result.system for result in results):
-        mine = {r.query_set: r for r in results if r.system == system}
-        rows.append(
-            [system, *(words.number(mine[q].scores.means()[measure] if q in mine else None) for q in query_sets)]
-        )
-    roles = {result.query_set: result.role for result in results}
-    columns = ["system", *(f"{q} ({'held-out' if roles[q] == 'held-out' else 'ood'})" for q in query_sets)]
-    terminal.table(columns, rows, title=measure)
-
-
-def _finetune(workspace: Workspace, loaded: Suite, told: Progress) -> None:
-    from bench.train.fitting.finetune import finetune
-
-    for name in RECIPES:
-        recipe = workspace.config.finetune[name]
-        evaluator = workspace.trainer(loaded, recipe, progress=told)
-        for model in finetune(name, recipe, evaluator=evaluator, base=workspace.base, progress=told):
-            state = f"trained in {model.lineage['seconds']:.0f} s" if model.made else "unchanged, not trained again"
-            terminal.say(f"  {name}: {state}, {model.lineage['data']['rows']} rows")
+        mine = {r.query_set: r.scores.means()[measure] for r in results if r.system == system}
+        rows.append([system, *(words.number(mine.get(query_set)) for query_set in roles)])
+    columns = ["system", *(f"{q} ({'held-out' if role == 'held-out' else 'ood'})" for q, role in roles.items())]
+    show([tables.table(measure, columns, rows)])
+    return results
 
 
 def _judge(workspace: Workspace, results: Sequence[Result]) -> list[Verdict]:
@@ -130,7 +126,6 @@ def _judge(workspace: Workspace, results: Sequence[Result]) -> list[Verdict]:
     verdicts = []
     for system in (CANDIDATE, DAMAGED):
         verdict = judge(before, [result for result in results if result.system == system], policy)
-        terminal.verdict(verdict)
         write_json(workspace.base / f"verdict-{system.replace('/', '_')}.json", verdict.to_json(), indent=1)
         verdicts.append(verdict)
     return verdicts
@@ -143,10 +138,6 @@ def _report(
     verdicts: Sequence[Verdict],
     findings: Sequence[Finding],
 ) -> Path:
-    from bench.project.report import Curves, assemble, lineages, times
-    from bench.report.forms.html import write
-    from bench.retrieval import systems
-
     curves = Curves()
     evaluator = workspace.evaluator(loaded, make=False)
     for name in systems.selected(evaluator.systems, [*BEFORE, *AFTER]):
@@ -182,41 +173,36 @@ def _against(
     return cell
 
 
-def _effect(cell: Cell) -> str:
-    low, high = cell.ci or (0.0, 0.0)
-    word = "helps" if low > 0 else "hurts" if high < 0 else "is not shown to differ"
-    delta, low_text, high_text = (words.signed(value) for value in (cell.delta, low, high))
-    return f"{words.number(cell.candidate)}  {delta} [{low_text}, {high_text}]  {word}"
-
-
-def _summary(results: Sequence[Result], verdicts: Sequence[Verdict], report: Path, seconds: float) -> None:
+def _summary(results: Sequence[Result], verdicts: Sequence[Verdict], report: Path, seconds: float) -> list[Block]:
     """What helped, what did not, both verdicts, the report's place."""
     held_out = next(result.query_set for result in results if result.role == "held-out")
     measure = results[0].protocol.measures[0]
-    terminal.say(f"\nAgainst {BASELINE}, {measure} on the held-out queries ({held_out}), each taken alone:", "bold")
-    for system in (*BEFORE, *AFTER):
-        cell = _against(results, BASELINE, system, held_out)
-        if system == BASELINE or cell is None:
-            continue
-        terminal.say(f"  {system:15} {_effect(cell)}")
-    terminal.say("Rerankers against the lists that they reorder, ndcg@10:", "bold")
-    for system, first in REORDERED.items():
-        cell = _against(results, first, system, held_out, "ndcg@10")
-        if cell is not None:
-            terminal.say(f"  {system:15} {_effect(cell)}")
-    worse = []
-    for system in (*BEFORE, *AFTER):
-        for query_set in dict.fromkeys(result.query_set for result in results if result.role != "held-out"):
-            cell = _against(results, BASELINE, system, query_set)
-            if system != BASELINE and cell is not None and cell.ci and cell.ci[1] < 0:
-                worse.append(f"  {system} on {query_set}: {words.signed(cell.delta)}")
+    everything = [system for system in (*BEFORE, *AFTER) if system != BASELINE]
+    title = f"Against {BASELINE}, {measure} on the held-out queries ({held_out}), each taken alone"
+    blocks: list[Block] = [_effects(title, [(s, _against(results, BASELINE, s, held_out)) for s in everything])]
+    pairs = [(s, _against(results, first, s, held_out, "ndcg@10")) for s, first in REORDERED.items()]
+    blocks.append(_effects("Rerankers against the lists that they reorder, ndcg@10", pairs))
+    worse = [
+        [f"{system} on {query_set}: {words.signed(cell.delta)}"]
+        for system in everything
+        for query_set in dict.fromkeys(result.query_set for result in results if result.role != "held-out")
+        if (cell := _against(results, BASELINE, system, query_set)) is not None and cell.ci and cell.ci[1] < 0
+    ]
     if worse:
-        terminal.say("Out of distribution, shown to hurt:", "bold")
-        terminal.say("\n".join(worse))
-    terminal.say("")
+        blocks += [Heading(["Out of distribution, shown to hurt"]), Bullets(worse)]
     for verdict, note in zip(verdicts, ("", " (as it should: this candidate was damaged on purpose)"), strict=True):
-        terminal.say(
-            f"Gate: {verdict.candidate} → {verdict.outcome}{note if verdict.outcome == 'fail' else ''}", "bold"
-        )
-    terminal.say(f"Report: {report.resolve()}", "bold")
-    terminal.say(f"Done in {seconds:.0f} s.")
+        why = note if verdict.outcome == "fail" else ""
+        blocks.append(Prose([f"Gate: {verdict.candidate} → {verdict.outcome}{why}"], "answer"))
+    blocks.append(Prose([f"Report: {report.resolve()}"], "answer"))
+    return [*blocks, Prose([f"Done in {words.seconds(seconds)}."])]
+
+
+def _effects(title: str, pairs: Sequence[tuple[str, Cell | None]]) -> Block:
+    rows = []
+    for system, cell in pairs:
+        if cell is not None:
+            low, high = cell.ci or (0.0, 0.0)
+            effect = "helps" if low > 0 else "hurts" if high < 0 else "is not shown to differ"
+            change = f"{words.signed(cell.delta)} {words.interval(cell.ci)}"
+            rows.append([system, words.number(cell.candidate), change, effect])
+    return tables.table(title, ["system", "mean", "difference", "effect"], rows, text=4)

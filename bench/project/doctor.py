@@ -10,6 +10,8 @@ from pathlib import Path
 
 from bench import __version__
 from bench.base.registry import plugins
+from bench.project.answers import Told
+from bench.report import tables
 
 # extra → (package, what it is for)
 _PARTS = {
@@ -26,8 +28,8 @@ _PARTS = {
 }
 
 
-def examine(config: Path) -> list[dict[str, str]]:
-    """Rows of part and state: versions, extras, devices, and the config that would be used."""
+def examined(config: Path) -> Told:
+    """Parts and their state: versions, extras, devices, and the config that would be used."""
     rows = [
         {"part": "retrieval-gate", "state": __version__},
         {"part": "python", "state": f"{platform.python_version()} on {platform.system()} {platform.machine()}"},
@@ -48,7 +50,9 @@ def examine(config: Path) -> list[dict[str, str]]:
     if os.environ.get("HF_HUB_OFFLINE"):
         rows.append({"part": "HF_HUB_OFFLINE", "state": f"{os.environ['HF_HUB_OFFLINE']}: hub models are not fetched"})
     rows.append({"part": "config", "state": _config(config)})
-    return rows
+    columns = ["part", "state"]
+    table = tables.table("What is installed", columns, [[row["part"], row["state"]] for row in rows], text=2)
+    return Told({"format": 1, "doctor": rows}, [table], table=rows)
 
 
 def _device() -> str:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bench import __version__
 from bench.base.errors import BaselineError, ConfigError, NotComparable, UsageError, did_you_mean
 from bench.base.progress import Progress, no_progress
 from bench.base.store import Store
 from bench.evaluation.evaluate import Missing
+from bench.project.answers import Answer
 from bench.project.gate import judged
 from bench.project.workspace import Workspace
 from bench.records import Encoder, Suite, System, digest_of
+from bench.report import drift as page
+from bench.report.blocks import Block
 from bench.retrieval.embed import embed
 from bench.retrieval.encoders._revisions import base_revision
 from bench.retrieval.systems import tables
@@ -53,6 +58,42 @@ MOST_EXAMPLES = 5
 
 
 @dataclass(frozen=True)
+class Drifted(Answer):
+    """Whether anything has drifted, and the reference that it was compared with."""
+
+    drift: Drift
+    reference: Snapshot = field(repr=False)
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]
+        """1 where drift is shown."""
+        return self.drift.exit_code
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `bench drift --json`."""
+        return self.drift.to_json()
+
+    def blocks(self) -> list[Block]:
+        """The recommendation, every signal, and what was compared."""
+        return page.blocks(self.drift)
+
+    def html(self) -> str:
+        """The report as a page."""
+        return page.render(self.drift, made=datetime.now(UTC).isoformat(timespec="seconds"), version=__version__)
+
+    def markdown(self) -> str:
+        """The body of an issue."""
+        return page.issue(self.drift)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row per signal."""
+        return [
+            {"signal": s.name, "status": s.status, "size": s.size, "floor": s.floor, "p_adjusted": s.p_adjusted}
+            for s in self.drift.signals
+        ]
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What of a model is held against what is there now.
 
@@ -87,9 +128,10 @@ def drift(
     alpha: float = 0.01,
     seed: int = 0,
     endpoint: str | None = None,
+    private: bool = False,
     progress: Progress = no_progress,
-) -> tuple[Drift, Snapshot]:
-    """Whether anything has drifted, and what to do; and the reference that it was held against.
+) -> Drifted:
+    """Whether anything has drifted, and what to do.
 
     Args:
         workspace: config and store; vectors of texts seen before are taken from the store.
@@ -101,15 +143,21 @@ def drift(
         alpha: the chance that anything is shown where nothing drifts.
         seed: of the permutations.
         endpoint: the hub's address; the library's own where None.
+        private: leave out texts and words of documents and queries.
         progress: told of encoding.
 
     Raises:
+        UsageError: an alpha or seed out of range.
         SuiteError: documents, queries or a reference that cannot be read.
         UsageError: no such system.
     """
     name = workspace.gated_system(system)
     tables(workspace.config, [name])  # whatever becomes of its model, it is a system of the config
     model = _model_of(workspace, suite, name)
+    if not 0 < alpha < 0.5:
+        raise UsageError(f"alpha is {alpha:g}; expected a number between 0 and 0.5.")
+    if seed < 0:
+        raise UsageError(f"seed is {seed}; expected 0 or more.")
     held, source = reference_of(suite, model.folder if model.lineage else None, reference)
     evidence = Evidence(
         held, source, documents_of(documents) if documents else None, read_queries(queries) if queries else None
@@ -137,7 +185,9 @@ def drift(
         sides=sides,
         seed=seed,
     )
-    return concluded, held
+    if private:
+        concluded = replace(concluded, signals=tuple(replace(one, examples=()) for one in concluded.signals))
+    return Drifted(concluded, held)
 
 
 def reference_of(suite: Suite, trained: Path | None, given: Path | None) -> tuple[Snapshot, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +14,14 @@ from bench.base.errors import BaselineError, NotComparable
 from bench.base.store import read_json
 from bench.gate.rules import latency_check, size_check
 from bench.gate.verdict import judge, read_baseline, read_results, same_file
+from bench.project.answers import Judged
 from bench.project.workspace import Workspace
-from bench.records import Ceiling, Check, Finding, Policy, Result, Suite, Verdict
+from bench.records import Ceiling, Check, Finding, Policy, Result, Suite
+from bench.report.forms.github import Place, touched
 from bench.suites import checks
 
 TARGET_BRANCH = ("GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
 """Where GitHub and GitLab say which branch a change wants to go to."""
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A verdict, and what it was drawn from."""
-
-    verdict: Verdict
-    suite: Suite
-    baseline: Sequence[Result] = field(repr=False)
-    candidate: Sequence[Result] = field(repr=False)
-    merge_base: Sequence[Result] = field(default=(), repr=False)
-    accepted: Mapping[str, Any] = field(default_factory=dict)
 
 
 def judged(
@@ -43,6 +33,8 @@ def judged(
     merge_base: Sequence[Path] = (),
     candidate: Path | None = None,
     changed: Callable[[Policy], Policy] = lambda policy: policy,
+    commands: Sequence[str] = (),
+    private: bool = False,
 ) -> Judged:
     """The verdict on a workspace's gated system, from stored results alone.
 
@@ -53,7 +45,9 @@ def judged(
         baseline: the accepted baseline's file; the config's where None.
         merge_base: files of results of the commit that the change started from.
         candidate: a file of results, instead of stored ones.
-        changed: the policy with what the command line says instead.
+        changed: the policy with what the caller says instead.
+        commands: lines that come to the same verdict, for its page.
+        private: no texts of queries and documents in any form.
 
     Raises:
         Missing: a result that is not stored.
@@ -89,7 +83,22 @@ def judged(
             *(finding for path in merge_base if candidate for finding in same_file(path, candidate)),
         ],
     )
-    return Judged(verdict, suite, before, after, started, header)
+    return Judged(
+        verdict,
+        before,
+        after,
+        started,
+        header,
+        suite=suite,
+        commands=commands,
+        find_place=lambda: _place(workspace, verdict.candidate),
+        private=private,
+    )
+
+
+def _place(workspace: Workspace, system: str) -> Place | None:
+    """The line of the config that the change touched, for annotations."""
+    return touched(workspace.path, workspace.base_ref, workspace.tables(system)) if workspace.base_ref else None
 
 
 def _of_suite(results: Sequence[Result], suite: Suite, path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bench import stats
+from bench.base import words
 from bench.base.errors import ConfigError, UsageError, did_you_mean
 from bench.base.names import ModelName, SystemName, table_of
 from bench.base.progress import Progress, no_progress
@@ -22,10 +23,14 @@ from bench.config import FinetuneConfig
 from bench.evaluation.evaluate import Evaluator
 from bench.gate.compare import compare, difference
 from bench.gate.verdict import judge
+from bench.project.answers import Answer, Told
 from bench.project.gate import judged
 from bench.project.pairs import make_missing
 from bench.project.workspace import Workspace
 from bench.records import Cell, Result, Suite, Verdict
+from bench.report import tables
+from bench.report.blocks import Block, Prose
+from bench.report.sections.verdicts import verdict_blocks
 from bench.retrieval.systems import selected
 from bench.train.fitting.finetune import Model, finetune
 from bench.train.models import trained_pairs
@@ -71,7 +76,7 @@ class RecipeGain:
 
 
 @dataclass(frozen=True)
-class Loop:
+class Loop(Answer):
     """All that one loop found out.
 
     `left_out` are systems without a counterpart on the base model, each with why. `accepted`: the verdict is against
@@ -88,6 +93,77 @@ class Loop:
     verdict: Verdict
     left_out: Mapping[str, str] = field(default_factory=dict)
     accepted: bool = False
+    config: str = ""
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]
+        """The verdict's."""
+        return self.verdict.exit_code
+
+    def blocks(self) -> list[Block]:
+        """Models, comparisons, seeds and shares, the verdict."""
+        measure = self.compared[0].cells[0].measure
+        blocks: list[Block] = [Prose([_state(model)]) for model in self.models]
+        blocks.append(self._comparisons(measure))
+        blocks += [
+            Prose([f"{system} is compared with nothing: {why.rstrip('.')}."], "warning")
+            for system, why in self.left_out.items()
+        ]
+        against = "the accepted baseline" if self.accepted else "the counterpart"
+        blocks += [*self._seeds(measure), *verdict_blocks(self.verdict)]
+        blocks.append(Prose([f"{self.verdict.baseline} is {against}."]))
+        if self.verdict.outcome == "pass":
+            text = "Pass: no worse than the margins allow. That it is better is not shown (bench decide says more)."
+            blocks.append(Prose([text]))
+        return [*blocks, Prose([f"Report: bench report --config {self.config} --suite {self.suite}"])]
+
+    def _comparisons(self, measure: str) -> Block:
+        rows = [
+            [
+                one.system,
+                one.against,
+                cell.query_set,
+                words.number(cell.baseline),
+                words.number(cell.candidate),
+                words.signed(cell.delta),
+                words.interval(cell.ci),
+            ]
+            for one in self.compared
+            for cell in one.cells
+            if cell.measure == measure
+        ]
+        columns = ["system", "against", "query set", "base", "tuned", "difference", "95 % interval"]
+        return tables.table(f"{measure}, each taken alone", columns, rows, text=3)
+
+    def _seeds(self, measure: str) -> list[Block]:
+        """What several seeds and several shares of the pairs show."""
+        blocks: list[Block] = []
+        rows = [
+            [g.query_set, str(g.n_seeds), words.signed(g.delta), words.number(g.seed_sd), words.interval(g.ci)]
+            for g in self.gains
+            if g.measure == measure and g.n_seeds > 1
+        ]
+        if rows:
+            columns = ["query set", "seeds", "gain", "spread between seeds", "95 % interval"]
+            blocks.append(tables.table(f"{measure}: the recipe against its base, over seeds", columns, rows))
+            if any(g.ci is None for g in self.gains if g.n_seeds > 1):
+                few = f"Under {stats.MINIMUM_SEEDS} seeds the spread is too poorly known for an interval of the recipe."
+                blocks.append(Prose([few]))
+        shares = sorted({point.share for point in self.points})
+        if len(shares) > 1:
+            rows = []
+            for name in sorted({point.query_set for point in self.points}):
+                for share in shares:
+                    mine = [p for p in self.points if (p.share, p.query_set, p.measure) == (share, name, measure)]
+                    mean = sum(point.mean for point in mine) / len(mine)
+                    rows.append([name, f"{share:.0%}", f"{mine[0].pairs:,}", str(len(mine)), words.number(mean)])
+            columns = ["query set", "share", "pairs", "seeds", measure]
+            blocks.append(tables.table("Learning curve", columns, rows))
+        return blocks
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row per point of the learning curve."""
+        return [asdict(point) for point in self.points]
 
     def to_json(self) -> dict[str, Any]:
         """The document that `bench decide` and reports read; ids and texts of queries are left out."""
@@ -171,9 +247,15 @@ def loop(
         verdict,
         left_out,
         accepted,
+        str(workspace.path),
     )
     write_json(workspace.store.path("loops", f"{name}.json"), found.to_json())
     return found
+
+
+def _state(model: Model) -> str:
+    state = f"trained in {model.lineage['seconds']:.0f} s" if model.made else "unchanged, not trained again"
+    return f"{model.lineage['name']}, seed {model.lineage['seed']}: {state}"
 
 
 def recipe_of(workspace: Workspace, name: str) -> FinetuneConfig:
@@ -413,8 +495,8 @@ def _gains(evaluator: Evaluator, recipe: FinetuneConfig, results: Sequence[Resul
         averaged = _averaged(mine) if mine else before
         for measure in before.scores.measures if mine else ():
             one = difference([before], [averaged], measure, who="base")
-            means = [float(result.scores.column(measure).mean()) for result in mine]
-            spread = float(np.std(means, ddof=1)) if len(mine) > 1 else None
+            columns = np.stack([result.scores.column(measure) for result in mine])
+            spread = float(columns.mean(axis=1).std(ddof=1)) if len(mine) > 1 else None
             interval, error = None, one.estimate.standard_error
             if spread is not None and len(mine) >= stats.MINIMUM_SEEDS and error is not None:
                 units = one.estimate.n_clusters or one.n
@@ -435,6 +517,41 @@ def _averaged(results: Sequence[Result]) -> Result:
     first = results[0]
     values = np.mean([result.scores.values for result in results], axis=0)
     return replace(first, scores=replace(first.scores, values=values, lists={}))
+
+
+def trained(
+    workspace: Workspace,
+    name: str,
+    *,
+    suite: str | None = None,
+    seeds: Sequence[int] | None = None,
+    progress: Progress = no_progress,
+) -> Told:
+    """Train what a recipe says; models that are there and unchanged are not trained again.
+
+    Args:
+        workspace: config and store.
+        name: the recipe.
+        suite: which suite, where the config has several.
+        seeds: instead of the recipe's.
+        progress: told of steps.
+
+    Raises:
+        UsageError: no such recipe.
+    """
+    recipe = recipe_of(workspace, name)
+    recipe = recipe.model_copy(update={"seeds": list(seeds)}) if seeds else recipe
+    models = _train(workspace, workspace.suite(suite), name, recipe, progress)
+    rows = [{"folder": str(m.folder), "made": m.made, "lineage": dict(m.lineage)} for m in models]
+    blocks: list[Block] = [Prose([f"{_state(model)}. {model.folder}"]) for model in models]
+    try:
+        users = ", ".join(systems_of(workspace, name))
+    except ConfigError as problem:
+        blocks.append(Prose([str(problem)], "warning"))
+    else:
+        command = f"bench loop {name} --config {workspace.path}"
+        blocks.append(Prose([f"Evaluate {users} beside the base model: {command}"]))
+    return Told({"format": 1, "models": rows}, blocks)
 
 
 def _numbers(cell: Cell) -> dict[str, Any]:

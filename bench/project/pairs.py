@@ -1,51 +1,298 @@
-"""From a workspace to a pair file: a table of `[pairs]`, its suite, and the suites whose evaluation is kept clean."""
+"""Training pairs: tables of `[pairs]` are made, audited, exported and shown."""
 
 from __future__ import annotations
 
-from bench.base.errors import PairsError
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from bench.base import words
+from bench.base.errors import BenchError, PairsError, UsageError, did_you_mean
 from bench.base.progress import Progress, no_progress
+from bench.base.store import write_text
+from bench.project.answers import Told
 from bench.project.workspace import Workspace
 from bench.records import Suite
+from bench.report import tables
+from bench.report.audit import Card, audit_page
+from bench.report.blocks import Block, Prose
+from bench.suites import suite as suites
+from bench.train import audit as audits
+from bench.train import layouts, origins
+from bench.train.filters import RULES, systems_of
 from bench.train.loading import made
-from bench.train.making import Made, make
+from bench.train.making import Made, make, read_removed
+from bench.train.pairs import Pair, read_pairs
 
 
-def make_pairs(
-    workspace: Workspace, name: str, *, suite: Suite | None = None, progress: Progress = no_progress
-) -> Made:
-    """Make the pairs of a table.
-
-    Args:
-        workspace: has the table.
-        name: the table's.
-        suite: instead of the table's.
-        progress: told of every step.
+def named(workspace: Workspace, names: Sequence[str], *, besides: Sequence[str] = ()) -> list[str]:
+    """These tables of `[pairs]`, all of them where no name is given; the first name may be meant as one of `besides`.
 
     Raises:
-        PairsError: what `bench.train.making.make` raises.
+        UsageError: a table that is not there, or no table at all.
     """
-    from bench.suites import suite as suites
-    from bench.train.filters import systems_of
+    known = workspace.config.pairs
+    for place, name in enumerate(names):
+        if name not in known:
+            raise UsageError(
+                f"{workspace.path} has no table pairs.{name}; expected one of {', '.join(known) or 'none'}."
+                f"{did_you_mean(name, known if place else [*known, *besides])}"
+            )
+    if not known:
+        raise UsageError(
+            f"{workspace.path} has no table [pairs.NAME]; docs/pairs.md shows one. Query sets of role train need none."
+        )
+    return list(names or known)
 
-    table = workspace.config.pairs[name]
-    suite = suite or workspace.suite(table.suite)
-    others = table.filters.protect or workspace.config.suites
-    protected = [suites.load(suites.find(other, relative_to=workspace.base)) for other in others]
-    evaluator = workspace.evaluator(suite, systems_of(table.filters), progress=progress)
-    return make(name, table, evaluator=evaluator, base=workspace.base, protected=protected, progress=progress)
+
+# --- make ------------------------------------------------------------------------------------------
+
+
+def make_tables(
+    workspace: Workspace, names: Sequence[str], *, suite: str | None = None, progress: Progress = no_progress
+) -> Told:
+    """Make the pairs of these tables, for `suite` or else each table's own.
+
+    Raises:
+        BenchError: what `bench.train.making.make` raises; its `answer` tells of the tables before.
+    """
+    documents: list[dict[str, Any]] = []
+    blocks: list[Block] = []
+    for name in names:
+        try:
+            result = _make(workspace, name, suite, progress)
+        except BenchError as error:
+            error.answer = Told({}, blocks)
+            raise
+        about = {"name": name, "out": str(result.path), "digest": result.digest}
+        documents.append({**about, **result.counts, "this_run": result.this_run})
+        blocks += _counts(name, result.counts)
+        for origin in result.this_run:
+            rows = [[what, f"{n:,.6g}"] for what, n in origin.items() if what not in ("from", "kind")]
+            blocks.append(tables.table(f"{name}, {origin['kind']}: this run", ["what", "number"], rows))
+        kept = words.count(sum(result.counts["kept"].values()), "pair")
+        blocks.append(Prose([f"Wrote {kept} to {result.path}."], "good"))
+    return Told({"format": 1, "made": documents}, blocks, table=documents)
 
 
 def make_missing(
     workspace: Workspace, names: list[str], suite: Suite, *, progress: Progress = no_progress
 ) -> list[str]:
     """Make those of a recipe's pairs that are tables and not made from them as they are now; returns what was made."""
-    tables = [name.removeprefix("pairs:") for name in names if name.startswith("pairs:")]
     missing = []
-    for name in tables:
+    for name in (name.removeprefix("pairs:") for name in names if name.startswith("pairs:")):
         if name in workspace.config.pairs:
             try:
                 made(name, base=workspace.base, config=workspace.config, gated=False, suite=suite)
             except PairsError:
-                make_pairs(workspace, name, progress=progress)
+                _make(workspace, name, None, progress)
                 missing.append(name)
     return missing
+
+
+def _make(workspace: Workspace, name: str, suite: str | None, progress: Progress) -> Made:
+    """Make one table, and keep the evaluation of every protected suite out of it."""
+    table = workspace.config.pairs[name]
+    loaded = workspace.suite(suite or table.suite)
+    others = table.filters.protect or workspace.config.suites
+    protected = [suites.load(suites.find(other, relative_to=workspace.base)) for other in others]
+    evaluator = workspace.evaluator(loaded, systems_of(table.filters), progress=progress)
+    return make(name, table, evaluator=evaluator, base=workspace.base, protected=protected, progress=progress)
+
+
+def estimated(
+    workspace: Workspace, names: Sequence[str], *, suite: str | None = None, progress: Progress = no_progress
+) -> Told:
+    """What language models would cost if these tables were made; asks none of them."""
+    documents: list[dict[str, Any]] = []
+    blocks: list[Block] = []
+    for name in names:
+        table = workspace.config.pairs[name]
+        loaded = workspace.suite(suite or table.suite)
+        for number, origin in enumerate(table.from_):
+            context = origins.Context(loaded, workspace.base, workspace.store, table.seed, progress)
+            estimate = origins.estimate(origin, context)
+            if estimate is None:
+                continue
+            documents.append({"name": name, "from": number, "kind": str(origin["kind"]), **estimate})
+            flat = {**estimate, **{f"spent so far: {what}": n for what, n in estimate["spent"].items()}}
+            del flat["spent"]
+            rows = [[what.replace("_", " "), "–" if n in (None, "") else str(n)] for what, n in flat.items()]
+            blocks.append(tables.table(f"{name}: {origin['kind']}, estimated", ["what", "number"], rows))
+    free = Prose(["These tables ask no language model, so making them costs nothing."])
+    return Told({"format": 1, "dry_run": documents}, blocks or [free], table=documents)
+
+
+def _counts(name: str, counts: Mapping[str, Any]) -> list[Block]:
+    """How many pairs were read, removed and kept."""
+    rows: list[tuple[str, int]] = []
+    for origin in counts["read"]:
+        rows.append((f"read: {origin['kind']}", origin["pairs"]))
+        rows += [(f"{origin['kind']}: {what}", n) for what, n in origin["counts"].items()]
+    rows += [(f"removed: {RULES[rule]} ({rule})", n) for rule, n in counts["removed"].items()]
+    rows += counts["unchecked"].items()
+    rows += [(f"kept: {origin}", n) for origin, n in counts["kept"].items()]
+    blocks: list[Block] = [
+        tables.table(f"Pairs of {name}", ["what", "pairs"], [[what, words.whole(n)] for what, n in rows])
+    ]
+    lost = dict.fromkeys(one["kind"] for one in counts["read"] if one["pairs"] and one["kind"] not in counts["kept"])
+    if lost:
+        text = f"Nothing is left of: {', '.join(lost)}. Why: bench pairs show {name} --removed all"
+        blocks.append(Prose([text], "warning"))
+    return blocks
+
+
+# --- audit -----------------------------------------------------------------------------------------
+
+
+def audited(
+    workspace: Workspace,
+    name: str,
+    *,
+    sample: int = 100,
+    seed: int | None = None,
+    out: Path | str | None = None,
+    answers: Path | str | None = None,
+) -> Told:
+    """Draw a sample of a table's pairs for people to judge on a page, or read their `answers` back.
+
+    `seed` is the table's where None, `out` is audit-NAME.html among the reports.
+
+    Raises:
+        PairsError: the pairs are not made, the record is damaged, or the answers are not about these pairs.
+    """
+    path, pairs = made(name, base=workspace.base, config=workspace.config, gated=False)
+    digest = audits.file_digest(path)
+    audit, notes = _audit_of(path, digest)
+    blocks: list[Block] = [Prose([note], "warning") for note in notes]
+    if answers is not None:
+        if audit is None:
+            absent = f"{path} was not audited as it is now. Begin an audit with: bench pairs audit {name}"
+            raise PairsError(" ".join([*notes, absent]))
+        audit = replace(audit, answers={**audit.answers, **audits.read_answers(Path(answers), audit)})
+        answer = _rates(path, name, audit, pairs, workspace.config.pairs[name].accept)
+        return replace(answer, shown=[*blocks, *answer.shown])
+    seed = workspace.config.pairs[name].seed if seed is None else seed
+    drawn = audits.draw(pairs, sample, seed=seed)
+    ids = tuple(map(audits.pair_id, drawn))
+    if audit is None or audit.sample != ids:
+        earlier = audit.earlier if audit else ()
+        # A batch that is drawn again and again until it passes proves nothing: earlier rates stay on record.
+        if audit and audit.answers:
+            rate = audits.acceptance(audit, pairs)["all"]
+            earlier = (*earlier, {"seed": audit.seed, "accepted": rate.accepted, "judged": rate.judged})
+        audits.write_audit(path, audits.Audit(digest, seed, ids, {}, earlier))
+    page = Path(out) if out else workspace.reports / f"audit-{name}.html"
+    places = [" · ".join(f"{key} {value}" for key, value in pair.provenance.items()) for pair in drawn]
+    cards = [
+        Card(one, pair.query, pair.document, pair.origin, pair.weight, place)
+        for one, pair, place in zip(ids, drawn, places, strict=True)
+    ]
+    write_text(page, audit_page(name, cards, digest=digest))
+    blocks.append(Prose([f"{words.count(len(ids), 'pair')} to judge: {page}"], "good"))
+    blocks.append(Prose([f"Then: bench pairs audit {name} --answers FILE"]))
+    return Told({"format": 1, "page": str(page), "sample": list(ids), "digest": digest}, blocks)
+
+
+def _audit_of(path: Path, digest: str) -> tuple[audits.Audit | None, list[str]]:
+    """The audit of the pair file as it is now, if there is one, and a sentence where that of another one is moved.
+
+    Answers are people's time: those about another file are set aside, and hold again when that file is back.
+    """
+    audit, notes = audits.read_audit(path), []
+    if audit and audit.digest == digest:
+        return audit, []
+    if audit and audit.answers:
+        aside = audits.set_aside(path, audit)
+        audits.audit_path(path).replace(aside)
+        notes.append(f"The answers about the earlier {path.name} are kept in {aside}.")
+    kept = audits.set_aside(path, audits.Audit(digest, 0, ()))
+    if not kept.is_file():
+        return None, notes
+    kept.replace(audits.audit_path(path))
+    return audits.read_audit(path), notes
+
+
+def _rates(path: Path, name: str, audit: audits.Audit, pairs: Sequence[Pair], wanted: float | None) -> Told:
+    """Record an audit's answers, and say whether the batch is accepted."""
+    rates = audits.acceptance(audit, pairs)
+    audits.write_audit(path, audit, rates)
+    low = rates["all"].low
+    accepted = None if wanted is None else not audit.open and low >= wanted
+    document = {
+        "format": 1,
+        "name": name,
+        "rates": {origin: asdict(rate) for origin, rate in rates.items()},
+        "level": audits.LEVEL,
+        "interval": "wilson",
+        "unanswered": len(audit.open),
+        "accept": wanted,
+        "accepted": accepted,
+        "earlier": list(audit.earlier),
+        "record": str(audits.audit_path(path)),
+    }
+    cells = {one: [words.percent(share, 1) for share in (r.rate, r.low, r.high)] for one, r in rates.items()}
+    rows = [[one, str(rates[one].judged), rate, f"[{least}, {most}]"] for one, (rate, least, most) in cells.items()]
+    columns = ["origin", "judged", "accepted", f"{words.level(1 - audits.LEVEL)} interval (Wilson)"]
+    blocks: list[Block] = [tables.table(f"Audit of {name}", columns, rows)]
+    if audit.open:
+        text = f"{len(audit.open)} of {len(audit.sample)} sampled pairs have no answer yet."
+        blocks.append(Prose([text], "warning"))
+    for one in audit.earlier:
+        blocks.append(Prose([f"An earlier sample of this file: {one['accepted']} of {one['judged']} accepted."]))
+    if wanted is not None:
+        verdict = "is accepted" if accepted else "is not accepted, and recipes refuse it"
+        text = f"The batch {verdict}: the lower bound is {words.percent(low, 1)}, wanted is {words.percent(wanted, 1)}."
+        blocks.append(Prose([text], "good" if accepted else "error"))
+    return Told(document, blocks, table=[{"origin": one, **asdict(rate)} for one, rate in rates.items()])
+
+
+# --- export, show ----------------------------------------------------------------------------------
+
+
+def exported(
+    workspace: Workspace, name: str, *, format: str, out: Path | str, negatives: Path | str | None = None
+) -> Told:
+    """Write a table's pairs in the layout of another program, with the `negatives` that `bench mine` wrote to a file.
+
+    Raises:
+        PairsError: the pairs are not made, or not accepted where the table wants that.
+    """
+    hard = layouts.read_negatives(Path(negatives)) if negatives else None
+    # A hosted fine-tune learns from a batch as ours does, so it is gated alike.
+    _, pairs = made(name, base=workspace.base, config=workspace.config)
+    counts = layouts.export(pairs, format, Path(out), negatives=hard)
+    text = f"Wrote {out} ({', '.join(f'{what} {n}' for what, n in counts.items())})."
+    return Told({"format": 1, "name": name, "out": str(out), "layout": format, **counts}, [Prose([text], "good")])
+
+
+def shown(workspace: Workspace, name: str, *, removed: str | None = None) -> Told:
+    """What is in a table's pairs, or which pairs a rule ("all": any rule) removed from it.
+
+    Raises:
+        PairsError: the pairs are not made.
+        UsageError: no such rule.
+    """
+    path, pairs = made(name, base=workspace.base, config=workspace.config, gated=False)
+    if removed is None:
+        header, _ = read_pairs(path)
+        texts = [[pair.origin, f"{pair.weight:.3g}", pair.query, pair.document[:200]] for pair in pairs]
+        examples = texts[:: max(1, len(pairs) // 5)][:5]
+        table = tables.table("Examples", ["origin", "weight", "query", "document"], examples, text=4)
+        document = {"format": 1, "name": name, "out": str(path), "header": header}
+        document["origins"] = dict(Counter(pair.origin for pair in pairs))
+        return Told(document, [*_counts(name, header), table], table=[asdict(pair) for pair in pairs])
+    if removed not in ("all", *RULES):
+        hint = did_you_mean(removed, RULES)
+        raise UsageError(f'No rule "{removed}"; expected all or one of {", ".join(RULES)}.{hint}')
+    everything = read_removed(path)
+    rows = [row for row in everything if removed in ("all", row["rule"])]
+    others = ", ".join(dict.fromkeys(row["rule"] for row in everything))
+    absent = (
+        f"No pair was removed by {removed}; rules that removed some: {others}." if others else "No pair was removed."
+    )
+    texts = [[row["rule"], row["why"], row["query"], row["document"][:200]] for row in rows]
+    table = tables.table(f"Removed from {name}", ["rule", "why", "query", "document"], texts, text=4)
+    return Told({"format": 1, "name": name, "removed": rows}, [table if rows else Prose([absent])], table=rows)

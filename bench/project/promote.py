@@ -2,64 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from bench.base import git
-from bench.base.errors import BenchError, StoreError, UsageError
+from bench.base.errors import ConfigError, StoreError, UsageError
 from bench.base.names import table_of
 from bench.base.store import write_json
-from bench.project.gate import Judged, judged
+from bench.project.answers import Answer, Judged, Told
+from bench.project.gate import judged
+from bench.project.models import model_of, systems_of
 from bench.project.workspace import Workspace
-from bench.records import ModelRecord, digest_of
-from bench.retrieval.encoders import weights_digest
+from bench.records import ModelRecord, Suite, Verdict, digest_of
+from bench.report.blocks import Block, Prose
+from bench.retrieval.encoders import find_model, weights_digest
 from bench.retrieval.promotions import PROMOTED, Promotion, append, history, standing
-from bench.train.registry import uses
+
+CELL = ("query_set", "role", "measure", "n", "baseline", "candidate", "delta", "outcome")
+"""What an entry keeps of a verdict's cells."""
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """What the gate said of a model, and the entry that followed; None where it was refused."""
+class Attempt(Answer):
+    """What the gate says of a model, and the entry that follows; None where the model is refused."""
 
+    model: ModelRecord
     system: str
-    judged: tuple[Judged, ...]
+    judged: tuple[Judged, ...] = field(repr=False)
     entry: Promotion | None
+    place: Path
 
     @property
-    def exit_code(self) -> int:
+    def exit_code(self) -> int:  # type: ignore[override]
         """The gate's: 1 where any suite shows a regression, else 3 where any is inconclusive and that blocks."""
-        codes = {one.verdict.exit_code for one in self.judged}
-        return min(codes - {0}, default=0)
+        return min((code for one in self.judged if (code := one.verdict.exit_code)), default=0)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `bench models promote --json`."""
+        return {
+            "format": 1,
+            "promoted": self.entry.to_json() if self.entry else None,
+            "exit_code": self.exit_code,
+            "verdicts": [one.to_json() for one in self.judged],
+        }
+
+    def blocks(self) -> list[Block]:
+        """The verdicts, and what follows from them."""
+        blocks = [block for one in self.judged for block in one.blocks()]
+        if self.entry is None:
+            text = f"{self.model.name} ({self.model.id[:12]}) is not promoted: the gate does not pass {self.system}."
+            return [*blocks, Prose([text], "error")]
+        doubts = {
+            "inconclusive": "The verdict is inconclusive, which [gate] on_inconclusive lets pass.",
+            "pass": "The model is no worse than the margins allow; a gain is not shown (bench decide says more).",
+        }
+        blocks += [Prose([doubts[one.outcome]], "warning") for one in self.judged if one.outcome in doubts]
+        text = f"promoted:{self.entry.name} is now {self.entry.weights[:12]}. Commit {self.place}."
+        return [*blocks, Prose([text], "good")]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row per cell of every verdict."""
+        return [row for one in self.judged for row in one.rows()]
 
 
-def systems_of(workspace: Workspace, weights: str) -> list[str]:
-    """Full-size systems of the config that work with these weights, themselves or through a part."""
-    from bench.retrieval import systems
-
-    found = []
-    for table in workspace.config.systems:
-        try:
-            built = systems.build(workspace.config, systems.Context(workspace.base, workspace.store), only=[table])
-        except BenchError:
-            # A model that has not been made yet, or a missing extra: it does not work with these weights.
-            continue
-        name = systems.selected(built, [table])[0]
-        if uses(built[name], built, weights):
-            found.append(name)
-    return found
-
-
-def promote(
+def promoted(
     workspace: Workspace,
-    record: ModelRecord,
+    target: str,
     *,
     reason: str,
     system: str | None = None,
     suite: str | None = None,
-    baseline: Path | None = None,
+    baseline: Path | str | None = None,
 ) -> Attempt:
     """Make a model the promoted one of its name, if the gate passes it on every suite.
 
@@ -68,90 +84,86 @@ def promote(
 
     Args:
         workspace: opened with a git ref, baseline and rules are that commit's.
-        record: the model.
+        target: the model, as `bench.project.models.model_of` takes it.
         reason: why; kept with the entry.
         system: the system that is judged, which must work with the model; the gated one where None, or the only one.
         suite: one of the config's; all of them where None.
         baseline: the accepted baseline's file.
 
     Raises:
-        UsageError: no reason, no such system, or the model is promoted already.
+        UsageError: no reason, no such model or system, or the model is promoted already.
         StoreError: the folder holds other weights than were trained.
         Missing: its results are not stored.
         BaselineError, NotComparable: see `bench.project.gate.judged`.
     """
-    _reasoned(reason)
+    model, _ = model_of(workspace, target)
+    signature = _signature(workspace, reason)
     path = workspace.base / PROMOTED
-    held = standing(history(path), record.name)
-    if held and held[-1].weights == record.id:
-        raise UsageError(
-            f"{record.name} with weights {record.id[:12]} is promoted already, since {held[-1].when[:10]}."
-        )
-    if weights_digest(Path(record.folder)) != record.id:
+    before = standing(history(path), model.name)
+    if before and before[-1].weights == model.id:
+        since = before[-1].when[:10]
+        raise UsageError(f"{model.name} with weights {model.id[:12]} is promoted already, since {since}.")
+    if weights_digest(Path(model.folder)) != model.id:
         raise StoreError(
-            f"{record.folder} holds other weights than were trained there (digest {record.id[:12]} in its lineage). "
-            f"Delete the folder and train again: bench finetune {record.name}"
+            f"{model.folder} holds other weights than were trained there (digest {model.id[:12]} in its lineage). "
+            f"Delete the folder and train again: bench finetune {model.name}"
         )
-    name = _judged_system(workspace, record, system)
-    found = [judged(workspace, one, system=name, baseline=baseline) for one in workspace.suites(suite)]
-    attempt = Attempt(name, tuple(found), None)
+    name = _judged_system(workspace, model, system)
+    suites = workspace.suites(suite)
+    file = Path(baseline) if baseline else None
+    verdicts = tuple(judged(workspace, one, system=name, baseline=file) for one in suites)
+    attempt = Attempt(model, name, verdicts, None, path)
     if attempt.exit_code:
         return attempt
-    entry = Promotion(
-        "promote",
-        record.name,
-        record.id,
-        Path(record.folder).name,
-        record.seed,
-        reason.strip(),
-        git.author(workspace.base),
-        datetime.now(UTC).isoformat(timespec="seconds"),
-        git.commit(workspace.base),
-        tuple(_kept(workspace, one) for one in found),
-    )
-    return Attempt(name, tuple(found), append(path, entry))
+    kept = tuple(_kept(workspace, loaded, one.verdict) for loaded, one in zip(suites, verdicts, strict=True))
+    folder = Path(model.folder).name
+    entry = Promotion("promote", model.name, model.id, folder, model.seed, verdicts=kept, **signature)
+    return replace(attempt, entry=append(path, entry))
 
 
-def rollback(workspace: Workspace, name: str, *, reason: str) -> Promotion:
+def rolled_back(workspace: Workspace, name: str, *, reason: str) -> Told:
     """Let `promoted:NAME` mean what it meant before the last promotion.
 
     Raises:
         UsageError: no reason, or nothing was promoted before.
     """
-    _reasoned(reason)
-    path = workspace.base / PROMOTED
-    held = standing(history(path), name)
-    if len(held) < 2:
-        what = "is the first that was promoted" if held else "was never promoted"
+    signature = _signature(workspace, reason)
+    name, path = name.removeprefix("promoted:"), workspace.base / PROMOTED
+    before = standing(history(path), name)
+    if len(before) < 2:
+        what = "is the first that was promoted" if before else "was never promoted"
         raise UsageError(
             f'{path}: "{name}" {what}; there is none to go back to. To serve the base '
             f'model, name it in place of "promoted:{name}" in {workspace.path.name}; or promote another.'
         )
-    before = held[-2]
-    entry = Promotion(
-        "rollback",
-        name,
-        before.weights,
-        before.folder,
-        before.seed,
-        reason.strip(),
-        git.author(workspace.base),
-        datetime.now(UTC).isoformat(timespec="seconds"),
-        git.commit(workspace.base),
-    )
-    return append(path, entry)
+    entry = append(path, replace(before[-2], action="rollback", verdicts=(), **signature))
+    missing = ""
+    try:
+        find_model(f"promoted:{name}", base=workspace.base, models=workspace.store.root / "models")
+    except ConfigError as error:
+        # The decision stands all the same: another machine may have the folder.
+        missing = str(error)
+    text = f"promoted:{name} is {entry.weights[:12]} again. Commit {path}."
+    blocks = [Prose([text], "good"), *([Prose([missing], "warning")] if missing else [])]
+    return Told({"format": 1, "promoted": entry.to_json(), "missing": missing or None}, blocks)
 
 
-def _reasoned(reason: str) -> None:
+def _signature(workspace: Workspace, reason: str) -> dict[str, Any]:
+    """Why, who, when and at which commit, as an entry has them."""
     if not reason.strip():
         raise UsageError('The model that is served changes only with a reason: --reason "…"')
+    return {
+        "reason": reason.strip(),
+        "who": git.author(workspace.base),
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": git.commit(workspace.base),
+    }
 
 
-def _judged_system(workspace: Workspace, record: ModelRecord, given: str | None) -> str:
-    known = systems_of(workspace, record.id)
+def _judged_system(workspace: Workspace, model: ModelRecord, given: str | None) -> str:
+    known = systems_of(workspace, model.id)
     gated = workspace.config.gate.system
-    table = table_of(given or "")
-    if given is not None and table in set(map(table_of, known)):
+    if given is not None and table_of(given) in set(map(table_of, known)):
         return given
     if given is None and gated in known:
         return str(gated)
@@ -160,16 +172,16 @@ def _judged_system(workspace: Workspace, record: ModelRecord, given: str | None)
     works = f"those that do: {', '.join(known)}" if known else "none of the config does"
     asked = f'System "{given}" does not work' if given else "Which system is to be judged? It must work"
     raise UsageError(
-        f"{asked} with {record.name}, seed {record.seed} (weights {record.id[:12]}); {works}. A system works with it "
-        f'where its model is "finetune:{record.name}/seed-{record.seed}" and means these weights.'
+        f"{asked} with {model.name}, seed {model.seed} (weights {model.id[:12]}); {works}. A system works with it "
+        f'where its model is "finetune:{model.name}/seed-{model.seed}" and means these weights.'
     )
 
 
-def _kept(workspace: Workspace, found: Judged) -> Mapping[str, Any]:
+def _kept(workspace: Workspace, suite: Suite, verdict: Verdict) -> Mapping[str, Any]:
     """A verdict in short, with the digest under which the store keeps it whole."""
-    verdict, suite = found.verdict, found.suite
     document = verdict.to_json()
     digest = digest_of(document)
+    cells = [cell.to_json() for cell in verdict.cells if cell.slice is None and not cell.variant]
     write_json(workspace.store.prepare().path("results", f"verdict-{digest}.json"), document)
     return {
         "suite": suite.name,
@@ -180,11 +192,5 @@ def _kept(workspace: Workspace, found: Judged) -> Mapping[str, Any]:
         "outcome": verdict.outcome,
         "policy": verdict.policy.digest,
         "digest": digest,
-        "cells": [_cell(cell) for cell in verdict.cells if cell.slice is None and not cell.variant],
+        "cells": [{name: cell[name] for name in CELL} for cell in cells],
     }
-
-
-def _cell(cell: Any) -> dict[str, Any]:
-    names: Sequence[str] = ("query_set", "role", "measure", "n", "baseline", "candidate", "delta", "outcome")
-    held = cell.to_json()
-    return {name: held[name] for name in names}

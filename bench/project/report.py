@@ -3,26 +3,96 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from bench import __version__
 from bench.base.errors import BenchError, ConfigError, StoreError, UsageError, did_you_mean
-from bench.base.store import Store, read_json
+from bench.base.store import Store, read_json, write_text
 from bench.decide.records import Recommendation
-from bench.evaluation.evaluate import Evaluator, Missing
+from bench.evaluation.evaluate import Missing
 from bench.evaluation.latency import records_of
-from bench.evaluation.measure import recall_by_depth
+from bench.project.answers import Answer, query_rows
 from bench.project.decide import decided
 from bench.project.gate import judged
+from bench.project.material import Curves, assemble
 from bench.project.workspace import Workspace
-from bench.records import EVALUATION_ROLES, Finding, Qrels, Result, Suite, Verdict
-from bench.report import Fusion, Material, Times
-from bench.report.reading import is_smaller
+from bench.records import Finding, Result, Suite, Verdict
+from bench.report import Material, Times
+from bench.report.blocks import Block, Prose
+from bench.report.forms import html
 from bench.suites import checks
 from bench.train.models import lineage
+
+
+@dataclass(frozen=True)
+class Reported(Answer):
+    """A report that was written, and what it shows."""
+
+    shown: Material = field(repr=False)
+    path: Path
+    left_out: Sequence[str] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `bench report --json`: every section's blocks."""
+        head = {"format": 1, "report": str(self.path), "left_out": list(self.left_out)}
+        return {**head, **html.whole_json(self.shown)}
+
+    def blocks(self) -> list[Block]:
+        """Where the report is, and which systems are not in it."""
+        absent = "{0} has no stored result and is left out; make it with: bench run --system {0}"
+        return [*(Prose([absent.format(name)], "warning") for name in self.left_out), Prose([f"Report: {self.path}"])]
+
+    def html(self) -> str:
+        """The page."""
+        return html.render(self.shown)
+
+    def markdown(self) -> str:
+        """The page's sentences and tables."""
+        return html.whole_markdown(self.shown)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row per system, query and measure."""
+        return [row for result in self.shown.results for row in query_rows(result)]
+
+    def _repr_html_(self) -> str:
+        summary = next((section.blocks for section in html.sections(self.shown)), [])
+        return html.fragment(summary)
+
+
+def reported(
+    workspace: Workspace,
+    out: Path | None = None,
+    *,
+    suite: str | None = None,
+    reference: str | None = None,
+    private: bool = False,
+    markdown: Path | None = None,
+    latex: Path | None = None,
+) -> Reported:
+    """Write the report of a suite from stored results.
+
+    Args:
+        workspace: config and store.
+        out: the page; SUITE.html in the config's folder of reports where None.
+        suite: which suite, where the config has several.
+        reference: the system that others are compared with.
+        private: no texts of queries and documents.
+        markdown: write the same as Markdown too, without charts.
+        latex: write every table for LaTeX too.
+
+    Raises:
+        UsageError: there is no stored result at all, or the reference is none of the systems.
+    """
+    loaded = workspace.suite(suite)
+    shown, left_out = material(workspace, loaded, reference=reference, private=private)
+    path = html.write(shown, out or workspace.reports / f"{loaded.name}.html")
+    if markdown:
+        write_text(markdown, html.whole_markdown(shown))
+    if latex:
+        write_text(latex, html.whole_latex(shown))
+    return Reported(shown, path, left_out)
 
 
 def material(
@@ -106,77 +176,6 @@ def _used(workspace: Workspace, recipe: str) -> bool:
     return any(f"finetune:{recipe}" in str(table) for table in workspace.config.systems.values())
 
 
-def assemble(
-    suite: Suite | None,
-    results: Sequence[Result],
-    *,
-    reference: str,
-    verdicts: Sequence[Verdict] = (),
-    baselines: Sequence[Result] = (),
-    findings: Sequence[Finding] = (),
-    training: Sequence[dict[str, Any]] = (),
-    loops: Sequence[dict[str, Any]] = (),
-    curves: Curves | None = None,
-    times: Sequence[Times] = (),
-    commands: Sequence[str] = (),
-    private: bool = False,
-    alpha: float = 0.05,
-    title: str | None = None,
-    qrels: Mapping[str, Qrels] | None = None,
-) -> Material:
-    """A report's material from records; texts stay out of it where `private`, or where there is no suite."""
-    sets = suite.of_role(*EVALUATION_ROLES) if suite else []
-    shown = [] if private else sets
-    corpora = suite.corpora if suite else {}
-    return Material(
-        title=title or (f"Retrieval on {suite.name}" if suite else "Retrieval"),
-        results=tuple(results),
-        reference=reference,
-        verdicts=tuple(verdicts),
-        baselines=tuple(baselines),
-        findings=tuple(findings),
-        training=tuple(training),
-        loops=tuple(loops),
-        texts={q.name: dict(zip(q.ids, q.texts, strict=True)) for q in shown},
-        documents={q.name: dict(zip(corpora[q.corpus].ids, corpora[q.corpus].texts, strict=True)) for q in shown},
-        qrels=qrels or ({q.name: suite.qrels(q.name) for q in sets} if suite else {}),
-        depths=curves.depths if curves else {},
-        fusions=tuple(curves.fusions) if curves else (),
-        times=tuple(times),
-        commands=tuple(commands),
-        made=datetime.now(UTC).isoformat(timespec="seconds"),
-        version=__version__,
-        alpha=alpha,
-    )
-
-
-@dataclass
-class Curves:
-    """What only the stored runs tell: recall at every depth, and the fusion weights that were tried on dev."""
-
-    depths: dict[str, dict[str, list[float]]] = field(default_factory=dict)
-    fusions: list[Fusion] = field(default_factory=list)
-
-    def add(self, evaluator: Evaluator, name: str) -> None:
-        """Take in one system, as far as the evaluator's store holds its runs; smaller copies of a model have none."""
-        system, suite = evaluator.systems[name], evaluator.suite
-        tried = evaluator.weights_tried(name)
-        if tried:
-            evaluator.system_digest(name)  # reads the weight that was chosen
-            chosen = float(getattr(system, "weight", 0.5))
-            measure = suite.protocol.measures[0]
-            self.fusions.append(Fusion(name, tuple(system.parts), measure, tried, chosen))
-        if is_smaller(name, evaluator.systems):
-            return
-        for query_set in suite.of_role(*EVALUATION_ROLES):
-            if evaluator.takes(name, query_set):
-                with contextlib.suppress(BenchError):
-                    run = evaluator.run(name, query_set)
-                    level = suite.protocol.relevance_level
-                    curve = recall_by_depth(run, suite.qrels(query_set.name), relevance_level=level)
-                    self.depths.setdefault(query_set.name, {})[name] = [round(float(value), 6) for value in curve]
-
-
 def times(store: Store, results: Sequence[Result]) -> list[Times]:
     """What the store's latency records say about these systems as they are now."""
     return [
@@ -188,19 +187,6 @@ def times(store: Store, results: Sequence[Result]) -> list[Times]:
         )
         for record in records_of(store, results)
     ]
-
-
-def decision_page(found: Recommendation) -> Material:
-    """A page with a decision and nothing else."""
-    return Material(
-        title=f"What to do about retrieval on {found.suite}",
-        results=(),
-        reference=found.current,
-        made=datetime.now(UTC).isoformat(timespec="seconds"),
-        version=__version__,
-        alpha=found.alpha,
-        recommendation=found,
-    )
 
 
 def lineages(workspace: Workspace) -> list[dict[str, Any]]:

@@ -132,6 +132,36 @@ class Run:
             dict(environment or {}),
         )
 
+    @classmethod
+    def of(cls, rankings: Mapping[str, Mapping[str, float]], *, name: str = "run") -> Run:
+        """A run from query id → document id → score, as other libraries hold one.
+
+        Raises:
+            RunError: no query, or a score that is no finite number.
+        """
+        if not rankings:
+            raise RunError(f'Run "{name}" holds no query.')
+        doc_ids = list(dict.fromkeys(str(doc_id) for ranked in rankings.values() for doc_id in ranked))
+        place = {doc_id: number for number, doc_id in enumerate(doc_ids)}
+        width = max(1, *(len(ranked) for ranked in rankings.values()))
+        docs, scores = np.full((len(rankings), width), -1), np.zeros((len(rankings), width))
+        for row, ranked in enumerate(rankings.values()):
+            docs[row, : len(ranked)] = [place[str(doc_id)] for doc_id in ranked]
+            scores[row, : len(ranked)] = [float(score) for score in ranked.values()]
+        query_ids = [str(query_id) for query_id in rankings]
+        return cls.build(
+            system=name,
+            system_digest="",
+            query_set=name,
+            query_set_digest=digest_texts([query_ids]),
+            corpus_digest="",
+            query_ids=query_ids,
+            doc_ids=doc_ids,
+            docs=docs,
+            scores=scores,
+            depth=width,
+        )
+
     @property
     def depth(self) -> int:
         """Columns of `docs`: the longest ranking that could be held."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 
@@ -33,6 +34,9 @@ from bench.watch.steps import Step
 MOST_LINES = 8
 """Systems in one chart; the table has them all."""
 
+MOST_SERIES = 30
+"""Rows without charts; above it, each suite's first measure alone."""
+
 MOST_SHOWN = 3
 """Steps told at the top."""
 
@@ -55,8 +59,13 @@ def render(found: History, *, title: str = "Retrieval over time", made: str = ""
 def blocks(found: History) -> list[Block]:
     """The same without charts, for Markdown and terminals."""
     made = _summary(found)
-    for key, group in _sets(found):
+    first = {one.suite: one.measure for one in reversed(found.series)}
+    shown = [one for one in found.series if len(found.series) <= MOST_SERIES or one.measure == first[one.suite]]
+    for key, group in _sets(replace(found, series=tuple(shown))):
         made += [Heading([_heading(*key)]), _table(group, found)]
+    if hidden := len(found.series) - len(shown):
+        rows = words.count(hidden, "more row")
+        made.append(Prose([f"{rows} by other measures: --measure NAME, --json or --html FILE. Steps are of all."]))
     return made
 
 

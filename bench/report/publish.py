@@ -1,4 +1,4 @@
-"""A verdict, or why there is none, in every form asked for. No form may be left as an earlier run wrote it."""
+"""An answer, or why there is none, in every form asked for. No form may be left as an earlier run wrote it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,36 @@ from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any, Protocol
 
 from bench.base.errors import BenchError
 from bench.base.store import write_json, write_text
-from bench.records import Finding
+from bench.records import Finding, Verdict
 from bench.report import Material
 from bench.report.forms import github
+
+
+class Publishable(Protocol):
+    """An answer that can be written in forms; `verdict`, `material` and `place` only where it is a gate's."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The document."""
+
+    def html(self) -> str:
+        """A page."""
+
+    def markdown(self) -> str:
+        """Markdown."""
+
+
+class Gated(Publishable, Protocol):
+    """A verdict that can be written in forms; `place` is the line that annotations point at."""
+
+    verdict: Verdict
+    place: github.Place | None
+
+    def material(self) -> Material:
+        """The verdict, with the results, texts and judgements that its forms may show."""
 
 
 @dataclass(frozen=True)
@@ -60,46 +84,37 @@ class Forms:
                 yield Forms(**{field.name: getattr(self, field.name)}, key=self.key, link=self.link)
 
 
-def publish(material: Material, forms: Forms, *, place: github.Place | None = None) -> None:
-    """Write every form of a material's one verdict.
-
-    Args:
-        material: the verdict, with the results, texts and judgements that its forms may show.
-        forms: where they go.
-        place: the line that annotations point at.
-    """
-    (verdict,) = material.verdicts
+def publish(answer: Publishable | Gated, forms: Forms) -> None:
+    """Write every form of an answer; those of a pull request only where it is a gate's."""
     if forms.json:
-        write_json(forms.json, verdict.to_json(), indent=1)
-    if forms.junit:
-        from bench.report.forms import junit
+        write_json(forms.json, answer.to_json(), indent=1)
+    summary = answer.markdown() if forms.markdown or forms.github else ""
+    if forms.markdown:
+        write_text(forms.markdown, summary)
+    verdict: Verdict | None = getattr(answer, "verdict", None)
+    if verdict is not None:
+        if forms.junit:
+            from bench.report.forms import junit
 
-        write_text(forms.junit, junit.document(verdict))
-    if forms.metrics:
-        from bench.report.forms import metrics
+            write_text(forms.junit, junit.document(verdict))
+        if forms.metrics:
+            from bench.report.forms import metrics
 
-        write_text(forms.metrics, metrics.document(verdict))
-    if forms.comment:
-        from bench.report.forms.comment import comment
+            write_text(forms.metrics, metrics.document(verdict))
+        if forms.comment:
+            from bench.report.forms.comment import comment
 
-        write_text(forms.comment, comment(material, key=forms.key, link=forms.link))
-    if forms.markdown or forms.github:
-        from bench.report.forms.html import markdown
-
-        summary = markdown(material)
-        if forms.markdown:
-            write_text(forms.markdown, summary)
+            material: Material = answer.material()  # type: ignore[union-attr]
+            write_text(forms.comment, comment(material, key=forms.key, link=forms.link))
         if forms.github:
-            _tell(github.annotated(verdict, place))
+            _tell(github.annotated(verdict, getattr(answer, "place", None)))
             github.write_files(summary, github.outputs(verdict, exit_code=verdict.exit_code, report=forms.html))
     if forms.html:
-        from bench.report.forms.html import write
-
-        write(material, forms.html)
+        write_text(forms.html, answer.html())
 
 
 def publish_error(error: BenchError, forms: Forms) -> None:
-    """Write every form for a gate that could not judge, so that none is left over from an earlier run."""
+    """Write every form for a question that was not answered, so that none is left over from an earlier run."""
     message = str(error)
     if forms.json:
         write_json(forms.json, error.to_json() | {"exit_code": error.exit_code}, indent=1)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.base.errors import BenchError, UsageError, did_you_mean
+from bench.base.names import ModelName
 from bench.base.store import Store, json_text, read_json
 from bench.records import Measured, ModelRecord, Result, System
 from bench.retrieval.promotions import PROMOTED, history, standing
@@ -71,19 +72,22 @@ def begun_trainings(store: Store, name: str) -> list[Path]:
     return sorted(path for path in store.path("models", name).glob(".training-*") if path.is_dir())
 
 
+def target_name(target: str) -> ModelName:
+    """The model that a word means where a recipe's name alone, or with its seed, is one of `finetune:`."""
+    return ModelName.parse(target if ":" in target else f"finetune:{target}")
+
+
 def find_record(known: Sequence[ModelRecord], target: str) -> ModelRecord:
     """The model that a word means: a recipe's name, `finetune:NAME/seed-N`, `promoted:NAME`, or a digest's beginning.
 
     Raises:
         UsageError: none, or several.
     """
-    prefix, _, rest = target.rpartition(":")
-    name, _, seed = rest.partition("/")
-    wanted = "promoted" if prefix == "promoted" else "seed" if seed else "current"
-    named = [record for record in known if record.name == name and wanted in record.status]
-    if seed:
-        named = [record for record in named if f"seed-{record.seed}" == seed]
-    if not named and not prefix and len(target) >= SHORTEST:
+    name = target_name(target)
+    status = "promoted" if name.scheme == "promoted" else "seed" if name.pointer else "current"
+    named = [one for one in known if one.name == name.recipe and status in one.status and not name.step]
+    named = [one for one in named if name.pointer in ("", f"seed-{one.seed}")]
+    if not named and ":" not in target and len(target) >= SHORTEST:
         named = list({record.id: record for record in known if record.id.startswith(target.lower())}.values())
     if len(named) == 1:
         return named[0]
@@ -95,7 +99,7 @@ def find_record(known: Sequence[ModelRecord], target: str) -> ModelRecord:
     listed = ", ".join(names)
     raise UsageError(
         f'No model "{target}" in the working folder; expected one of {listed}, '
-        f"NAME/seed-N, promoted:NAME, or the beginning of a weights digest.{did_you_mean(name, names)}"
+        f"NAME/seed-N, promoted:NAME, or the beginning of a weights digest.{did_you_mean(name.name, names)}"
     )
 
 

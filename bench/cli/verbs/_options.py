@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.base.errors import UsageError
 
 if TYPE_CHECKING:
-    from bench.project.workspace import Workspace
-    from bench.records import Result, Suite
-
-
-def print_json(document: Any) -> None:
-    """One document on standard output, and nothing else."""
-    from bench.base.store import json_text
-
-    sys.stdout.write(json_text(document) + "\n")
-    sys.stdout.flush()
+    from bench.base.progress import Progress
+    from bench.project.answers import Answer
 
 
 def config_options(parser: ArgumentParser) -> None:
@@ -34,8 +25,23 @@ def positive(text: str) -> int:
     except ValueError:
         value = 0
     if value < 1:
-        raise ArgumentTypeError(f'"{text}" is not a whole number above 0')
+        raise ArgumentTypeError(f"is {text}; expected a whole number above 0")
     return value
+
+
+def below(limit: float) -> Callable[[str], float]:
+    """An argument's type: a number above 0 and below a limit."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
+        if not 0 < value < limit:
+            raise ArgumentTypeError(f"is {text}; expected a number between 0 and {limit:g}")
+        return value
+
+    return read
 
 
 def json_option(parser: ArgumentParser) -> None:
@@ -50,8 +56,8 @@ def measures_option(parser: ArgumentParser) -> None:
 
 def policy_options(parser: ArgumentParser) -> None:
     measures_option(parser)
-    parser.add_argument("--margin", metavar="M", type=float, help="the drop that is tolerated (default: 0.02)")
-    parser.add_argument("--alpha", metavar="A", type=float, help="one-sided error rate (default: 0.05)")
+    parser.add_argument("--margin", metavar="M", type=below(1), help="the drop that is tolerated (default: 0.02)")
+    parser.add_argument("--alpha", metavar="A", type=below(0.5), help="one-sided error rate (default: 0.05)")
 
 
 def name_values(option: str, given: Sequence[str]) -> dict[str, str]:
@@ -72,24 +78,29 @@ def flat(names: Sequence[str] | None) -> list[str] | None:
     return found or None
 
 
-def workspace_suite(options: Namespace) -> Suite:
-    from bench.project.workspace import Workspace
+class Command(NamedTuple):
+    """One command of a verb that has several."""
 
-    return Workspace.open(options.config).suite(options.suite)
+    HELP: str
+    options: Callable[[ArgumentParser], None]
+    run: Callable[[Namespace, Progress], Answer | None]
 
 
-def remember(workspace: Workspace, results: Sequence[Result], *, accepted: str | None = None) -> None:
-    """Append results to the history log; one that cannot be written is told, and stops nothing."""
-    from datetime import UTC, datetime
+def form_options(parser: ArgumentParser, *names: str) -> None:
+    """Files that an answer is written to."""
+    texts = {
+        "json-out": "write the JSON document to a file; an error too",
+        "junit": "write JUnit XML, one test case per rule",
+        "markdown": "write Markdown, for a job summary or an issue",
+        "comment": "write a short comment, for a pull request",
+        "metrics": "write the numbers as OpenMetrics, for GitLab",
+        "html": "write a page",
+    }
+    for name in names:
+        parser.add_argument(f"--{name}", metavar="F", help=texts[name])
 
-    from bench import __version__
-    from bench.base import git
-    from bench.base.errors import BenchError
-    from bench.report.forms import terminal
-    from bench.watch import log
 
-    now, commit = datetime.now(UTC), git.commit(workspace.base)
-    try:
-        log.append(workspace.history, results, when=now, commit=commit, version=__version__, accepted=accepted)
-    except (OSError, BenchError) as error:
-        terminal.say(f"These results are not in the history ({workspace.history}): {error}", "yellow")
+def policy_changes(options: Namespace) -> dict[str, Any]:
+    """What a command line says instead of the config's policy."""
+    names = ("measures", "margin", "alpha", "on_inconclusive")
+    return {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}

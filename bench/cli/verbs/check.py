@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
 
-from bench.cli.verbs._options import json_option, print_json
+from bench.cli.verbs._options import json_option
+
+if TYPE_CHECKING:
+    from bench.base.progress import Progress
+    from bench.project.answers import Answer
 
 HELP = "look for what makes a suite lie"
 
@@ -18,38 +23,8 @@ def options(parser: ArgumentParser) -> None:
     json_option(parser)
 
 
-def run(options: Namespace) -> int:
+def run(options: Namespace, told: Progress) -> Answer:
     """Findings of a suite; 2 where one is an error."""
-    from bench.base.errors import SuiteError
-    from bench.base.store import Store
-    from bench.records import Finding
-    from bench.report.forms import terminal
-    from bench.suites import checks, suite
-    from bench.suites.distribution import distribution_findings, embedding_findings
+    from bench.project.suites import checked
 
-    try:
-        with terminal.progress(quiet=options.json) as told:
-            loaded = suite.load(suite.find(options.suite), progress=told)
-            found = checks.check(loaded, progress=told)
-        if options.model:
-            found += checks.contamination(loaded, options.model)
-        found += [*distribution_findings(loaded), *embedding_findings(loaded, Store(options.store))]
-        found.sort(key=lambda finding: ("error", "warning", "info").index(finding.severity))
-    except SuiteError as error:
-        loaded = None
-        found = [Finding("error", "unreadable", options.suite, line) for line in str(error).split("\n")]
-    failed = any(finding.severity == "error" for finding in found)
-    if options.json:
-        print_json({"format": 1, "findings": [finding.to_json() for finding in found]})
-        return 2 if failed else 0
-    if loaded is not None:
-        rows = [
-            [q.name, q.role, q.corpus, str(len(q.ids)), str(len(loaded.corpora[q.corpus].ids)), q.digest[:12]]
-            for q in loaded.query_sets.values()
-        ]
-        columns = ["query set", "role", "corpus", "queries", "documents", "digest"]
-        terminal.table(columns, rows, title=f"{loaded.name} {loaded.version} ({loaded.digest[:12]})", left=3)
-    terminal.findings(found)
-    counts = {s: sum(f.severity == s for f in found) for s in ("error", "warning", "info")}
-    terminal.say(", ".join(f"{n} {s}{'s' if n != 1 and s != 'info' else ''}" for s, n in counts.items()) + ".")
-    return 2 if failed else 0
+    return checked(options.suite, models=options.model or (), store=options.store, progress=told)

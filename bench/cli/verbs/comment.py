@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.base.errors import UsageError
 from bench.cli.verbs._options import positive
+
+if TYPE_CHECKING:
+    from bench.base.progress import Progress
+    from bench.project.answers import Answer
 
 HELP = "write or change the gate's one comment on a pull request, or one issue"
 
@@ -21,11 +26,16 @@ def options(parser: ArgumentParser) -> None:
     parser.add_argument("--author", metavar="A", default="github-actions[bot]", help="whose comment may be changed")
 
 
-def run(options: Namespace) -> int:
+def run(options: Namespace, told: Progress) -> Answer:
     """One comment or issue, written or changed; best effort, so that it never hides a verdict."""
     import os
 
-    from bench.report.forms import github, terminal
+    from bench.project.answers import Told
+    from bench.report.blocks import Prose
+    from bench.report.forms import github
+
+    def say(sentence: str, style: str = "warning") -> Answer:
+        return Told({"format": 1, "said": sentence}, [Prose([sentence], style)])
 
     path = Path(options.file)
     if not path.is_file():
@@ -39,11 +49,9 @@ def run(options: Namespace) -> int:
     token = os.environ.get("GITHUB_TOKEN") or os.environ.get("GH_TOKEN") or ""
     what = "issue" if options.issue else "comment"
     if not number and not options.issue:
-        terminal.say("This job runs for no pull request; nothing to comment on (or say which: --pr N).", "yellow")
-        return 0
+        return say("This job runs for no pull request; nothing to comment on (or say which: --pr N).")
     if not token:
-        terminal.say(f"GITHUB_TOKEN is not set; no {what} is written. The verdict stands in the job summary.", "yellow")
-        return 0
+        return say(f"GITHUB_TOKEN is not set; no {what} is written. The verdict stands in the job summary.")
     try:
         body = path.read_text(encoding="utf-8")
         if options.issue:
@@ -58,7 +66,5 @@ def run(options: Namespace) -> int:
         else:
             where = github.post(body, repository=repository, number=number or 0, token=token, author=options.author)
     except OSError as error:
-        terminal.say(f"No {what} was written: {error}. The verdict stands in the job summary.", "yellow")
-        return 0
-    terminal.say(f"{what.capitalize()}: {where}" if where else "No issue is open, and none is opened.")
-    return 0
+        return say(f"No {what} was written: {error}. The verdict stands in the job summary.")
+    return say(f"{what.capitalize()}: {where}" if where else "No issue is open, and none is opened.", "text")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bench.base.errors import UsageError
-from bench.cli.verbs._options import config_options, json_option, policy_options
-from bench.cli.verbs._verdicts import file_policy, results_of_name, say_verdict, trec_results
+from bench.cli.verbs._options import config_options, form_options, json_option, policy_changes, policy_options
+
+if TYPE_CHECKING:
+    from bench.base.progress import Progress
+    from bench.project.answers import Answer
 
 HELP = "compare two results, or two TREC runs with --qrels; informs, never fails"
 
@@ -20,24 +23,22 @@ def options(parser: ArgumentParser) -> None:
     parser.add_argument("--qrels", metavar="Q", help="judgements, for TREC runs")
     policy_options(parser)
     json_option(parser)
-    parser.add_argument("--html", metavar="F", help="write a page")
-    parser.add_argument("--markdown", metavar="F", help="write the verdict as Markdown")
+    form_options(parser, "html", "markdown")
 
 
-def run(options: Namespace) -> int:
+def run(options: Namespace, told: Progress) -> Answer:
     """Two results or runs; informs, so never fails."""
-    from bench.gate.verdict import judge
+    from bench.project.api import compare
 
-    policy, notes = file_policy(options)
-    qrels = None
-    if options.qrels:
-        before, after, qrels = trec_results(options, Path(options.baseline), Path(options.candidate), policy)
-    else:
-        before, after = results_of_name(options.baseline, options), results_of_name(options.candidate, options)
-        names = {result.query_set for result in before} & {result.query_set for result in after}
-        if not names:
-            raise UsageError(f"{options.baseline} and {options.candidate} share no query set; nothing to compare.")
-        before = [result for result in before if result.query_set in names]
-        after = [result for result in after if result.query_set in names]
-    say_verdict(judge(before, after, policy, findings=notes), options, [*before, *after], qrels=qrels)
-    return 0
+    line = ["bench", "compare", options.baseline, options.candidate]
+    for name in ("qrels", "config", "suite"):
+        line += [f"--{name}", getattr(options, name)] if getattr(options, name) else []
+    return compare(
+        options.baseline,
+        options.candidate,
+        qrels=options.qrels,
+        config=options.config,
+        suite=options.suite,
+        commands=[shlex.join(line)],
+        **policy_changes(options),
+    )

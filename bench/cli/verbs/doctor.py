@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bench.cli.verbs._options import json_option, print_json
+from bench.cli.verbs._options import json_option
+
+if TYPE_CHECKING:
+    from bench.base.progress import Progress
+    from bench.project.answers import Answer
 
 HELP = "say what is installed and what is not"
 
@@ -16,15 +21,8 @@ def options(parser: ArgumentParser) -> None:
     json_option(parser)
 
 
-def run(options: Namespace) -> int:
+def run(options: Namespace, told: Progress) -> Answer:
     """What is installed."""
-    from bench.project.doctor import examine
+    from bench.project.doctor import examined
 
-    rows = examine(Path(options.config or "bench.toml"))
-    if options.json:
-        print_json({"format": 1, "doctor": rows})
-    else:
-        from bench.report.forms import terminal
-
-        terminal.table(["part", "state"], [[row["part"], row["state"]] for row in rows], left=2)
-    return 0
+    return examined(Path(options.config or "bench.toml"))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.base.errors import BenchError, UsageError
-from bench.cli.verbs._options import config_options, json_option, policy_options, positive, print_json
-from bench.cli.verbs._verdicts import file_policy, say_verdict, trec_results, with_options
+from bench.cli.verbs._options import config_options, form_options, json_option, policy_changes, policy_options, positive
 
 if TYPE_CHECKING:
-    from bench.records import Policy, Result
+    from bench.base.progress import Progress
+    from bench.project.answers import Answer, Judged
 
 HELP = "judge stored results, or TREC runs, against the accepted baseline"
 
@@ -41,68 +41,74 @@ def options(parser: ArgumentParser) -> None:
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the draws of --calibrate (default: 0)")
     policy_options(parser)
     json_option(parser)
-    for option, text in (
-        ("--json-out", "write the JSON document to a file"),
-        ("--junit", "write JUnit XML, one test case per rule"),
-        ("--markdown", "write the verdict as Markdown, for a job summary"),
-        ("--comment", "write the verdict as a short comment, for a pull request"),
-        ("--metrics", "write the numbers as OpenMetrics, for GitLab"),
-        ("--html", "write the verdict as a page"),
-    ):
-        parser.add_argument(option, metavar="F", help=text)
+    form_options(parser, "json-out", "junit", "markdown", "comment", "metrics", "html")
     parser.add_argument("--github", action="store_true", help="write job summary, step outputs and annotations too")
     parser.add_argument("--private", action="store_true", help="no query or document texts in any of them")
     parser.add_argument("--link", metavar="URL", help="where the page will be found; for the comment")
     parser.add_argument("--comment-key", metavar="K", help="tells apart several gates on one pull request")
 
 
-def run(options: Namespace) -> int:
-    """The verdict; its exit code."""
-    from dataclasses import replace
-
-    from bench.gate.verdict import judge, same_file
+def run(options: Namespace, told: Progress) -> Answer:
+    """The verdict, or how often the gate would err."""
+    from bench.project.api import calibrate
 
     if options.after:
         _raise_again(Path(options.after))
-    if options.qrels or options.baseline_run or options.candidate_run:
-        if not (options.qrels and options.baseline_run and options.candidate_run):
-            raise UsageError("bench gate: --qrels, --baseline-run and --candidate-run go together.")
-        for option in ("system", "suite", "baseline", "base_ref", "merge_base_result", "candidate_result"):
-            if getattr(options, option):
-                flag = option.replace("_", "-")
-                raise UsageError(f"bench gate: --{flag} belongs to stored results, not to run files; leave it out.")
-        policy, notes = file_policy(options)
-        before, after, qrels = trec_results(options, Path(options.baseline_run), Path(options.candidate_run), policy)
-        if options.calibrate:
-            return _calibrated(before, after, policy, options)
-        notes += same_file(Path(options.baseline_run), Path(options.candidate_run))
-        verdict = judge(before, after, policy, findings=notes)
-        say_verdict(verdict, options, [*before, *after], qrels=qrels)
-        return verdict.exit_code
-    from bench.project.gate import judged
-    from bench.project.workspace import Workspace
+    judged = _runs(options) if options.qrels or options.baseline_run or options.candidate_run else _stored(options)
+    if not options.calibrate:
+        return judged
+    for option in ("json_out", "junit", "markdown", "html", "comment", "metrics", "github"):
+        if getattr(options, option):
+            named = option.replace("_", "-")
+            raise UsageError(f"bench gate: --{named} writes a verdict and --calibrate draws none; leave one out.")
+    return calibrate(judged, repetitions=options.calibrate, seed=options.seed, progress=told)
 
-    workspace = Workspace.open(options.config, base_ref=options.base_ref)
-    found = judged(
-        workspace,
-        workspace.suite(options.suite),
-        system=options.system,
-        baseline=Path(options.baseline) if options.baseline else None,
-        merge_base=[Path(path) for path in options.merge_base_result or ()],
-        candidate=Path(options.candidate_result) if options.candidate_result else None,
-        # What is drawn anew is rankings, not costs.
-        changed=lambda policy: with_options(replace(policy, ceilings=()) if options.calibrate else policy, options),
+
+def _runs(options: Namespace) -> Judged:
+    from bench.project.compare import judged_runs
+
+    if not (options.qrels and options.baseline_run and options.candidate_run):
+        raise UsageError("bench gate: --qrels, --baseline-run and --candidate-run go together.")
+    for option in ("system", "suite", "baseline", "base_ref", "merge_base_result", "candidate_result"):
+        if getattr(options, option):
+            flag = option.replace("_", "-")
+            raise UsageError(f"bench gate: --{flag} belongs to stored results, not to run files; leave it out.")
+    return judged_runs(
+        options.baseline_run,
+        options.candidate_run,
+        options.qrels,
+        config=options.config,
+        commands=_commands(options),
+        private=options.private,
+        **policy_changes(options),
     )
-    if options.calibrate:
-        return _calibrated(found.baseline, found.candidate, found.verdict.policy, options)
-    everything = [*found.baseline, *found.merge_base, *found.candidate]
-    place = None
-    if options.github and options.base_ref:
-        from bench.report.forms.github import touched
 
-        place = touched(workspace.path, options.base_ref, workspace.tables(found.verdict.candidate))
-    say_verdict(found.verdict, options, everything, found.suite, place=place)
-    return found.verdict.exit_code
+
+def _stored(options: Namespace) -> Judged:
+    from bench.project.api import open_project
+
+    return open_project(options.config, base_ref=options.base_ref).gate(
+        options.system,
+        suite=options.suite,
+        baseline=options.baseline,
+        merge_base=options.merge_base_result or (),
+        candidate=options.candidate_result,
+        commands=["bench run --gated", *_commands(options)],
+        private=options.private,
+        # Costs are not drawn anew, and may not have been measured.
+        ceilings=not options.calibrate,
+        **policy_changes(options),
+    )
+
+
+def _commands(options: Namespace) -> list[str]:
+    """The line that comes to the same verdict."""
+    names = ["config", "suite", "system", "baseline", "base_ref", "candidate_result"]
+    line = ["bench", "gate"]
+    for name in [*names, "qrels", "baseline_run", "candidate_run"]:
+        value = getattr(options, name)
+        line += [f"--{name.replace('_', '-')}", str(value)] if value else []
+    return [shlex.join(line)]
 
 
 def _raise_again(path: Path) -> None:
@@ -128,21 +134,3 @@ def _raise_again(path: Path) -> None:
         again = BenchError(f"bench run failed before: {failed.get('message')}")
         again.code, again.exit_code = str(failed.get("code")), 4 if document.get("exit_code") == 4 else 2
         raise again
-
-
-def _calibrated(before: Sequence[Result], after: Sequence[Result], policy: Policy, options: Namespace) -> int:
-    """Error rates of the gate in place of a verdict; files asked for a verdict are refused."""
-    from bench.gate.calibration import calibrate
-    from bench.report.forms import terminal
-
-    for option in ("json_out", "junit", "markdown", "html", "comment", "metrics", "github"):
-        if getattr(options, option):
-            named = option.replace("_", "-")
-            raise UsageError(f"bench gate: --{named} writes a verdict and --calibrate draws none; leave one out.")
-    with terminal.progress(quiet=options.json) as told:
-        found = calibrate(before, after, policy, repetitions=options.calibrate, seed=options.seed, progress=told)
-    if options.json:
-        print_json(found.to_json())
-    else:
-        terminal.calibration(found)
-    return 0

@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.base.errors import UsageError
-from bench.cli.verbs._options import json_option, name_values, print_json
+from bench.cli.verbs._options import json_option, name_values
 
 if TYPE_CHECKING:
-    from bench.suites.importing import Imported
+    from bench.base.progress import Progress
+    from bench.project.answers import Answer
 
 HELP = "make a suite from data in another format"
 
 
 def options(parser: ArgumentParser) -> None:
     """What it takes."""
-    parser.add_argument("kind", metavar="KIND", help="a file of bench/sources, such as beir, jsonl, trec, table")
+    parser.add_argument("kind", metavar="KIND", help="the format, such as beir, jsonl, trec, table")
     parser.add_argument("source", metavar="SOURCE", help="a folder, a file, or a name that the kind knows")
     parser.add_argument("--out", metavar="DIR", required=True, help="the suite's folder; new or empty")
     parser.add_argument(
@@ -40,10 +41,9 @@ def options(parser: ArgumentParser) -> None:
     json_option(parser)
 
 
-def run(options: Namespace) -> int:
+def run(options: Namespace, told: Progress) -> Answer:
     """A suite from data in another format."""
-    from bench.report.forms import terminal
-    from bench.suites.importing import import_collection, open_source
+    from bench.project.suites import imported
     from bench.suites.splits import SplitPlan
 
     plan = None
@@ -54,18 +54,17 @@ def run(options: Namespace) -> int:
         names = ("held_out", "dev", "seed", "group_by", "dev_from", "held_out_from")
         given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
         plan = SplitPlan(by, share_documents=options.share_documents, **given)
-    collection = open_source(options.kind, options.source, settings)
-    with terminal.progress(quiet=options.json) as told:
-        made = import_collection(
-            collection,
-            Path(options.out),
-            name=options.name,
-            roles=name_values("--role", options.role),
-            split=plan,
-            force=options.force,
-            progress=told,
-        )
-    return _told(options, made)
+    return imported(
+        options.kind,
+        options.source,
+        Path(options.out),
+        settings=settings,
+        name=options.name,
+        roles=name_values("--role", options.role),
+        split=plan,
+        force=options.force,
+        progress=told,
+    )
 
 
 def _no_idle_option(options: Namespace, by: str | None, settings: Mapping[str, str]) -> None:
@@ -97,18 +96,3 @@ def _no_idle_option(options: Namespace, by: str | None, settings: Mapping[str, s
             )
     if by == "time" and given("seed"):
         raise UsageError("bench import: --seed is about what is left to chance, and a split by time leaves nothing.")
-
-
-def _told(options: Namespace, made: Imported) -> int:
-    from bench.report.forms import terminal
-
-    if options.json:
-        print_json(made.to_json())
-        return 0
-    rows = [[q.name, q.role, str(q.n_queries), str(q.n_judgements)] for q in made.query_sets]
-    title = f"{made.name}: {made.n_docs} documents"
-    terminal.table(["query set", "role", "queries", "judgements"], rows, title=title, left=2)
-    for sentence in made.sentences():
-        terminal.say(sentence, "yellow")
-    terminal.say(f"Suite: {made.folder}. Next: bench check {options.out}")
-    return 0

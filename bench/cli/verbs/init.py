@@ -1,11 +1,16 @@
-"""What a project needs to begin with; says what was written, what was there, and what to do next."""
+"""What a project needs to begin with."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bench.cli.verbs._options import json_option, positive, print_json
+from bench.cli.verbs._options import json_option, positive
+
+if TYPE_CHECKING:
+    from bench.base.progress import Progress
+    from bench.project.answers import Answer
 
 HELP = "scaffold bench.toml, a suite and the workflow"
 
@@ -20,24 +25,9 @@ def options(parser: ArgumentParser) -> None:
     json_option(parser)
 
 
-def run(options: Namespace) -> int:
+def run(options: Namespace, told: Progress) -> Answer:
     """What a project needs to begin with; says what was written, what was there, and what to do next."""
-    from bench.base.errors import UsageError
-    from bench.report.forms import terminal
-    from bench.suites.scaffold import WORDS, scaffold
+    from bench.project.suites import initialised
 
-    source = Path(options.from_) if options.from_ is not None else None
-    if source is None and options.words is not None:
-        raise UsageError("bench init: --words is about cutting documents; it goes with --from FOLDER.")
-    made = scaffold(Path(options.folder), name=options.name, source=source, words=options.words or WORDS)
-    if options.json:
-        print_json({"format": 1, **made.to_json()})
-        return 0
-    for path in made.written:
-        terminal.say(f"wrote {path}", "green")
-    for path in made.kept:
-        terminal.say(f"kept  {path}, as it was")
-    terminal.say(f"{made.n_documents} documents from {made.n_files} files." if source else "No documents yet.")
-    for number, step in enumerate(made.next_steps, 1):
-        terminal.say(f"{number}. {step}")
-    return 0
+    source = None if options.from_ is None else Path(options.from_)
+    return initialised(Path(options.folder), name=options.name, source=source, most_words=options.words)

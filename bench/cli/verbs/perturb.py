@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bench.cli.verbs._options import json_option, print_json
+from bench.cli.verbs._options import json_option
+
+if TYPE_CHECKING:
+    from bench.base.progress import Progress
+    from bench.project.answers import Answer
 
 HELP = "copy a suite and add altered queries to it"
 
@@ -21,23 +26,14 @@ def options(parser: ArgumentParser) -> None:
     json_option(parser)
 
 
-def run(options: Namespace) -> int:
+def run(options: Namespace, told: Progress) -> Answer:
     """A copy of a suite with altered queries beside the others."""
-    from bench.report.forms import terminal
-    from bench.suites import suite
-    from bench.suites.perturb import parse_transformations, perturb_suite
+    from bench.project.suites import perturbed
 
-    made = perturb_suite(
-        suite.find(options.suite),
+    return perturbed(
+        options.suite,
         Path(options.out),
         query_set=options.query_set,
-        transformations=parse_transformations(options.with_),
+        transformations=options.with_,
         seed=options.seed,
     )
-    if options.json:
-        print_json({"format": 1, "suite": options.out, "query_sets": [one.to_json() for one in made]})
-        return 0
-    rows = [[one.query_set, one.transformation, str(one.n_queries), str(one.unchanged)] for one in made]
-    terminal.table(["query set", "transformation", "queries", "unchanged"], rows, title=options.out, left=2)
-    terminal.say(f"Look at some of them, then: bench check {options.out}")
-    return 0

@@ -8,13 +8,24 @@ from typing import Any
 
 from bench.base.errors import SuiteError, UsageError, did_you_mean
 from bench.base.store import json_text, write_text
+from bench.interop.exports import Exported, Request
 from bench.records import QuerySet, Suite
 
 # BEIR's words for the roles, the other way round.
 _SPLIT_OF_ROLE = {"train": "train", "dev": "dev", "held-out": "test"}
 
 
+WHAT = "suite"
 WRITTEN = ("corpus.jsonl", "queries.jsonl", "qrels")
+
+
+def export(request: Request) -> Exported:
+    """The suite as BEIR folders."""
+    suite, names = request.suite, request.query_sets
+    written = export_beir(suite, request.out, query_sets=names, force=request.force)
+    n = left_out(suite, names)
+    notes = [f"{n} queries without an answer were left out: BEIR has no way to say so."] if n else []
+    return Exported(written, notes)
 
 
 def export_beir(

@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.base.errors import MissingExtra, UsageError, did_you_mean
 from bench.base.store import write_text
+from bench.interop.exports import Exported, Request
 from bench.interop.mteb_task import score_name
 from bench.records import Result
 
@@ -17,6 +18,15 @@ _FRONT = re.compile(r"\A(\ufeff?---[ \t]*\r?\n)(.*?)(^---[ \t]*(?:\r?\n|\Z))", r
 _INDEX = re.compile(
     r"^model-index[ \t]*:[^\n]*(?:\n|\Z)(?:(?:[ \t]*\r?\n|#[^\n]*\n)*(?:-|[ \t]+[^\s#])[^\n]*(?:\n|\Z))*", re.MULTILINE
 )
+
+
+WHAT = "results"
+
+
+def export(request: Request) -> Exported:
+    """The system's results in a model card."""
+    results = chosen_results(request.results(), request.query_sets)
+    return Exported([export_model_card(results, request.out, model_name=request.model_name)])
 
 
 def export_model_card(results: Sequence[Result], path: Path, *, model_name: str | None = None) -> Path:

@@ -9,9 +9,19 @@ from typing import Any
 from bench.base.errors import UsageError, did_you_mean
 from bench.evaluation.evaluate import Evaluator
 from bench.evaluation.measure import measure
+from bench.interop.exports import Exported, Request
 from bench.interop.mteb_model import model_meta
 from bench.interop.mteb_task import SCORE_NAMES, cutoffs, score_name, to_mteb_task
 from bench.records import EVALUATION_ROLES
+
+WHAT = "results"
+
+
+def export(request: Request) -> Exported:
+    """The system's rankings as result files."""
+    request.results()  # says how to make what is not there
+    options = {"query_sets": request.query_sets, "model_name": request.model_name, "force": request.force}
+    return Exported(export_mteb_results(request.evaluator(), request.system, request.out, **options))  # type: ignore[arg-type]
 
 
 def export_mteb_results(

@@ -84,6 +84,19 @@ def composed(material: Material, made_of: Sequence[Section], subtitle: Text) -> 
     return page(material.title, body, styles=STYLES, scripts=SCRIPTS)
 
 
+def page_of(title: str, blocks: list[Block]) -> str:
+    """Blocks alone as one HTML document."""
+    return composed(Material(title, (), ""), [Section("answer", title, blocks)], [])
+
+
+def fragment(blocks: Sequence[Block]) -> str:
+    """Blocks as HTML for a notebook's cell, with the page's styles for tables and outcomes."""
+    env = environment()
+    env.filters |= {"number": words.number, "explorer_data": _explorer_data}
+    body: str = env.get_template("fragment.html.j2").render(blocks=blocks, style=_joined(("fragment.css",)))
+    return str(_without_addresses(body))
+
+
 def environment() -> Any:
     """A Jinja environment over the templates: everything is escaped, and no control characters reach the page."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined

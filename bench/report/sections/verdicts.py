@@ -51,11 +51,13 @@ def verdict_blocks(verdict: Verdict, *, anchor: str = "") -> list[Block]:
     blocks += _pinned(verdict)
     if verdict.findings:
         blocks.append(Bullets([_finding(finding) for finding in _sorted(verdict.findings)]))
-    reasons: list[list[str | Span]] = [
-        [strong(_where(cell)), ": ", plain(cell.reason)] for cell in verdict.cells if cell.reason
-    ]
-    if reasons:
-        blocks.append(Folded("Why each check came out as it did", [Bullets(reasons)]))
+    open_ones = [cell for cell in verdict.cells if cell.outcome in ("fail", "inconclusive")]
+    if open_ones:
+        blocks.append(Bullets([[plain(cell.reason)] for cell in open_ones]))
+    others = [cell for cell in verdict.cells if cell.reason and cell not in open_ones]
+    if others:
+        reasons = Bullets([[plain(cell.reason)] for cell in others])
+        blocks.append(Folded("Why the other checks came out as they did", [reasons]))
     return blocks
 
 
@@ -66,10 +68,6 @@ def _sorted(findings: Sequence[Finding]) -> list[Finding]:
 def _finding(finding: Finding) -> list[str | Span]:
     label = words.SEVERITIES.get(finding.severity, plain(finding.severity, 20))
     return [strong(f"{label}: "), plain(finding.message)]
-
-
-def _where(cell: Cell) -> str:
-    return plain(cell.name, 140)
 
 
 def _cells_table(verdict: Verdict) -> Table:

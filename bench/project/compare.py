@@ -1,0 +1,260 @@
+"""Runs and stored results, measured, compared and judged without a config's gate: `bench measure`, `compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bench.base.errors import BenchError, UsageError
+from bench.base.files.frames import is_frame, qrels_of, run_of
+from bench.base.files.judgements import read_qrels
+from bench.base.store import read_json
+from bench.evaluation.measure import measure, result
+from bench.gate.calibration import calibrate
+from bench.gate.rules import changed
+from bench.gate.verdict import judge, results_of, same_file
+from bench.project.answers import Calibrated, Judged, Measured
+from bench.project.workspace import DEFAULT_CONFIG, Workspace
+from bench.records import EvalProtocol, Finding, Labels, Policy, Qrels, Result, Run
+from bench.records.measures import parse_list
+from bench.records.run_files import read_run
+
+Rankings = Any
+"""A run: a `Run`, a TREC file's path, a pandas frame, or query id → document id → score."""
+
+Judgements = Any
+"""Judgements: a TREC or BEIR file's path, a pandas frame, or query id → document id → grade."""
+
+
+def as_run(run: Rankings, *, name: str | None = None) -> Run:
+    """A run from whatever holds one.
+
+    Raises:
+        RunError: a file that is no run.
+        UsageError: none of these.
+    """
+    if isinstance(run, Run):
+        return run if name is None else run.renamed(name)
+    if isinstance(run, str | Path):
+        return read_run(Path(run), name=name)
+    if is_frame(run):
+        run = run_of(run)
+    if isinstance(run, Mapping):
+        return Run.of(run, name=name or "run")
+    raise UsageError(f"A run is a {type(run).__name__}; expected a file, a frame, or query id → document id → score.")
+
+
+def as_qrels(qrels: Judgements) -> Qrels:
+    """Judgements from whatever holds them.
+
+    Raises:
+        SuiteError: a file that holds none.
+        UsageError: none of these.
+    """
+    if isinstance(qrels, str | Path):
+        return read_qrels(Path(qrels))
+    if is_frame(qrels):
+        return qrels_of(qrels)
+    if isinstance(qrels, Mapping):
+        return {str(q): {str(d): int(grade) for d, grade in grades.items()} for q, grades in qrels.items()}
+    raise UsageError(
+        f"Judgements are a {type(qrels).__name__}; expected a file, a frame, or query id → document id → grade."
+    )
+
+
+def measured(
+    run: Rankings,
+    qrels: Judgements,
+    measures: str | Iterable[str] | None = None,
+    *,
+    depth: int | None = None,
+    relevance_level: int = 1,
+    per_query: bool = False,
+    name: str | None = None,
+) -> Measured:
+    """Numbers of one run against judgements.
+
+    Args:
+        run: rankings.
+        qrels: graded judgements.
+        measures: names, such as "ndcg@10"; recall@10, ndcg@10, mrr@10 and recall@100 where None.
+        depth: ranks that count; all where None.
+        relevance_level: the lowest grade that is relevant.
+        per_query: put every query's numbers into the document.
+        name: of the run; the file's own tag where None.
+
+    Raises:
+        RunError: no judged query is in the run, or no document of it is judged.
+        MeasureError: an unknown measure.
+    """
+    names = parse_list([measures] if isinstance(measures, str) else measures)
+    truth = as_qrels(qrels)
+    rankings = as_run(run, name=name)
+    scores = measure(rankings, truth, names, depth=depth, relevance_level=relevance_level)
+    ignored = sum(query_id not in truth for query_id in rankings.query_ids)
+    return Measured(rankings.system, scores, ignored, per_query)
+
+
+def file_policy(config: str | None, *, runs: bool) -> tuple[Policy, list[Finding]]:
+    """The policy for run files and stored results (the config's where one is named), and what it leaves out.
+
+    Args:
+        config: a config file.
+        runs: whether run files are judged, which are one held-out set; other rules have nothing to apply to.
+    """
+    policy = Workspace.open(config).config.gate.policy() if config else Policy()
+    if not runs:
+        return policy, []
+    held_out = [
+        rule
+        for rule in policy.rules
+        if rule.role == "held-out" and rule.slice is None and not rule.variant and rule.query_set is None
+    ]
+    idle = len(policy.rules) - len(held_out) + len(policy.ceilings)
+    notes = []
+    if config and idle:
+        sentence = (
+            f"{idle} rules and ceilings of {config} are about other roles, query sets, slices, sizes or costs, which "
+            "run files do not tell; they are not looked at."
+        )
+        notes.append(Finding("warning", "rule-unused", "policy", sentence, idle))
+    rules = tuple(held_out) or Policy().rules[:1]
+    return Policy(rules, policy.alpha, policy.on_inconclusive, policy.system), notes
+
+
+def run_results(
+    baseline: Rankings, candidate: Rankings, qrels: Judgements, policy: Policy
+) -> tuple[list[Result], list[Result], dict[str, Qrels]]:
+    """Two runs as results on one held-out set, and its judgements."""
+    labels = Labels(as_qrels(qrels))
+    name = Path(qrels).stem if isinstance(qrels, str | Path) else "queries"
+    runs = [
+        as_run(run, name=Path(run).name if isinstance(run, str | Path) else who)
+        for run, who in ((baseline, "baseline"), (candidate, "candidate"))
+    ]
+    measures = tuple(dict.fromkeys(m for rule in policy.rules if rule.role == "held-out" for m in rule.measures))
+    protocol = EvalProtocol(measures, depth=max(run.depth for run in runs))
+    # Two files of one comparison: what they share is the judgements, not a digest of their queries.
+    before, after = (
+        replace(
+            result(run, labels, protocol=protocol, recipe={"file": run.system}),
+            query_set=name,
+            query_set_digest=labels.digest,
+        )
+        for run in runs
+    )
+    return [before], [after], {name: labels.qrels}
+
+
+def results_named(name: str, *, config: str | None = None, suite: str | None = None) -> list[Result]:
+    """Results from a JSON file (one result, a list of them, a baseline), or of a system of the config.
+
+    Raises:
+        UsageError: neither.
+    """
+    path = Path(name)
+    if path.is_file():
+        try:
+            document = read_json(path)
+        except BenchError as error:
+            raise UsageError(f"{error} To compare TREC run files, give the judgements: --qrels Q.") from None
+        return results_of(document, path)
+    if path.is_dir() or path.suffix == ".json":
+        state = "is a folder" if path.is_dir() else "does not exist"
+        raise UsageError(f"{name} {state}; expected a file of results, or the name of a system.")
+    if not config and not Path(DEFAULT_CONFIG).exists():
+        raise UsageError(f"{name} is no file (and there is no {DEFAULT_CONFIG} here to have a system of that name).")
+    workspace = Workspace.open(config)
+    return workspace.stored(workspace.suite(suite), name)
+
+
+def compared(
+    baseline: Any,
+    candidate: Any,
+    *,
+    qrels: Judgements | None = None,
+    config: str | None = None,
+    suite: str | None = None,
+    commands: Sequence[str] = (),
+    **policy_changes: Any,
+) -> Judged:
+    """Two results, systems or runs; informs, and so never fails.
+
+    Args:
+        baseline: results, a file of them, a system of the config; with judgements, a run.
+        candidate: likewise.
+        qrels: judgements, for runs.
+        config: the config file whose rules and systems are meant.
+        suite: the suite of a system's results.
+        commands: lines that come to the same, for the page.
+        policy_changes: `measures`, `margin`, `alpha`.
+
+    Raises:
+        UsageError: nothing that can be compared.
+        NotComparable: results of different tasks.
+    """
+    policy, notes = file_policy(config, runs=qrels is not None)
+    policy = changed(policy, **policy_changes)
+    truth: dict[str, Qrels] | None = None
+    if qrels is not None:
+        before, after, truth = run_results(baseline, candidate, qrels, policy)
+    else:
+        before, after = (
+            results_named(side, config=config, suite=suite) if isinstance(side, str) else _listed(side)
+            for side in (baseline, candidate)
+        )
+        names = {one.query_set for one in before} & {one.query_set for one in after}
+        if not names:
+            who = [side if isinstance(side, str) else side[0].system for side in (baseline, candidate)]
+            raise UsageError(f"{who[0]} and {who[1]} share no query set; nothing to compare.")
+        before = [one for one in before if one.query_set in names]
+        after = [one for one in after if one.query_set in names]
+    verdict = judge(before, after, policy, findings=notes)
+    return Judged(verdict, before, after, qrels=truth, commands=commands, informs=True)
+
+
+def _listed(results: Any) -> list[Result]:
+    return [results] if isinstance(results, Result) else [one for one in results if isinstance(one, Result)]
+
+
+def judged_runs(
+    baseline: Rankings,
+    candidate: Rankings,
+    qrels: Judgements,
+    *,
+    config: str | None = None,
+    commands: Sequence[str] = (),
+    private: bool = False,
+    **policy_changes: Any,
+) -> Judged:
+    """The verdict on two runs of any engine: one held-out set under the default rules, or the config's.
+
+    Raises:
+        RunError, SuiteError, NotComparable: what cannot be judged.
+    """
+    policy, notes = file_policy(config, runs=True)
+    policy = changed(policy, **policy_changes)
+    before, after, truth = run_results(baseline, candidate, qrels, policy)
+    if isinstance(baseline, str | Path) and isinstance(candidate, str | Path):
+        notes += same_file(Path(baseline), Path(candidate))
+    verdict = judge(before, after, policy, findings=notes)
+    return Judged(verdict, before, after, qrels=truth, commands=commands, private=private)
+
+
+def calibrated(judged: Judged, *, repetitions: int = 2_000, seed: int = 0, progress: Any = None) -> Calibrated:
+    """How often the gate that gave a verdict would err on such changes, its ceilings left out."""
+    from bench.base.progress import no_progress
+
+    # What is drawn anew is rankings, not costs.
+    policy = replace(judged.verdict.policy, ceilings=())
+    found = calibrate(
+        judged.baseline,
+        judged.candidate,
+        policy,
+        repetitions=repetitions,
+        seed=seed,
+        progress=progress or no_progress,
+    )
+    return Calibrated(found)

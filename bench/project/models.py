@@ -1,0 +1,201 @@
+"""Fine-tuned models: what they were made from, their cards, and what may share an index with them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bench.base import words
+from bench.base.errors import BenchError, StoreError, UsageError, did_you_mean
+from bench.config import load_suite_config
+from bench.evaluation.evaluate import Missing
+from bench.interop.exports._finetuned_card import write_card
+from bench.project.answers import Told
+from bench.project.workspace import Workspace
+from bench.records import ModelRecord, Result, Suite
+from bench.report import tables
+from bench.report.blocks import Block, Prose, shortened
+from bench.retrieval import systems
+from bench.retrieval.manifest import Manifest, read_manifest, write_manifest
+from bench.retrieval.promotions import PROMOTED, history
+from bench.train.models import recipe_settings
+from bench.train.registry import ancestors, begun_trainings, find_record, records, target_name, uses, with_results
+
+
+def model_of(workspace: Workspace, target: str) -> tuple[ModelRecord, list[ModelRecord]]:
+    """The model that a word means, with its results, and the fine-tuned models that it was made from.
+
+    Raises:
+        UsageError: no such model, several, or one whose training was not finished.
+    """
+    known = records(workspace.store, workspace.base)
+    name = target_name(target).recipe
+    finished = any(record.name == name for record in known)
+    if not finished and name in workspace.config.finetune and begun_trainings(workspace.store, name):
+        raise UsageError(f"The training of {name} was not finished; it goes on with: bench finetune {name}")
+    record = find_record(known, target)
+    return with_results(workspace.store, [record])[0], ancestors(known, record)
+
+
+def systems_of(workspace: Workspace, weights: str) -> list[str]:
+    """Full-size systems of the config that work with these weights, themselves or through a part."""
+    names = []
+    for table in workspace.config.systems:
+        try:
+            built = systems.build(workspace.config, systems.Context(workspace.base, workspace.store), only=[table])
+        except BenchError:
+            # A model that has not been made yet, or a missing extra: it does not work with these weights.
+            continue
+        name = systems.selected(built, [table])[0]
+        if uses(built[name], built, weights):
+            names.append(name)
+    return names
+
+
+def listed(workspace: Workspace) -> Told:
+    """Every fine-tuned model of the working folder."""
+    models = with_results(workspace.store, records(workspace.store, workspace.base))
+    rows = []
+    for model in models:
+        seed = "" if model.seed is None else str(model.seed)
+        status = [*model.status, *(["recipe changed since"] if _outdated(model, workspace) else [])]
+        pairs = model.data.get("trained_pairs", model.data.get("pairs", ""))
+        row = [model.name, seed, model.id[:12], model.base, ", ".join(status), model.kind]
+        rows.append([*row, str(pairs), str(len(model.by_suite) or "")])
+    columns = ["name", "seed", "weights", "base", "status", "kind", "pairs", "suites"]
+    absent = Prose(["There is no fine-tuned model yet. Make one: bench finetune NAME"])
+    shown = tables.table("Fine-tuned models", columns, rows, text=6) if rows else absent
+    documents = [model.to_json() for model in models]
+    return Told({"format": 1, "models": documents}, [shown], table=documents)
+
+
+def shown(workspace: Workspace, target: str) -> Told:
+    """One model: what it was made from, its results and its promotions."""
+    model, chain = model_of(workspace, target)
+    promotions = [entry for entry in history(workspace.base / PROMOTED) if entry.name == model.name]
+    rows = [["weights", model.id], ["folder", model.folder], ["status", ", ".join(model.status) or "–"]]
+    rows += [["kind", model.kind], ["base", f"{model.base} ({model.base_digest[:12]})"]]
+    rows += [["made from", f"{one.name}, seed {one.seed} ({one.id[:12]})"] for one in chain]
+    rows += [[f"data: {key.replace('_', ' ')}", _short(v)] for key, v in model.data.items() if v not in (None, [], {})]
+    rows += [[f"recipe: {key}", _short(value)] for key, value in model.recipe.items() if value not in (None, [])]
+    rows += [["versions", ", ".join(f"{name} {version}" for name, version in model.versions.items())]]
+    rows += [["commit", model.commit or "–"], ["loss", words.number(model.loss, 4)]]
+    blocks: list[Block] = [tables.table(f"{model.name}, seed {model.seed}", ["what", "value"], rows, text=2)]
+    if model.results:
+        columns = ["suite", "digest", "query set", "role", "system", "n", "measure", "mean"]
+        results = [
+            [one.suite, one.suite_digest[:8], one.query_set, one.role, one.system, str(one.n), measure, words.number(m)]
+            for one in model.results
+            for measure, m in one.means.items()
+        ]
+        blocks.append(tables.table("Results", columns, results, text=5))
+    for entry in promotions:
+        blocks.append(Prose([f"{entry.when[:10]} {entry.action} {entry.weights[:12]} by {entry.who}: {entry.reason}"]))
+    document = {"format": 1, "model": model.to_json(), "ancestors": [one.to_json() for one in chain]}
+    return Told(document | {"promotions": [entry.to_json() for entry in promotions]}, blocks)
+
+
+def _outdated(model: ModelRecord, workspace: Workspace) -> bool:
+    """Whether the recipe of its name says something else now; unknown, and so no, where a sweep chose for it."""
+    recipe = workspace.config.finetune.get(model.name)
+    if recipe is None or recipe.sweep or "current" not in model.status:
+        return False
+    return recipe_settings(recipe) != model.recipe
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list) and len(value) > 6:
+        return f"{len(value)} of them"
+    return shortened(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), 100)
+
+
+# --- card and manifest -----------------------------------------------------------------------------
+
+
+def card_written(workspace: Workspace, target: str, *, suite: str | None = None, system: str | None = None) -> Told:
+    """Write a model's card beside its weights, with results of `system`, or else of all that work with the model.
+
+    Raises:
+        UsageError: no such model, or the system does not work with it.
+    """
+    model, chain = model_of(workspace, target)
+    suites, names = workspace.suites(suite), [system] if system else systems_of(workspace, model.id)
+    results = [result for one in suites for name in names for result in _stored(workspace, one, name, model)]
+    # What the base is called where it was published: the model of a system's table, or the name itself.
+    encoder = workspace.config.systems.get(model.base, {}).get("encoder")
+    base = str(encoder.get("model", model.base)) if isinstance(encoder, dict) else model.base
+    licenses = {one.name: _license(Path(one.path)) for one in suites}
+    path = write_card(model, results, licenses=licenses, base_model=base, ancestors=chain)
+    text = f"Wrote {path}, with {words.count(len(results), 'result')}."
+    return Told({"format": 1, "written": str(path), "results": len(results)}, [Prose([text], "good")])
+
+
+def _stored(workspace: Workspace, suite: Suite, name: str, model: ModelRecord) -> list[Result]:
+    """A system's stored results, where it works with the model and has any."""
+    evaluator = workspace.evaluator(suite, [name], make=False)
+    if name not in evaluator.systems or not uses(evaluator.systems[name], evaluator.systems, model.id):
+        raise UsageError(f'System "{name}" does not work with {model.name} (weights {model.id[:12]}).')
+    try:
+        return evaluator.results([name])
+    except Missing:
+        return []
+
+
+def _license(folder: Path) -> str:
+    path = folder / "suite.toml"
+    return load_suite_config(path).license if path.is_file() else ""
+
+
+def manifest_written(
+    workspace: Workspace, *, system: str, out: Path | str, suite: str | None = None, corpus: str | None = None
+) -> Told:
+    """Write the manifest of an index that holds a system's vectors, of a suite's `corpus` where that is said.
+
+    Raises:
+        UsageError: no such system or corpus, or a system without vectors.
+        NotComparable: a manifest of other vectors is there.
+    """
+    manifest = _manifest(workspace, system, suite, corpus)
+    path = write_manifest(out, manifest)
+    text = f"Wrote {path}. The indexing job checks it with: bench models check-manifest {path} --system NAME"
+    return Told({"format": 1, "written": str(path), "manifest": manifest.to_json()}, [Prose([text], "good")])
+
+
+def manifest_checked(
+    workspace: Workspace, path: Path | str, *, system: str, suite: str | None = None, corpus: str | None = None
+) -> Told:
+    """Check that an index holds vectors of a system's model as it is now, of `corpus` or else the one it names.
+
+    Raises:
+        StoreError: no manifest, or one that cannot be read.
+        NotComparable: says what differs.
+        UsageError: no such system or corpus, or a system without vectors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise StoreError(f"{path} does not exist: an index without a manifest cannot be trusted to be of one model.")
+    theirs = read_manifest(path)
+    name = (theirs.corpus or {}).get("name")
+    if corpus is None and name is not None and name in workspace.suite(suite).corpora:
+        corpus = name
+    theirs.require(_manifest(workspace, system, suite, corpus), where=path, corpus=corpus is not None)
+    about = f"and with corpus {corpus} as it is now" if corpus else "but does not say of which corpus it is"
+    text = f"{path} agrees with the model of {system} as it is now, {about}."
+    return Told({"format": 1, "same": True, "manifest": theirs.to_json()}, [Prose([text], "good")])
+
+
+def _manifest(workspace: Workspace, name: str, suite: str | None, corpus: str | None) -> Manifest:
+    built = systems.build(workspace.config, systems.Context(workspace.base, workspace.store), only=[name])
+    if name not in built:
+        raise UsageError(f'No system "{name}".{did_you_mean(name, built)}')
+    system: Any = built[name]
+    if system.kind != "dense":
+        raise UsageError(f'System "{name}" is of kind {system.kind}; only dense ones have vectors.')
+    corpora = workspace.suite(suite).corpora if corpus else {}
+    if corpus and corpus not in corpora:
+        hint = did_you_mean(corpus, corpora)
+        raise UsageError(f'No corpus "{corpus}" in the suite; expected one of {", ".join(corpora)}.{hint}')
+    model = str(getattr(getattr(system.encoder, "config", None), "model", name))
+    more: dict[str, Any] = {"precision": system.precision, "similarity": system.similarity}
+    return Manifest.of(system.encoder, dim=system.dim, model=model, corpus=corpora.get(corpus or ""), **more)
