@@ -16,13 +16,14 @@ import pytest
 from pydantic import ValidationError
 
 from bench.base.errors import ConfigError
-from bench.config import BenchConfig, FinetuneConfig
+from bench.config import BenchConfig, EvalConfig, FinetuneConfig
 from bench.evaluation.evaluate import Evaluator
 from bench.retrieval.encoders import find_model, weights_digest
 from bench.retrieval.systems.bm25 import BM25
 from bench.retrieval.systems.bm25 import Config as BM25Config
 from bench.suites import suite as suite_module
 from bench.train.fitting import losses
+from bench.train.fitting.dev import _DevSet
 from bench.train.fitting.finetune import finetune
 from bench.train.fitting.tokens import like_lengths, tokenised
 
@@ -236,6 +237,14 @@ def test_dev_curve_is_measured_on_dev_alone(evaluator, tiny_suite, tiny_model, k
     assert _trained(other, tiny_suite, "m", recipe).lineage["history"] == before["history"]
 
 
+def test_model_in_training_that_ranks_no_judged_document_counts_0(evaluator, tiny_model):
+    dev = _DevSet(evaluator, EvalConfig(every=1, measure="mrr@10"), "dev")
+    unjudged = next(i for i in dev.corpus.ids if not any(i in judged for judged in dev.qrels.values()))
+    n = len(dev.query_set.ids)
+    values = dev.measured([unjudged], np.zeros((n, 1), np.int64), np.ones((n, 1), np.float32))
+    assert values.tolist() == [0.0] * len(values) and len(values)
+
+
 def test_what_is_learnt_from_dev_is_not_chosen_by_dev(evaluator, tiny_suite, tiny_model):
     config = BenchConfig.model_validate({"suites": ["tiny"], "systems": {"bm25": {"kind": "bm25"}}})
     recipe = _recipe(tiny_model, pairs=["train", "dev"], eval={"every": 1})
@@ -289,6 +298,7 @@ from bench.config import FinetuneConfig
 from bench.evaluation.evaluate import Evaluator
 from bench.base.store import Store
 from bench.retrieval.systems.bm25 import BM25, Config
+from bench.train.fitting.dev import _DevSet
 from bench.train.fitting.finetune import finetune
 folder, store, recipe, slow = Path(sys.argv[1]), Store(sys.argv[2]), sys.argv[3], float(sys.argv[4])
 bm25 = BM25("bm25", Config.model_validate({"kind": "bm25"}))

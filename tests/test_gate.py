@@ -1,6 +1,7 @@
 """Claims about bench.gate.verdict: three ways of a verdict, what overrules them, and what cannot be judged at all."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -227,6 +228,16 @@ def test_one_pinned_loss_fails_whatever_the_statistics_say(make_result):
     assert [(name, change.query_id) for name, change in verdict.pinned_lost] == [("shop", "q000")]
     (finding,) = [f for f in verdict.findings if f.code == "pinned-lost"]
     assert finding.message == "1 of 2 pinned queries lost relevant documents: q000. Any such loss fails."
+
+
+def test_query_that_is_lost_at_two_sizes_counts_once(make_result):
+    before, after = cells_of(1, 0, 40)
+    pairs = [
+        [replace(make_result({"recall@10": v}, system=s, pinned=[0, 30]), variant=size) for size in ("", "@64")]
+        for s, v in (("old", before), ("new", after))
+    ]
+    (finding,) = [f for f in judge(*pairs, HELD_OUT).findings if f.code == "pinned-lost"]
+    assert finding.message.startswith("1 of 2 pinned queries lost relevant documents: q000.")
 
 
 def test_kept_pinned_queries_are_said_to_be_kept(make_result):

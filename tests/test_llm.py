@@ -313,7 +313,7 @@ def test_a_server_that_is_down_ends_the_batch_soon(tmp_path, fake_time):
     with LLMServer() as server:
         address = server.base_url
     case = Case(tmp_path, corpus_of(50))
-    with pytest.raises(PairsError, match="not one of 50 passages") as caught:
+    with pytest.raises(PairsError, match=f"{address}, model .*: not one of 50 passages") as caught:
         case.run(address, concurrency=4, give_up_after=6)
     assert "4 × no connection" in str(caught.value) and "46 × not asked" in str(caught.value)
     assert "6 times in a row" in str(caught.value)

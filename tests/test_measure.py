@@ -233,6 +233,11 @@ def test_run_whose_documents_nobody_judged_is_refused(known_runs):
         measure(known_runs.run, {"q1": {"A": 1}}, ["map"])
 
 
+def test_run_whose_documents_nobody_judged_counts_0_where_both_are_known_to_belong_together(known_runs):
+    scores = measure(known_runs.run, {"q1": {"A": 1}}, ["map"], zero_if_unjudged=True)
+    assert scores.means() == {"map": 0.0}
+
+
 def test_judgements_without_a_positive_are_refused(known_runs):
     with pytest.raises(RunError, match="No query of 1 has a document judged 1 or higher"):
         measure(known_runs.run, {"q1": {"a": 0}}, ["map"])

@@ -56,6 +56,7 @@ def measure(
     relevance_level: int = 1,
     query_ids: Sequence[str] | None = None,
     condensed: bool = False,
+    zero_if_unjudged: bool = False,
 ) -> Scores:
     """Every judged query's numbers.
 
@@ -70,6 +71,8 @@ def measure(
         relevance_level: the lowest grade that is relevant.
         query_ids: order of the rows; the judgements' order where None.
         condensed: also measure rankings from which unjudged documents are removed.
+        zero_if_unjudged: a run without one judged document counts 0. It is refused otherwise: most often the run and
+            the judgements are of two collections.
 
     Raises:
         MeasureError: an unknown measure, or a cutoff below 1.
@@ -99,7 +102,7 @@ def measure(
             scores[row] = run.scores[row_of[query_id], :width]
 
     truth, grades = _judgements(run, qrels, kept, docs)
-    if not (grades >= 0).any():
+    if not (zero_if_unjudged or (grades >= 0).any()):
         raise RunError(
             f'Run "{run.system}": none of its documents is judged (first: "{run.doc_ids[0]}"; judged: '
             f'"{next(iter(qrels[kept[0]]))}"). Do both files belong to one collection?'

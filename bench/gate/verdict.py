@@ -354,9 +354,11 @@ def _pinned_finding(lost: Sequence[tuple[str, Change]], n_pinned: int) -> list[F
         return []
     if not lost:
         return [Finding("info", "pinned-kept", "pinned", f"All {n_pinned} pinned queries kept their documents.", 0)]
-    names = ", ".join(change.query_id for _, change in lost[:10]) + (", …" if len(lost) > 10 else "")
-    sentence = f"{len(lost)} of {n_pinned} pinned queries lost relevant documents: {names}. Any such loss fails."
-    return [Finding("error", "pinned-lost", "pinned", sentence, len(lost))]
+    # A query may be lost at several sizes of a system; it is one query all the same.
+    queries = list(dict.fromkeys((query_set, change.query_id) for query_set, change in lost))
+    names = ", ".join(query_id for _, query_id in queries[:10]) + (", …" if len(queries) > 10 else "")
+    sentence = f"{len(queries)} of {n_pinned} pinned queries lost relevant documents: {names}. Any such loss fails."
+    return [Finding("error", "pinned-lost", "pinned", sentence, len(queries))]
 
 
 def _circumstances(

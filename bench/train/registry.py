@@ -25,7 +25,9 @@ def records(store: Store, base: Path) -> list[ModelRecord]:
         store: the working folder.
         base: the config's folder, where the history of promotions stands.
     """
-    folders = sorted(store.root.joinpath("models").glob("*/[!.]*/lineage.json"), key=lambda path: path.stat().st_mtime)
+    folders = sorted(
+        store.root.joinpath("models").glob("*/[!.]*/lineage.json"), key=lambda path: (path.stat().st_mtime, path)
+    )
     found = [(path.parent, document) for path in folders if (document := lineage(path.parent)) is not None]
     ids = {document.get("weights") for _, document in found}
     promotions = history(base / PROMOTED)

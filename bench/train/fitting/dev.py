@@ -79,6 +79,7 @@ class _DevSet:
             [self.settings.measure],
             depth=protocol.depth,
             relevance_level=protocol.relevance_level,
+            zero_if_unjudged=True,
         )
         return found.values[:, 0]
 

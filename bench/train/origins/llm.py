@@ -440,8 +440,8 @@ def _nothing(plan: _Plan, outcomes: dict[str, Outcome]) -> str:
         reasons[lost] = reasons.get(lost, 0) + 1
     said = "; ".join(f"{n} × {reason}" for reason, n in sorted(reasons.items(), key=lambda item: -item[1]))
     return (
-        f"{plan.endpoint.url}, model {plan.endpoint.model}: not one of {len(plan.passages)} passages has an answer "
-        f"({said}). Mend that and run again: nothing that was paid for is asked anew."
+        f"{plan.endpoint.base_url}, model {plan.endpoint.model}: not one of {len(plan.passages)} passages has an "
+        f"answer ({said}). Mend that and run again: nothing that was paid for is asked anew."
     )
 
 
