@@ -165,6 +165,10 @@ class KindTable(NamedTuple):
 
     group: str
 
+    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
+        """Any object of one of the group's kinds; `bench.config.schema` puts in what they are."""
+        return {"kinds-of": self.group}
+
 
 class PartName:
     """Marks a key of a `Config` that names a part, or a list of parts; see `bench.config.Part`."""

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -43,6 +43,8 @@ VERBS = (
     "drift",
     "export",
     "doctor",
+    "schema",
+    "completion",
 )
 """In the order of the listing; each is a file of `bench.cli.verbs` that imports nothing heavy before it runs."""
 
@@ -104,12 +106,7 @@ def _names(action: argparse.Action) -> tuple[str, ...]:
 
 def _options(parser: argparse.ArgumentParser) -> list[str]:
     """Every option of a parser and of its verbs."""
-    found: list[str] = []
-    for action in parser._actions:
-        found += action.option_strings
-        if isinstance(action.choices, dict):
-            found += [option for verb in action.choices.values() for option in _options(verb)]
-    return found
+    return [option for one in _all_parsers(parser) for action in one._actions for option in action.option_strings]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -123,9 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         parser = _parser()
         if "_ARGCOMPLETE" in os.environ:
-            import argcomplete
-
-            argcomplete.autocomplete(parser)
+            _complete(parser)
         if not arguments:
             # A script whose words are all empty has asked nothing, and must not look as if it passed.
             parser.print_help()
@@ -171,6 +166,7 @@ def _answered(options: argparse.Namespace) -> int:
     if options.json:
         print_json(answer.to_json())
     else:
+        sys.stdout.write(answer.output)
         terminal.blocks(answer.blocks())
     code: int = answer.exit_code
     return code
@@ -296,6 +292,32 @@ def _added(parsers: Any, name: str, verb: Any) -> _Parser:
         one.set_defaults(handler=verb.run)
         verb.options(one)
     return one
+
+
+def _complete(parser: argparse.ArgumentParser) -> None:
+    """Answer a shell's question for the next word, and end. Names of systems are those of this folder's config."""
+    import tomllib
+
+    import argcomplete
+
+    def systems(**_: Any) -> list[str]:
+        with contextlib.suppress(OSError, ValueError):
+            return list(tomllib.loads(Path("bench.toml").read_text(encoding="utf-8")).get("systems", {}))
+        return []
+
+    for one in _all_parsers(parser):
+        for action in one._actions:
+            if action.dest in ("system", "systems", "reference", "current"):
+                action.completer = systems  # type: ignore[attr-defined]
+    argcomplete.autocomplete(parser)
+
+
+def _all_parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for one in action.choices.values():
+                yield from _all_parsers(one)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bench.base.registry import PartName, part_keys, settled
+from bench.base.registry import KindTable, PartName, part_keys, settled
 from bench.config.base import Strict
 from bench.config.decide import DecideConfig
 from bench.config.finetune import FinetuneConfig
@@ -32,7 +32,7 @@ class BenchConfig(Strict):
     store: str = ".bench"
     reports: str = "reports"
     history: str | None = None
-    systems: dict[str, dict[str, Any]] = Field(min_length=1)
+    systems: dict[str, Annotated[dict[str, Any], KindTable("systems")]] = Field(min_length=1)
     pairs: dict[str, PairsConfig] = {}
     finetune: dict[str, FinetuneConfig] = {}
     gate: GateConfig = GateConfig()

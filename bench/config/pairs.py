@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
 from bench.base.errors import did_you_mean, excerpt
-from bench.base.registry import listing
+from bench.base.registry import KindTable, listing
 from bench.config.base import Strict
 
 
@@ -78,7 +78,7 @@ class PairsConfig(Strict):
     """
 
     suite: str | None = None
-    from_: list[dict[str, Any]] = Field(alias="from", min_length=1)
+    from_: list[Annotated[dict[str, Any], KindTable("origins")]] = Field(alias="from", min_length=1)
     filters: FiltersConfig = FiltersConfig()
     out: str | None = None
     seed: int = Field(default=0, ge=0)

@@ -28,6 +28,8 @@ class Answer:
 
     exit_code: int = 0
     """What the command line ends with."""
+    output: str = ""
+    """What goes to standard output, for another program; most answers have none."""
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints."""
@@ -78,6 +80,7 @@ class Told(Answer):
     shown: Sequence[Block] = ()
     exit_code: int = 0
     table: Sequence[Mapping[str, Any]] = ()
+    output: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The document."""

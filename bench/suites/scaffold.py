@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench.base.errors import SuiteError, UsageError
 from bench.base.store import replacing_folder, write_text
+from bench.config import schema
 from bench.suites.sources import Document
 from bench.suites.sources.folder import Options, passages
 
@@ -69,8 +70,10 @@ def scaffold(folder: Path, *, name: str | None = None, source: Path | None = Non
 
     first, n_documents, n_files = _write_suite(suite, name, source, words)
     written, kept = [suite / file for file in _SUITE_FILES], []
+    schemas = schema.schemas()
     for path, text in (
         (folder / "bench.toml", _BENCH.replace("NAME", name)),
+        *((folder / schema.FILES[of], schema.schema_text(schemas[of])) for of in schemas),
         (folder / ".github" / "workflows" / "gate.yml", _workflow()),
     ):
         if path.exists():
@@ -181,6 +184,7 @@ def _readme(name: str, origin: dict[str, str], first: str | None, n_documents: i
 _DOCUMENT_EXAMPLE = '`{"_id": "d1", "title": "…", "text": "…"}`'
 
 _BENCH = """\
+#:schema ./bench.schema.json
 # What is under test. Every key: docs/config.md of retrieval-gate.
 suites = ["suites/NAME"]
 
@@ -207,6 +211,7 @@ system = "bm25"
 """
 
 _SUITE = f"""\
+#:schema ../../suite.schema.json
 name = "NAME"
 version = 1
 measures = ["recall@10", "ndcg@10", "mrr@10", "recall@100"]
