@@ -161,8 +161,8 @@ def test_completion_loads_nothing_heavy(tmp_path):
     heavy = ("torch", "transformers", "numba", "ranx", "pandas", "pydantic", "scipy", "matplotlib", "numpy")
     code = (
         "import sys, argcomplete\nfrom bench.cli.main import main\n"
-        "argcomplete.autocomplete = lambda parser: (print([n for n in %r if n in sys.modules]), sys.exit())\n"
-        "main(['run'])" % (heavy,)
+        f"argcomplete.autocomplete = lambda parser: (print([n for n in {heavy!r} if n in sys.modules]), sys.exit())\n"
+        "main(['run'])"
     )
     said = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"_ARGCOMPLETE": "1"}, check=True

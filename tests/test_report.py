@@ -29,6 +29,7 @@ from bench.report.sections import (
     checks,
     comparison,
     dimensions,
+    glossary,
     pareto,
     provenance,
     queries,
@@ -226,6 +227,7 @@ def test_page_holds_every_section_in_order(material: Material) -> None:
         "training",
         "checks",
         "provenance",
+        "glossary",
     ]
 
 
@@ -666,3 +668,12 @@ def test_markdown_folds_at_most_twenty_queries_a_side() -> None:
     _, _, folded = text.partition("<details><summary>25 queries lost (the largest 20)</summary>")
     assert folded.count("\n- <code>home-") == 20
     assert "gained" not in text
+
+
+def test_glossary_page_holds_the_reports_words(tmp_path):
+    page = (Path(__file__).parent.parent / "docs" / "glossary.md").read_text(encoding="utf-8")
+    shown = "".join(
+        f"\n## {group}\n\n" + "".join(f"- **{term}**: {meaning}\n" for term, meaning in terms.items())
+        for group, terms in glossary.TERMS.items()
+    )
+    assert page.endswith("\n" + shown.removeprefix("\n")) and page.startswith("# Glossary")
