@@ -17,8 +17,8 @@ TERMS = {
         "Out-of-distribution": "Queries of another kind: other authors, topics or wording. They say what a change "
         "costs where the domain ends.",
         "Train, dev": "Queries that models are trained on; queries on which settings are chosen.",
-        "Judgement": "A grade for a query and a document: 1 and above is relevant, 0 is not. Without one, a document is "
-        "unjudged.",
+        "Judgement": "A grade for a query and a document: 1 and above is relevant, 0 is not. A document that has none "
+        "is unjudged.",
         "Slice": "A part of a query set, such as its short queries.",
         "Pinned query": "A query that must keep its relevant documents, whatever the averages say.",
         "Cluster": "Queries that belong together, such as paraphrases of one question. They count as one observation.",
