@@ -130,3 +130,14 @@ def test_wheel_carries_the_bundled_suite_and_the_workflow_that_init_writes():
         "suites": "bench/_suites",
         "examples/ci/github.yml": "bench/_ci/github.yml",
     }
+
+
+def test_few_rooms_and_each_says_what_goes_in_and_out():
+    top = {p.name for p in (ROOT / "bench").iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
+    rooms = top - {"__init__.py", "__main__.py"}
+    assert len(rooms) <= 16
+    for name in sorted(rooms - {"pytest_plugin.py"}):
+        lines = importlib.import_module(f"bench.{name}").__doc__.strip().splitlines()[2:]
+        assert [line.split()[0].rstrip(":") for line in lines if line.split()[0] in ("In:", "Out:", "Never")] == [
+            "In", "Out", "Never",
+        ], name  # fmt: skip

@@ -1,4 +1,6 @@
-"""Errors, files, the store and the registry of kinds: what every room stands on.
+"""Errors, words, files, the store and the registry of kinds: what every other package stands on.
 
-In: paths and names. Out: text, JSON, modules of kinds, sentences. Imports nothing of bench.
+In: paths, names, numbers.
+Out: text, JSON, modules of kinds, sentences.
+Never imports any other package of bench.
 """

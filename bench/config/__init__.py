@@ -1,8 +1,8 @@
 """`bench.toml` (what is under test) and `suite.toml` (what is measured) as typed models.
 
-All errors of a file come in one message, each with its key, what was found, what was expected, and the nearest
-known name. Paths are relative to the file that names them. Secrets come from environment variables that the file
-names, never from the file.
+In: a TOML file. Secrets are environment variables that it names; paths are relative to it.
+Out: a config, or all errors of the file in one message; JSON Schema for editors.
+Never imports what a kind does: a table is checked by the file of its kind, through the registry.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Is it worth it? Options, evidence, rules, costs and one recommendation. Works on records; no model is loaded.
+"""Is it worth it? Options, evidence, costs and one recommendation.
 
-`options` says which configured system is which option, `evidence` what the stored results show, `rules` what the
-published rules of thumb say, `costs` what each option takes, `curve` and `vocabulary` what more labels and the
-documents' words promise. `choose.decide()` puts them together.
+In: stored results, measured quantities, prices.
+Out: a `Recommendation` with a reason for every option.
+Never imports a model library, and evaluates nothing.
 """

@@ -1,4 +1,6 @@
 """Systems run on a suite's query sets, and their rankings measured.
 
-In: a suite and systems. Out: runs, scores and results. Never imports gate, train or report.
+In: a suite and systems.
+Out: runs, scores, results, times.
+Never imports gate, train or report; `measure` is the only user of ranx and sees no model.
 """

@@ -1,4 +1,6 @@
 """Two results compared, and the verdict.
 
-In: results and a policy. Out: comparisons, a verdict, a baseline's file. Never imports a model library.
+In: results and a policy.
+Out: differences, comparisons, a verdict, how often the gate would err.
+Never imports a model library.
 """

@@ -1,1 +1,6 @@
-"""The same suite and the same systems as other programs' objects: mteb's tasks and models."""
+"""Suites, systems and results in the shape that other programs use.
+
+In: a suite, a system, stored results.
+Out: mteb's tasks and models, BEIR folders, model cards.
+Never imports project or cli.
+"""

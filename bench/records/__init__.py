@@ -1,7 +1,8 @@
 """The records, in the order in which they are made: Suite → Run → Scores → Comparison → Verdict.
 
-Every record is frozen, carries the digests of what made it, and holds arrays that cannot be written.
-A `Result` is a run's headers with its scores as one JSON document: what baselines and history keep.
+In: plain values, arrays, files of runs.
+Out: frozen records, each with the digests of what made it; a `Result` is a run's headers with its scores.
+Never imports what computes them: no package above.
 """
 
 from __future__ import annotations

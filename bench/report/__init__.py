@@ -1,4 +1,9 @@
-"""Reports from records: blocks, charts, sections, templates. Nothing here evaluates or loads a model."""
+"""Records as people read them: blocks, sections, charts, and the forms that show them.
+
+In: records.
+Out: HTML, Markdown, JSON, LaTeX, JUnit, comments, lines of a terminal.
+Never imports a model library, and computes no verdict.
+"""
 
 from __future__ import annotations
 

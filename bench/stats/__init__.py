@@ -1,12 +1,8 @@
-"""Paired tests, intervals, power and families of tests: arrays in, numbers out.
+"""Paired tests, intervals, power and families of tests.
 
-A difference is candidate minus baseline, one per query, so a loss of quality is negative. One-sided
-tests ask "is the candidate worse?", and a lower bound is what the true mean is not below. What has no
-value (a standard error from one query) is None, never NaN. Input that cannot be used (NaN, a wrong shape,
-a level outside its range) raises BenchError, no query at all TooFewQueries.
-
-SciPy is imported inside the functions and only scipy.special is: scipy.stats costs half a second, which
-a gate would pay on every run. The tests hold both to the same numbers.
+In: arrays with one difference a query, candidate minus baseline, so a drop is negative.
+Out: numbers; None, never NaN, where a value is undefined. Unusable input raises `BenchError`.
+Never imports records; of SciPy only `scipy.special`, inside the functions, because `scipy.stats` takes half a second.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""What is measured: suites and their sources, checks, splits and slices.
+"""What is measured: suites, where they come from, and what is wrong with them.
 
-In: folders and files. Out: a Suite, findings about one. Never imports evaluation, gate or train.
+In: folders, files, data sets of other programs.
+Out: a `Suite`, a new suite folder, findings about one.
+Never imports evaluation, gate or train.
 """

@@ -1,4 +1,6 @@
-"""From judged training queries to a fine-tuned model: pairs, hard negatives, fine-tuning, lineage.
+"""From training queries to a fine-tuned model: pairs, hard negatives, fine-tuning, lineage.
 
-Nothing here reads a held-out or out-of-distribution query set: `suite.training_set` refuses to hand one out.
+In: a suite's train and dev sets, files of pairs, clicks, language models.
+Out: pair files, negatives, model folders with their lineage.
+Never reads a held-out or out-of-distribution query set: `training_set` refuses to hand one out.
 """
