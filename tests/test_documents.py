@@ -49,6 +49,7 @@ VARIES = {
     "baseline.bench",  # this package's version
     "baselines.bench",  # likewise
     "environment",  # of the machine
+    "torch_threads",  # whether something had imported torch by then
 }
 """A key, or its parent's and it: what is another in every run."""
 
