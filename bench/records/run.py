@@ -180,6 +180,14 @@ class Run:
         """Document ids of one query, best first."""
         return [self.doc_ids[d] for d in self.docs[row, :depth] if d >= 0]
 
+    def of_rows(self, rows: Sequence[int]) -> Run:
+        """The rankings of some of its queries, by their rows."""
+        kept = list(rows)
+        ids = tuple(self.query_ids[row] for row in kept)
+        return replace(
+            self, query_ids=ids, docs=frozen(self.docs[kept], np.int32), scores=frozen(self.scores[kept], np.float32)
+        )
+
     def renamed(self, system: str) -> Run:
         """The same rankings under another system's name."""
         return replace(self, system=system)

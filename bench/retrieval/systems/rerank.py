@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
 from bench.base.progress import Progress, no_progress
-from bench.base.registry import KindTable
 from bench.base.store import Store
-from bench.config import Part, SystemConfig
+from bench.config import DecideOption, KindTable, Part, SystemConfig
 from bench.records import Corpus, QuerySet, Ranked, Run, Search
 from bench.retrieval import rerankers
 from bench.retrieval.embed import score_pairs
@@ -21,8 +20,7 @@ from bench.retrieval.systems import Context
 class Config(SystemConfig):
     """`kind = "rerank"`."""
 
-    option = "rerank"
-    per_query: ClassVar[Mapping[str, str]] = {"rerank": "rerank the first documents"}
+    option = DecideOption("rerank", per_query={"rerank": "rerank the first documents"}, beats="first")
 
     first: Part
     reranker: Annotated[dict[str, Any], KindTable("rerankers")]
