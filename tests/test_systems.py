@@ -480,9 +480,9 @@ def test_place_of_a_function_is_checked_before_anything_runs(place):
 @pytest.fixture
 def built(tmp_path, monkeypatch, new_hash_encoder):
     """built(toml, only=…) → systems, with the hash encoder in the place of every model."""
-    from bench.retrieval.systems import dense
+    from bench.retrieval import encoders
 
-    monkeypatch.setattr(dense, "built", lambda _, table, place, **__: new_hash_encoder(table.get("model", "w0")))
+    monkeypatch.setattr(encoders, "build", lambda table, place, **_: new_hash_encoder(table.get("model", "w0")))
 
     def build(text, *, only=None):
         path = tmp_path / "bench.toml"

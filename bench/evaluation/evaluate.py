@@ -445,7 +445,7 @@ class Evaluator:
         system, n_queries = self.systems[name], len(set(query_set.texts))
         if n_queries < ENOUGH_QUERIES:
             return
-        rows = self._rows(run, query_set)
+        rows = run.rows(self._corpus(query_set))
         where = f'on every one of {len(rows)} queries of "{query_set.name}"'
         if rows.shape[1] >= 10 and (rows[:, 9] >= 0).all() and (rows == rows[0]).all():
             raise SystemFailed(
@@ -463,7 +463,7 @@ class Evaluator:
             stored = self._runs.get(self.run_key(part, query_set)) or self._stored_run(part, query_set)
             if stored is None:
                 return
-            parts[part] = self._rows(stored, query_set)
+            parts[part] = stored.rows(self._corpus(query_set))
         equal = [part for part, found in parts.items() if _same(rows, found)]
         if not equal:
             return
@@ -480,13 +480,6 @@ class Evaluator:
                 f"{'s' if len(others) > 1 else ''} contributed nothing. See what "
                 f"{', '.join(others)} ranks alone, mend it, or leave it out of the fusion."
             )
-
-    def _rows(self, run: Run, query_set: QuerySet) -> NDArray[np.int64]:
-        """int64[n_queries, depth], rows of the corpus; −1 pads."""
-        row_of = self._corpus(query_set).row_of
-        rows = np.asarray([*(row_of[doc_id] for doc_id in run.doc_ids), -1], dtype=np.int64)
-        found: NDArray[np.int64] = rows[run.docs]
-        return found
 
     def _missing(self, name: str, query_set: QuerySet) -> Missing:
         return Missing(

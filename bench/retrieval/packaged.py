@@ -1,24 +1,22 @@
-"""Encoders and rerankers of other packages: their package and its version are part of what tells their output apart."""
+"""Parts of systems that other packages make: what they raise names their package, and so does their fingerprint."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bench.base.errors import SystemFailed
 from bench.base.registry import blamed, origin, settled
 
 
-def built(group: str, table: Mapping[str, Any], place: str, *, base: Path, models: Path) -> Any:
-    """The encoder or reranker that a table describes.
+def built(group: str, table: Mapping[str, Any], place: str, build: Callable[[Any, Any], Any]) -> Any:
+    """The encoder, index or reranker that a table describes.
 
     Args:
-        group: "encoders" or "rerankers".
+        group: of the table's kind.
         table: has a `kind`.
         place: the table's name in its file, for errors.
-        base: folder of the file that names the model.
-        models: the store's folder of fine-tuned models.
+        build: (the kind's module, the table as it reads it) → the part.
 
     Raises:
         ConfigError: what is wrong with the table, or no such model.
@@ -26,38 +24,29 @@ def built(group: str, table: Mapping[str, Any], place: str, *, base: Path, model
     module, config = settled(group, table, place)
     kind = str(table["kind"])
     with blamed(group, kind, f"failed when {place} was built"):
-        part = module.build(config, base=base, models=models)
-    package = origin(group, kind)
-    return part if package is None else _Packaged(part, group, kind, package)
+        part = build(module, config)
+    return part if origin(group, kind) is None else _Packaged(part, group, kind)
 
 
 class _Packaged:
-    """Another package's part: what is kept of its output is kept under its version, and what it raises names it."""
+    """Another package's part. What is kept of its output is kept under the package's version."""
 
-    def __init__(self, part: Any, group: str, kind: str, package: str) -> None:
-        self._part, self._group, self._kind, self._package = part, group, kind, package
+    def __init__(self, part: Any, group: str, kind: str) -> None:
+        self._part, self._group, self._kind = part, group, kind
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """The part's own, and its package."""
+        return {**self.__getattr__("fingerprint")(), "package": origin(self._group, self._kind)}
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # a copy that is being made has no part yet
             raise AttributeError(name)
-        return getattr(self._part, name)
+        found = getattr(self._part, name)
+        if not callable(found):
+            return found
 
-    def fingerprint(self) -> Mapping[str, Any]:
-        """The part's own, and its package."""
-        return {**self._called("fingerprint"), "package": self._package}
+        def called(*arguments: Any, **named: Any) -> Any:
+            with blamed(self._group, self._kind, f"failed in {name}", SystemFailed):
+                return found(*arguments, **named)
 
-    def prompted(self, texts: Sequence[str], kind: str) -> Any:
-        """As the encoder has it."""
-        return self._called("prompted", texts, kind)
-
-    def encode(self, texts: Sequence[str]) -> Any:
-        """As the encoder has it."""
-        return self._called("encode", texts)
-
-    def score(self, pairs: Sequence[tuple[str, str]]) -> Any:
-        """As the reranker has it."""
-        return self._called("score", pairs)
-
-    def _called(self, name: str, *arguments: Any) -> Any:
-        with blamed(self._group, self._kind, f"failed in {name}", SystemFailed):
-            return getattr(self._part, name)(*arguments)
+        return called

@@ -28,5 +28,7 @@ def build(table: Mapping[str, Any], place: str, *, base: Path, models: Path) -> 
     Raises:
         ConfigError: what is wrong with the table, or no such model.
     """
-    scorer: PairScorer = built("rerankers", table, place, base=base, models=models)
+    scorer: PairScorer = built(
+        "rerankers", table, place, lambda kind, config: kind.build(config, base=base, models=models)
+    )
     return scorer

@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.base.errors import ConfigError, SystemFailed
+from bench.base.errors import ConfigError
 from bench.base.names import SystemName
 from bench.base.progress import Progress, no_progress
-from bench.base.registry import blamed, origin, settled
+from bench.base.registry import origin
 from bench.config import DecideOption, KindTable, SystemConfig
 from bench.records import Corpus, Encoder, QuerySet, Ranked, Run, Search
+from bench.retrieval import encoders, indexes
 from bench.retrieval.embed import Embedded, embed
 from bench.retrieval.indexes import Index
-from bench.retrieval.packaged import built
 from bench.retrieval.precisions import PRECISIONS
 from bench.retrieval.search import truncated
 from bench.retrieval.systems import Context
@@ -43,8 +43,7 @@ class Config(SystemConfig):
 
 def build(name: str, config: Config, context: Context) -> list[Dense]:
     """One system for each dimension and precision; they share one encoder and so one encoding."""
-    place = f"systems.{name}.encoder"
-    encoder: Encoder = built("encoders", config.encoder, place, base=context.base, models=context.models)
+    encoder = encoders.build(config.encoder, f"systems.{name}.encoder", base=context.base, models=context.models)
     found = []
     for dim in config.dims or [encoder.dim]:
         for precision in config.precision:
@@ -83,14 +82,7 @@ class Dense:
         return found | {"index": self.index | ({"package": package} if package else {})}
 
     def _indexed(self, rows: NDArray[np.float32]) -> Index:
-        module, config = settled("indexes", self.index, f"systems.{self.name}.index")
-        with blamed("indexes", self.index["kind"], "failed when it was built", SystemFailed):
-            index: Index = module.build(config, self._cut(rows), self.precision)
-        return index
-
-    def _nearest(self, index: Index, queries: NDArray[np.float32], depth: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        with blamed("indexes", self.index["kind"], "failed when it searched", SystemFailed):
-            return index.search(self._cut(queries), depth)
+        return indexes.build(self.index, f"systems.{self.name}.index", self._cut(rows), self.precision)
 
     def _embedded(self, texts: Sequence[str], kind: str) -> Embedded:
         return embed(self.encoder, texts, kind=kind, store=self.store, progress=self.progress)
@@ -104,7 +96,7 @@ class Dense:
 
         def search(queries: QuerySet, *, depth: int, parts: Sequence[Run]) -> Ranked:
             asked = embed(self.encoder, queries.texts, kind="query", store=None)
-            return Ranked(*self._nearest(index, asked.rows, depth))
+            return Ranked(*index.search(self._cut(asked.rows), depth))
 
         return search
 
@@ -115,7 +107,7 @@ class Dense:
         started = time.perf_counter()
         index = self._indexed(documents.rows)
         indexed = time.perf_counter()
-        docs, scores = self._nearest(index, asked.rows, depth)
+        docs, scores = index.search(self._cut(asked.rows), depth)
         seconds = {
             "encode_documents": documents.seconds,
             "encode_queries": asked.seconds,
