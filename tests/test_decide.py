@@ -14,7 +14,7 @@ from bench.config import DecideConfig, DecideOption, PriceConfig, PricesConfig, 
 from bench.decide.case import Case
 from bench.decide.choose import decide
 from bench.decide.costs import Measured
-from bench.decide.options import KINDS, Facts, effort_of, kind_of, rivals
+from bench.decide.options import KINDS, Facts, effort_of, kind_of, known, label_of, rivals
 from bench.decide.rules import THRESHOLDS
 from bench.records import EvalProtocol
 from bench.report import Material
@@ -447,6 +447,23 @@ def test_rerankers_are_named_after_what_they_reorder():
         "fine-tune+hybrid+rerank",
         "other",
     ]
+
+
+def test_kind_may_be_an_option_of_its_own():
+    own = DecideOption("cascade", label="Cascade", work="two searches", effort=2.5)
+    facts = FACTS | {"x": Facts("x", own, parts=("bm25", "tuned")), "y": Facts("y", Rerank.option, parts=("x",))}
+    facts |= {"z": Facts("z", DecideOption("plain"))}
+    assert [kind_of(n, facts, "minilm", DecideConfig())[0] for n in "xyz"] == ["cascade", "cascade+rerank", "plain"]
+    kinds = known(facts)
+    assert (label_of("cascade+rerank", kinds), effort_of("cascade+rerank", DecideConfig(), kinds)) == (
+        "Cascade and reranking",
+        7.5,
+    )
+    assert (label_of("plain", kinds), effort_of("plain", DecideConfig(), kinds)) == ("plain", 7)
+    # What ours are called and take is ours to say.
+    assert label_of("hybrid", known({"h": Facts("h", DecideOption("hybrid", label="Mine"))})) == "Hybrid retrieval"
+    with pytest.raises(ConfigError, match=r'"cascad"; expected one of .* Did you mean "cascade"'):
+        kind_of("bm25", facts, "minilm", DecideConfig(options={"bm25": "cascad"}))
 
 
 def test_config_may_say_otherwise():

@@ -14,6 +14,7 @@ from bench.base.store import Store
 from bench.cli.main import main
 from bench.config import BenchConfig, load_bench
 from bench.evaluation.evaluate import Evaluator
+from bench.evaluation.latency import untimed
 from bench.project.api import Project
 from bench.project.workspace import Workspace
 from bench.report import Material
@@ -315,6 +316,15 @@ def test_search_that_returns_no_ranking(returned, wrong, install, project, told)
     assert 'System "x" (kind mine of acme-broken 1.0) failed on' in said and wrong in said
 
 
+def test_what_a_system_has_says_what_it_is(install, project, told, tiny_suite):
+    files = SYSTEM.replace("config.roles\n", "config.roles\n            self.files = {'shop': None}\n")
+    install("systems", "mine", files)
+    project('kind = "mine"')
+    evaluator = Workspace.open().evaluator(tiny_suite.suite)
+    assert evaluator.reads_run_files("x") and not evaluator.reads_run_files("bm25")
+    assert "another engine's run file" in untimed(evaluator, ["x"], "shop")["x"]
+
+
 # --- other groups ------------------------------------------------------------------------------------
 
 ENCODER = """
@@ -442,6 +452,14 @@ def test_measure_that_fails(change, wrong, install, tmp_path, told):
     (tmp_path / "r").write_text("q1 Q0 d1 1 1.0 x\n")
     said = told("measure", "--qrels", str(tmp_path / "q"), "--run", str(tmp_path / "r"), "--measures", "mine@10")
     assert wrong in said and "acme-broken 1.0" in said
+
+
+def test_measure_of_a_suite_that_cannot_be_loaded_is_a_finding(install, tiny_suite, told):
+    install("measures", "mine", "import nowhere")
+    tiny_suite.edit("suite.toml", 'measures = ["recall@10"', 'measures = ["mine", "recall@10"')
+    said = told("check", str(tiny_suite.folder))
+    assert 'Kind "mine" of acme-broken 1.0 (bench.measures: acme_broken) cannot be loaded: ModuleNotFoundError' in said
+    assert "1 error" in said
 
 
 SOURCE = """

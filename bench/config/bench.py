@@ -72,7 +72,10 @@ class DecideOption:
 
 
 class SystemConfig(Strict):
-    """Keys that every system has beside its own. `roles`: query sets it is evaluated on; None means all."""
+    """Keys that every system has beside its own. `roles`: query sets it is evaluated on; None means all.
+
+    A kind says in `option` what it is to `bench decide`.
+    """
 
     option: ClassVar[DecideOption] = DecideOption()
 

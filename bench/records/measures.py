@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bench.base.errors import MeasureError, did_you_mean
+from bench.base.errors import MeasureError, PluginError, did_you_mean
 from bench.base.registry import is_kind, listing, module_of
 from bench.records.suite import Qrels
 
@@ -49,7 +49,7 @@ def parse(name: str) -> Measure:
     """A measure from its name.
 
     Raises:
-        MeasureError: unknown, or without the cutoff it needs; names the nearest.
+        MeasureError: unknown, without the cutoff it needs, or another package's that cannot be used; names the nearest.
     """
     base, at, cutoff = name.strip().partition("@")
     if at and not re.fullmatch("[1-9][0-9]*", cutoff):
@@ -57,7 +57,10 @@ def parse(name: str) -> Measure:
     if base in BY_RANX:
         engine, ordered, needs_cutoff = BY_RANX[base]
     elif is_kind("measures", base):
-        module = module_of("measures", base)
+        try:
+            module = module_of("measures", base)
+        except PluginError as problem:
+            raise MeasureError(str(problem)) from problem
         engine, ordered, needs_cutoff = "", bool(module.ORDERED), bool(module.NEEDS_CUTOFF)
     else:
         examples = ["recall@10", "recall@100", "ndcg@10", "mrr@10", "map", "mrr", "ndcg", "precision@10", "hit@10"]
