@@ -201,7 +201,8 @@ def test_import_of_a_source(project):
     (project.folder / "faq.txt").write_text("Q: Who?\nA: Me.\n\nQ: Where?\nA: Here.\n")
     found = project.json("import", "faq-text", "faq.txt", "--out", "faq", "--set", "split=dev")
     assert [(q["name"], q["role"], q["n_queries"]) for q in found["query_sets"]] == [("dev", "dev", 2)]
-    assert found["origin"]["kind"] == "faq-text"
+    assert found["origin"] == {"kind": "faq-text", "location": "faq.txt", "package": "acme-bench 1.0"}
+    assert 'package = "acme-bench 1.0"' in (project.folder / "faq" / "suite.toml").read_text()
     assert project.bench("import", "faq_text", "faq.txt", "--out", "again", "--set", "spilt=x", code=2).stderr.count(
         'Did you mean "split"?'
     )

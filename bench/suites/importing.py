@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from bench.base.errors import SuiteError, UsageError, did_you_mean
 from bench.base.progress import Progress, no_progress
-from bench.base.registry import blamed, is_kind, listing, module_of, problems_of
+from bench.base.registry import blamed, is_kind, listing, module_of, origin, problems_of
 from bench.base.store import json_text, replacing_folder
 from bench.config import SuiteConfig
 from bench.records import EVALUATION_ROLES, ROLES, digest_of
@@ -87,7 +87,13 @@ def open_source(kind: str, location: str, settings: Mapping[str, str] | None = N
         replace(part, queries=_reading(kind, part.queries), judgements=_reading(kind, part.judgements))
         for part in made.parts
     ]
-    return replace(made, documents=_reading(kind, made.documents), parts=tuple(parts))
+    package = origin("sources", kind)
+    return replace(
+        made,
+        documents=_reading(kind, made.documents),
+        parts=tuple(parts),
+        origin={**made.origin, **({"package": package} if package else {})},
+    )
 
 
 def _reading(kind: str, rows: Callable[[], Iterable[Row]]) -> Callable[[], Iterator[Row]]:
