@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+
+from bench.base.documents import Document
 
 
 @dataclass(frozen=True)
-class Change:
+class Change(Document):
     """One query whose value moved: candidate − baseline in the measure's own unit."""
 
     query_id: str
@@ -17,7 +17,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Cell:
+class Cell(Document):
     """Candidate against a reference on one query set, slice and measure; undefined numbers are None.
 
     `reference` is "baseline", what was accepted, or "merge-base", what the change started from. `variant` is the
@@ -70,12 +70,6 @@ class Cell:
         against = " against the merge base" if self.reference == "merge-base" else ""
         return f"{self.measure} on {self.place}{against}"
 
-    def to_json(self) -> dict[str, Any]:
-        """The cell as the contract of `compare --json` has it, with the lost and gained queries beside."""
-        document = asdict(self)
-        document["ci"] = list(self.ci) if self.ci else None
-        return {key: _without_nan(value) for key, value in document.items()}
-
 
 @dataclass(frozen=True)
 class Comparison:
@@ -89,7 +83,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Check:
+class Check(Document):
     """A gate rule that is no comparison with a reference: a least mean, a share kept, a ceiling.
 
     `kind` is "minimum", "keeps" or "ceiling"; a ceiling has no query set and no measure. `p` is one-sided ("the rule
@@ -109,13 +103,3 @@ class Check:
     measure: str | None = None
     variant: str = ""
     slice: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """The check; null, never NaN, where undefined."""
-        document = asdict(self)
-        document["interval"] = [_without_nan(end) for end in self.interval]
-        return {key: _without_nan(value) for key, value in document.items()}
-
-
-def _without_nan(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
+
+from bench.base.documents import Document
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class ModelRecord:
+class ModelRecord(Document):
     """A fine-tuned model and its lineage.
 
     Attributes:
@@ -68,7 +70,3 @@ class ModelRecord:
         for one in self.results:
             found.setdefault(one.suite_digest, []).append(one)
         return found
-
-    def to_json(self) -> dict[str, Any]:
-        """As a JSON object."""
-        return asdict(self) | {"status": list(self.status)}

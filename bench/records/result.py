@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.base.documents import as_json, read
 from bench.base.errors import BaselineError, excerpt
-from bench.records._shape import RESULT_SHAPE, misfits
 from bench.records.digests import digest_of
 from bench.records.run import frozen
 from bench.records.scores import NoAnswer, Scores
 from bench.records.suite import ROLES, TIE_RULE, EvalProtocol
+
+if TYPE_CHECKING:
+    from bench.records.stored import StoredResult
 
 RESULT_FORMAT = 1
 
@@ -55,7 +58,7 @@ class Result:
     measured_by: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def to_json(self) -> dict[str, Any]:
-        """The document that baselines and history keep; `from_json` reads it back without loss."""
+        """The document that baselines and history keep, a `StoredResult`; `from_json` reads it back without loss."""
         document = self._document()
         return document | {"digest": _digest_of_numbers(document)}
 
@@ -79,7 +82,7 @@ class Result:
                 "labels_digest": self.labels_digest,
                 "judged_negative_share": self.judged_negative_share,
             },
-            "protocol": asdict(self.protocol) | {"tie_rule": TIE_RULE, "digest": self.protocol.digest},
+            "protocol": self.protocol.to_json(),
             "run_digest": self.run_digest,
             "means": scores.means(),
             "queries": {
@@ -100,7 +103,7 @@ class Result:
             "seconds": dict(self.seconds),
             "index_bytes": self.index_bytes,
             "environment": dict(self.environment),
-            **({} if self.no_answer is None else {"no_answer": asdict(self.no_answer)}),
+            **({} if self.no_answer is None else {"no_answer": as_json(self.no_answer)}),
             **({"measured_by": dict(self.measured_by)} if self.measured_by else {}),
         }
 
@@ -119,56 +122,51 @@ class Result:
                 f"{where} has format {excerpt(repr(document['format']))}; this version reads format {RESULT_FORMAT}. "
                 "Use the version that wrote it, or run and accept anew."
             )
-        for misfit in misfits(document, RESULT_SHAPE, ""):
-            raise BaselineError(f"{where} is not a whole result ({misfit}); run `bench run` anew.")
+        from bench.records.stored import StoredResult
+
         try:
-            found = cls._from_json(document)
-            tie_rule, digest = document["protocol"].get("tie_rule", TIE_RULE), document.get("digest")
-            # A file without a digest says at least what its values should average to.
-            means, stated = found.scores.means(), document.get("means", found.scores.means())
-            changed = means.keys() != stated.keys() or not all(abs(means[m] - stated[m]) <= 1e-9 for m in means)
-            changed = changed or (digest is not None and digest != _digest_of_numbers(found._document()))
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-            raise BaselineError(
-                f"{where} is not a whole result ({type(error).__name__}: {excerpt(str(error), 120)}); run `bench run` "
-                "anew."
-            ) from error
+            stored = read(document, StoredResult)
+            result = cls._from_stored(stored)
+        except ValueError as error:
+            raise BaselineError(f"{where} is not a whole result ({error}); run `bench run` anew.") from error
+        tie_rule = stored["protocol"].get("tie_rule", TIE_RULE)
         if tie_rule != TIE_RULE:
             raise BaselineError(
                 f'{where} was measured under the tie rule "{excerpt(tie_rule)}"; expected "{TIE_RULE}". '
                 "Run and accept anew."
             )
-        if changed:
+        # A file without a digest says at least what its values should average to.
+        means = result.scores.means()
+        stated, digest = stored.get("means", means), stored.get("digest")
+        changed = means.keys() != stated.keys() or not all(abs(means[m] - stated[m]) <= 1e-9 for m in means)
+        if changed or (digest is not None and digest != _digest_of_numbers(result._document())):
             raise BaselineError(
-                f'{where} ("{excerpt(found.system)}" on "{excerpt(found.query_set)}") was changed after it was '
+                f'{where} ("{excerpt(result.system)}" on "{excerpt(result.query_set)}") was changed after it was '
                 "written: what it holds does not fit its own digest or means. Restore it from version control; numbers "
                 "change only by bench run and bench baseline accept."
             )
-        return found
+        return result
 
     @classmethod
-    def _from_json(cls, document: Mapping[str, Any]) -> Result:
-        system, suite, query_set = document["system"], document["suite"], document["query_set"]
-        queries, protocol = document["queries"], document["protocol"]
-        measures = tuple(queries["values"])
-        n_queries = len(queries["ids"])
-        lists = [*queries["values"].values(), *(queries[k] for k in ("judged", "top_ids", "clusters", "slices"))]
-        if {len(listed) for listed in lists} != {n_queries}:
+    def _from_stored(cls, stored: StoredResult) -> Result:
+        system, suite, query_set = stored["system"], stored["suite"], stored["query_set"]
+        queries, protocol = stored["queries"], stored["protocol"]
+        measures, n_queries = tuple(queries["values"]), len(queries["ids"])
+        lists: list[Sequence[Any]] = [queries[k] for k in ("judged", "top_ids", "clusters", "slices")]
+        if {len(listed) for listed in (*lists, *queries["values"].values())} != {n_queries}:
             raise ValueError("per-query lists differ in length")
-        values = np.asarray([queries["values"][m] for m in measures], dtype=np.float64).reshape(len(measures), -1).T
-        judged = np.asarray(queries["judged"], dtype=np.float64)
         if len(set(queries["ids"])) != n_queries:
             raise ValueError("a query stands twice")
         if query_set["role"] not in ROLES:
-            raise ValueError(f"role {query_set['role']}")
-        if not protocol["measures"] or protocol["measures"][0] not in measures:
+            raise ValueError(f"role is {excerpt(query_set['role'])}; expected one of {', '.join(ROLES)}")
+        if protocol["measures"][0] not in measures:
             raise ValueError("the first measure of the protocol has no values")
+        values = np.asarray([queries["values"][m] for m in measures], dtype=np.float64).reshape(len(measures), -1).T
+        condensed = None if queries.get("condensed") is None else np.asarray(queries["condensed"], dtype=np.float64)
+        if condensed is not None and condensed.shape != values.shape:
+            raise ValueError("condensed values differ in shape from values")
+        no_answer: Any = stored.get("no_answer")
         pinned = set(queries["pinned"])
-        condensed = queries.get("condensed")
-        if condensed is not None:
-            condensed = np.asarray(condensed, dtype=np.float64)
-            if condensed.shape != values.shape or not np.isfinite(condensed).all():
-                raise ValueError("condensed values differ in shape or are not numbers")
         return cls(
             system=system["name"],
             system_digest=system["digest"],
@@ -186,42 +184,31 @@ class Result:
             protocol=EvalProtocol(
                 tuple(protocol["measures"]), protocol["depth"], protocol["relevance_level"], protocol["drop_self"]
             ),
-            run_digest=document["run_digest"],
+            run_digest=stored["run_digest"],
             scores=Scores(
                 measures,
                 tuple(queries["ids"]),
                 frozen(values, np.float64),
-                frozen(judged, np.float64),
-                document["lists"],
-                document["left_out"],
-                tuple(document["missing"]),
-                document["tie_spread"],
+                frozen(np.asarray(queries["judged"]), np.float64),
+                stored["lists"],
+                stored["left_out"],
+                tuple(stored["missing"]),
+                stored["tie_spread"],
                 None if condensed is None else frozen(condensed, np.float64),
             ),
             top_ids=tuple(tuple(ids) for ids in queries["top_ids"]),
             clusters=tuple(queries["clusters"]),
-            slices=tuple(_slice_names(names) for names in queries["slices"]),
+            slices=tuple(tuple(names) for names in queries["slices"]),
             pinned=tuple(i in pinned for i in range(n_queries)),
-            seconds=document["seconds"],
-            index_bytes=document["index_bytes"],
-            environment=document["environment"],
+            seconds=stored["seconds"],
+            index_bytes=stored["index_bytes"],
+            environment=stored["environment"],
             variant=system.get("variant", ""),
-            no_answer=_no_answer_of(document.get("no_answer")),
-            measured_by=document.get("measured_by", {}),
+            no_answer=NoAnswer(**no_answer | {"chosen_on": tuple(no_answer["chosen_on"])}) if no_answer else None,
+            measured_by=stored.get("measured_by", {}),
         )
 
 
 def _digest_of_numbers(document: Mapping[str, Any]) -> str:
     """32 hex digits over a result's document but for times and places: evaluated again, it has the same."""
     return digest_of({key: value for key, value in document.items() if key not in ("seconds", "environment")})
-
-
-def _no_answer_of(found: Any) -> NoAnswer | None:
-    return None if found is None else NoAnswer(**{**found, "chosen_on": tuple(found["chosen_on"])})
-
-
-def _slice_names(names: Any) -> tuple[str, ...]:
-    found = () if names is None else (names,) if isinstance(names, str) else tuple(names)
-    if not all(isinstance(name, str) for name in found):
-        raise ValueError("slices that are no names")
-    return found

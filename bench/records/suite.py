@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import pairwise
 
+from bench.base.documents import Document
 from bench.base.errors import SuiteError, did_you_mean
 from bench.records.digests import digest_of, digest_texts
 
@@ -135,13 +136,18 @@ class Labels:
 
 
 @dataclass(frozen=True)
-class EvalProtocol:
+class EvalProtocol(Document, keys="measures depth relevance_level drop_self tie_rule digest"):
     """How rankings are turned into numbers: measures (the first is primary), depth, relevance level."""
 
     measures: tuple[str, ...]
     depth: int = 100
     relevance_level: int = 1
     drop_self: bool = False
+
+    @property
+    def tie_rule(self) -> str:
+        """In which order documents of equal scores are counted."""
+        return TIE_RULE
 
     @property
     def digest(self) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
+from bench.base.documents import Document
 from bench.records.comparison import Cell, Change, Check
 from bench.records.policy import Policy
 
 
 @dataclass(frozen=True)
-class Finding:
+class Finding(Document):
     """One plain sentence with its severity: `error`, `warning` or `info`."""
 
     severity: str
@@ -19,13 +20,13 @@ class Finding:
     message: str
     value: float | int | str | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """The finding as the contract of `check --json` has it."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(
+    Document,
+    keys="outcome exit_code suite baseline candidate merge_base policy cells checks pinned findings",
+    format=1,
+):
     """What the gate says: an outcome, an exit code, the cells, and a sentence per finding."""
 
     outcome: str
@@ -58,22 +59,8 @@ class Verdict:
         known = [cell.mde80 for cell in first.values() if cell.mde80 is not None]
         return max(known, default=None)
 
-    def to_json(self) -> dict[str, Any]:
-        """The document of `gate --json`."""
-        return {
-            "format": 1,
-            "outcome": self.outcome,
-            "exit_code": self.exit_code,
-            "suite": self.suite,
-            "baseline": self.baseline,
-            "candidate": self.candidate,
-            "merge_base": self.merge_base,
-            "policy": asdict(self.policy) | {"digest": self.policy.digest},
-            "cells": [cell.to_json() for cell in self.cells],
-            "checks": [check.to_json() for check in self.checks],
-            "pinned": {
-                "n": self.n_pinned,
-                "lost": [{"query_set": query_set, **asdict(change)} for query_set, change in self.pinned_lost],
-            },
-            "findings": [finding.to_json() for finding in self.findings],
-        }
+    @property
+    def pinned(self) -> dict[str, Any]:
+        """How many queries are pinned, and which of them were lost, as `gate --json` has them."""
+        lost = [{"query_set": query_set} | change.to_json() for query_set, change in self.pinned_lost]
+        return {"n": self.n_pinned, "lost": lost}
