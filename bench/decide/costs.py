@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.base.errors import ConfigError
+from bench.base.json_records import JsonRecord
 from bench.config import DecideConfig, PriceConfig
 from bench.decide.options import RERANK, Facts, recipes
 from bench.retrieval.precisions import PRECISIONS
@@ -104,7 +105,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Cost:
+class Cost(JsonRecord, keys="index_bytes missing lines"):
     """All lines of an option. Sums leave out what has no price, and `missing` says what that is."""
 
     lines: tuple[Line, ...]
@@ -125,17 +126,12 @@ class Cost:
 
     def to_json(self) -> dict[str, Any]:
         """Sums and lines; a sum is null where part of it has no price."""
-        whole = {
-            when: not any(line.missing for line in self.lines if line.when == when) for when in ("once", "monthly")
-        }
+        unpriced = {line.when for line in self.lines if line.missing}
+        sums = {when: self.sum(when) for when in ("once", "monthly")}
         return {
-            "once_usd": self.sum("once") if whole["once"] else None,
-            "monthly_usd": self.sum("monthly") if whole["monthly"] else None,
-            "priced_once_usd": self.sum("once"),
-            "priced_monthly_usd": self.sum("monthly"),
-            "index_bytes": self.index_bytes,
-            "missing": list(self.missing),
-            "lines": [vars(line) | {"missing": list(line.missing)} for line in self.lines],
+            **{f"{when}_usd": None if when in unpriced else usd for when, usd in sums.items()},
+            **{f"priced_{when}_usd": usd for when, usd in sums.items()},
+            **super().to_json(),
         }
 
 
@@ -337,7 +333,11 @@ def _queries(plan: _Plan, till: _Till, stages: Mapping[str, Facts], kind: str) -
 
 
 @dataclass(frozen=True)
-class Benefit:
+class Benefit(
+    JsonRecord,
+    keys="monthly_value_usd=monthly_value extra_once_usd=extra_once extra_monthly_usd=extra_monthly "
+    "payback_months=payback payback_months_range=payback_range",
+):
     """What a gain is worth a month, and after how many months an option has paid for itself beside the current one.
 
     `payback` is None where it never does. `payback_range` belongs to the ends of the gain's interval, the better end
@@ -349,16 +349,6 @@ class Benefit:
     extra_monthly: float
     payback: float | None
     payback_range: tuple[float | None, float | None]
-
-    def to_json(self) -> dict[str, Any]:
-        """The benefit as numbers."""
-        return {
-            "monthly_value_usd": self.monthly_value,
-            "extra_once_usd": self.extra_once,
-            "extra_monthly_usd": self.extra_monthly,
-            "payback_months": self.payback,
-            "payback_months_range": list(self.payback_range),
-        }
 
 
 def value_of_answer(config: DecideConfig) -> float | None:

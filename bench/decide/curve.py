@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import StoreError
+from bench.base.json_records import JsonRecord
 
 Floats = NDArray[np.float64]
 
@@ -43,7 +44,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Forecast:
+class Forecast(JsonRecord):
     """A learning curve, or the reason why nothing is forecast (`refusal`, a sentence).
 
     Attributes:
@@ -70,13 +71,6 @@ class Forecast:
     interval: tuple[float, float] | None = None
     method: str = ""
     refusal: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """The points and the forecast."""
-        return vars(self) | {
-            "sizes": {str(pairs): mean for pairs, mean in self.sizes.items()},
-            "interval": list(self.interval) if self.interval else None,
-        }
 
 
 def read_points(document: Any, *, where: str) -> list[Point]:

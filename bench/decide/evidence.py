@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from bench import stats
+from bench.base.json_records import JsonRecord
 from bench.gate.compare import Difference, difference
 from bench.records import Result
 
@@ -17,7 +17,7 @@ Results = Mapping[str, Mapping[str, Result]]
 
 
 @dataclass(frozen=True)
-class Bound:
+class Bound(JsonRecord, keys="query_set role n delta lower margin holds shown_to_lose=lost queries_needed"):
     """How much a system may lose on one query set: the one-sided lower bound of its difference against a margin.
 
     `holds` is True where a loss of the margin is ruled out, `lost` where a loss is shown.
@@ -32,20 +32,6 @@ class Bound:
     holds: bool
     lost: bool
     queries_needed: int | None
-
-    def to_json(self) -> dict[str, Any]:
-        """The bound, with whether it holds."""
-        return {
-            "query_set": self.query_set,
-            "role": self.role,
-            "n": self.n,
-            "delta": self.delta,
-            "lower": self.lower,
-            "margin": self.margin,
-            "holds": self.holds,
-            "shown_to_lose": self.lost,
-            "queries_needed": self.queries_needed,
-        }
 
 
 def gain(

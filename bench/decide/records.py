@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.base.json_records import JsonRecord
 from bench.decide.costs import Benefit, Cost
 from bench.decide.curve import Forecast
 from bench.decide.evidence import Bound
@@ -13,11 +14,9 @@ from bench.decide.vocabulary import Vocabulary
 from bench.gate.compare import Difference
 from bench.stats import RatioInterval
 
-FORMAT = 1
-
 
 @dataclass(frozen=True)
-class Reason:
+class Reason(JsonRecord):
     """One rule held against one measured value.
 
     `holds` is None where nothing was measured; `asked` is False where the suite has nothing to measure it on.
@@ -39,13 +38,13 @@ class Reason:
     asked: bool = True
     queries_needed: int | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """The reason as the contract of `decide --json` has it."""
-        return vars(self).copy()
-
 
 @dataclass(frozen=True)
-class Option:
+class Option(
+    JsonRecord,
+    keys="option=name label system? known_from? mean gain other_measures=others out_of_distribution=losses eligible "
+    "conditions trained cost benefit latency_p95_ratio=latency index_bytes effort settle? todo?",
+):
     """One way to go. `system` is "" for what no system of the config stands for.
 
     Attributes:
@@ -87,32 +86,18 @@ class Option:
         """The first condition that does not hold; None where all do, or nothing was measured."""
         return next((reason for reason in self.conditions if reason.asked and reason.holds is not True), None)
 
+    @property
+    def index_bytes(self) -> float | None:
+        """Size of its index."""
+        return self.cost.index_bytes if self.cost else None
+
     def to_json(self) -> dict[str, Any]:
         """The option; null where nothing is known."""
-        return {
-            "option": self.name,
-            "label": self.label,
-            "system": self.system or None,
-            "known_from": self.known_from or None,
-            "mean": self.mean,
-            "gain": self.gain.to_json() if self.gain else None,
-            "other_measures": [one.to_json() for one in self.others],
-            "out_of_distribution": None if self.losses is None else [bound.to_json() for bound in self.losses],
-            "eligible": self.eligible,
-            "conditions": [reason.to_json() for reason in self.conditions],
-            "trained": list(self.trained),
-            "cost": self.cost.to_json() if self.cost else None,
-            "benefit": self.benefit.to_json() if self.benefit else None,
-            "latency_p95_ratio": vars(self.latency).copy() if self.latency else None,
-            "index_bytes": self.cost.index_bytes if self.cost else None,
-            "effort": {"rank": self.effort, "work": self.work},
-            "settle": self.settle or None,
-            "todo": self.todo or None,
-        }
+        return super().to_json() | {"effort": {"rank": self.effort, "work": self.work}}
 
 
 @dataclass(frozen=True)
-class Smaller:
+class Smaller(JsonRecord):
     """The smallest index of the chosen system for which a loss beyond the margin is ruled out on every query set."""
 
     system: str
@@ -123,21 +108,9 @@ class Smaller:
     level: float
     n_sizes: int
 
-    def to_json(self) -> dict[str, Any]:
-        """The advice with its bounds."""
-        return {
-            "system": self.system,
-            "of": self.of,
-            "index_bytes": self.index_bytes,
-            "of_bytes": self.of_bytes,
-            "bounds": [bound.to_json() for bound in self.bounds],
-            "level": self.level,
-            "n_sizes": self.n_sizes,
-        }
-
 
 @dataclass(frozen=True)
-class Scenario:
+class Scenario(JsonRecord, keys="what once_usd=once monthly_usd=monthly total_usd=total payback_months=payback choice"):
     """One assumption changed: what the choice then costs, and what would be chosen."""
 
     what: str
@@ -147,20 +120,15 @@ class Scenario:
     payback: float | None
     choice: str
 
-    def to_json(self) -> dict[str, Any]:
-        """The scenario as numbers."""
-        return {
-            "what": self.what,
-            "once_usd": self.once,
-            "monthly_usd": self.monthly,
-            "total_usd": self.total,
-            "payback_months": self.payback,
-            "choice": self.choice,
-        }
-
 
 @dataclass(frozen=True)
-class Recommendation:
+class Recommendation(
+    JsonRecord,
+    keys="suite current choice system outcome sentences measure alpha minimum_gain correction=family cheapest_by "
+    "n_held_out options reasons smaller upgrade? headroom pairs vocabulary learning_curves=curves plan prices "
+    "sensitivity=scenarios missing settle doubts",
+    format=1,
+):
     """What to do, why, at what cost, and what would change it.
 
     Attributes:
@@ -220,33 +188,9 @@ class Recommendation:
 
     def to_json(self) -> dict[str, Any]:
         """The document of `decide --json`."""
-        vocabulary = self.vocabulary
-        return {
-            "format": FORMAT,
-            "suite": self.suite,
-            "current": {"system": self.current, "known_from": self.current_from},
-            "choice": self.choice,
-            "system": self.system,
-            "outcome": self.outcome,
-            "sentences": list(self.sentences),
-            "measure": self.measure,
-            "alpha": self.alpha,
-            "minimum_gain": self.minimum_gain,
-            "correction": {"method": "Holm", "family": self.family},
-            "cheapest_by": self.cheapest_by,
-            "n_held_out": self.n_held_out,
-            "options": [option.to_json() for option in self.options],
-            "reasons": [reason.to_json() for reason in self.reasons],
-            "smaller": self.smaller.to_json() if self.smaller else None,
-            "upgrade": self.upgrade or None,
-            "headroom": dict(self.headroom),
-            "pairs": self.pairs,
-            "vocabulary": {"unknown_because": vocabulary} if isinstance(vocabulary, str) else vocabulary.to_json(),
-            "learning_curves": [curve.to_json() for curve in self.curves],
-            "plan": dict(self.plan),
-            "prices": {name: dict(price) for name, price in self.prices.items()},
-            "sensitivity": [scenario.to_json() for scenario in self.scenarios],
-            "missing": dict(self.missing),
-            "settle": list(self.settle),
-            "doubts": list(self.doubts),
-        }
+        document = super().to_json()
+        document["current"] = {"system": self.current, "known_from": self.current_from}
+        document["correction"] = {"method": "Holm", "family": self.family}
+        if isinstance(self.vocabulary, str):
+            document["vocabulary"] = {"unknown_because": self.vocabulary}
+        return document

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from bench.base.json_records import JsonRecord
+
 SAMPLE = 1000
 """Texts that are looked at, evenly spaced: a mean over some hundred thousand words needs no more."""
 
@@ -17,7 +19,7 @@ EXAMPLES = 12
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class Vocabulary(JsonRecord):
     """Words of a corpus in the pieces of a tokenizer.
 
     Attributes:
@@ -40,10 +42,6 @@ class Vocabulary:
     terms_split: float
     examples: tuple[str, ...]
     tokens_per_text: float
-
-    def to_json(self) -> dict[str, Any]:
-        """The numbers and the examples."""
-        return vars(self) | {"examples": list(self.examples)}
 
 
 def read_vocabulary(folder: Path, texts: Sequence[str], *, sample: int = SAMPLE) -> Vocabulary | str:

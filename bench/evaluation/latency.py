@@ -11,7 +11,7 @@ import functools
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError, SystemFailed, UsageError, did_you_mean
+from bench.base.json_records import JsonRecord
 from bench.base.store import Store, read_json, write_json
 from bench.evaluation.evaluate import Evaluator, environment, failing_as
 from bench.records import EVALUATION_ROLES, QuerySet, Result, Run, Search, digest_of
@@ -30,7 +31,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Timing:
+class Timing(JsonRecord, keys="system digest=system_digest ms p50 p95"):
     """One system's times: `ms` is float64[n_queries], the median over repetitions of each query."""
 
     system: str
@@ -52,7 +53,12 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Latency:
+class Latency(
+    JsonRecord,
+    keys="suite suite_digest query_set query_set_digest corpus_digest n_docs depth repetitions seed torch_threads "
+    "made_at query_ids environment systems",
+    format=1,
+):
     """Systems timed side by side in one process, query by query. A JSON document."""
 
     suite: str
@@ -81,19 +87,6 @@ class Latency:
         first = self.systems[0].ms
         return [percentile_ratio(t.ms, first, percentile=percentile, alpha=alpha, rng=rng) for t in self.systems]
 
-    def to_json(self) -> dict[str, Any]:
-        """The document that the store keeps; `from_json` reads it back without loss."""
-        return {
-            "format": LATENCY_FORMAT,
-            **{name: getattr(self, name) for name in _HEADER},
-            "query_ids": list(self.query_ids),
-            "environment": dict(self.environment),
-            "systems": [
-                {"system": t.system, "digest": t.system_digest, "ms": t.ms.tolist(), "p50": t.p50, "p95": t.p95}
-                for t in self.systems
-            ],
-        }
-
     @classmethod
     def from_json(cls, document: Any) -> Latency | None:
         """A record from its document; None where it is damaged or of another format."""
@@ -104,19 +97,14 @@ class Latency:
                 Timing(row["system"], row["digest"], np.asarray(row["ms"], dtype=np.float64))
                 for row in document["systems"]
             )
-            header = {name: document[name] for name in _HEADER}
+            parts = ("query_ids", "environment", "systems")
+            header = {field.name: document[field.name] for field in fields(cls) if field.name not in parts}
             query_ids, where = tuple(document["query_ids"]), dict(document["environment"])
         except (KeyError, TypeError, ValueError):
             return None
         if not query_ids or any(t.ms.shape != (len(query_ids),) or not (t.ms > 0).all() for t in timings):
             return None
         return cls(**header, query_ids=query_ids, environment=where, systems=timings)
-
-
-_HEADER = (
-    "suite", "suite_digest", "query_set", "query_set_digest", "corpus_digest", "n_docs", "depth", "repetitions", "seed",
-    "torch_threads", "made_at",
-)  # fmt: skip
 
 
 def untimed(evaluator: Evaluator, names: Sequence[str], query_set: str) -> dict[str, str]:

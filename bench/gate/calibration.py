@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bench import stats
 from bench.base.errors import BenchError, UsageError
+from bench.base.json_records import JsonRecord, as_json
 from bench.base.progress import Progress, no_progress
 from bench.gate.compare import rows_of
 from bench.gate.rules import Key, keyed
@@ -93,7 +94,7 @@ class CellRates:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GateCalibration:
+class GateCalibration(JsonRecord, format=1):
     """Error rates of a whole gate and of each of its cells, as measured by drawing queries anew.
 
     `drops` leaves out what the differences cannot carry: `beyond_reach` holds those drops.
@@ -114,25 +115,15 @@ class GateCalibration:
         return math.sqrt(rate * (1 - rate) / self.repetitions)
 
     def to_json(self) -> dict[str, Any]:
-        """The document of `gate --calibrate --json`; null, never NaN, where undefined."""
+        """The document of `gate --calibrate --json`, with the Monte Carlo error of each rate of a gate."""
 
-        def whole(rates: Rates) -> dict[str, Any]:
-            document = asdict(rates)
+        def with_errors(rates: Rates) -> dict[str, Any]:
+            document: dict[str, Any] = as_json(rates)
             errors = {name: self.standard_error(rate) for name, rate in document.items() if name != "drop"}
             return document | {"standard_errors": errors}
 
-        return {
-            "format": 1,
-            "baseline": self.baseline,
-            "candidate": self.candidate,
-            "policy": asdict(self.policy) | {"digest": self.policy.digest},
-            "repetitions": self.repetitions,
-            "seed": self.seed,
-            "harmless": whole(self.harmless),
-            "drops": [whole(rates) for rates in self.drops],
-            "beyond_reach": list(self.beyond_reach),
-            "cells": [asdict(cell) for cell in self.cells],
-        }
+        drops = [with_errors(rates) for rates in self.drops]
+        return super().to_json() | {"harmless": with_errors(self.harmless), "drops": drops}
 
 
 # --- the gate over differences ---------------------------------------------------------------------

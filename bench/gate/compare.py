@@ -10,13 +10,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench import stats
 from bench.base.errors import NotComparable, TooFewQueries, did_you_mean
+from bench.base.json_records import JsonRecord
 from bench.evaluation.measure import TOP_IDS
 from bench.records import Cell, Change, Comparison, Result
 from bench.records.measures import parse
@@ -69,7 +69,7 @@ def check_comparable(baseline: Result, candidate: Result, *, reference: str = "b
 
 
 @dataclass(frozen=True)
-class Difference:
+class Difference(JsonRecord, keys="against measure n mean reference delta ci p p_adjusted family test shown? by_set"):
     """A system minus a reference, paired by query, over one query set or several of one kind.
 
     Attributes:
@@ -184,24 +184,6 @@ class Difference:
         moved = np.flatnonzero(np.abs(self.after - self.before) > 1e-12)
         found = [Change(self.query_ids[i], float(self.before[i]), float(self.after[i])) for i in moved]
         return sorted(found, key=lambda c: (-abs(c.candidate - c.baseline), c.query_id))
-
-    def to_json(self) -> dict[str, Any]:
-        """The difference as numbers; null, never NaN, where undefined."""
-        return {
-            "against": self.against,
-            "measure": self.measure,
-            "n": self.n,
-            "mean": self.mean,
-            "reference": self.reference,
-            "delta": self.delta,
-            "ci": list(self.ci) if self.ci else None,
-            "p": self.p,
-            "p_adjusted": self.p_adjusted,
-            "family": self.family,
-            "test": self.test,
-            "shown": self.shown or None,
-            "by_set": dict(self.by_set),
-        }
 
 
 def difference(

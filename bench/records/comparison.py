@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bench.base.documents import Document
+from bench.base.json_records import JsonRecord
 
 
 @dataclass(frozen=True)
-class Change(Document):
+class Change(JsonRecord):
     """One query whose value moved: candidate − baseline in the measure's own unit."""
 
     query_id: str
@@ -17,7 +17,7 @@ class Change(Document):
 
 
 @dataclass(frozen=True)
-class Cell(Document):
+class Cell(JsonRecord):
     """Candidate against a reference on one query set, slice and measure; undefined numbers are None.
 
     `reference` is "baseline", what was accepted, or "merge-base", what the change started from. `variant` is the
@@ -83,7 +83,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Check(Document):
+class Check(JsonRecord):
     """A gate rule that is no comparison with a reference: a least mean, a share kept, a ceiling.
 
     `kind` is "minimum", "keeps" or "ceiling"; a ceiling has no query set and no measure. `p` is one-sided ("the rule

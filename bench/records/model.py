@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.base.documents import Document
+from bench.base.json_records import JsonRecord
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class ModelRecord(Document):
+class ModelRecord(JsonRecord):
     """A fine-tuned model and its lineage.
 
     Attributes:

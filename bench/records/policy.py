@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from bench.base.documents import Document
+from bench.base.json_records import JsonRecord
 from bench.base.names import SystemName
 from bench.records.digests import digest_of
 
@@ -70,7 +70,7 @@ class Ceiling:
 
 
 @dataclass(frozen=True)
-class Policy(Document, keys="rules alpha on_inconclusive system ceilings digest"):
+class Policy(JsonRecord, keys="rules alpha on_inconclusive system ceilings digest"):
     """What the gate demands."""
 
     rules: tuple[Rule, ...] = (

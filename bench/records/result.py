@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.base.documents import as_json, read
 from bench.base.errors import BaselineError, excerpt
+from bench.base.json_records import as_json, read_record
 from bench.records.digests import digest_of
 from bench.records.run import frozen
 from bench.records.scores import NoAnswer, Scores
@@ -125,7 +125,7 @@ class Result:
         from bench.records.stored import StoredResult
 
         try:
-            stored = read(document, StoredResult)
+            stored = read_record(document, StoredResult)
             result = cls._from_stored(stored)
         except ValueError as error:
             raise BaselineError(f"{where} is not a whole result ({error}); run `bench run` anew.") from error

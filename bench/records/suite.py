@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import pairwise
 
-from bench.base.documents import Document
 from bench.base.errors import SuiteError, did_you_mean
+from bench.base.json_records import JsonRecord
 from bench.records.digests import digest_of, digest_texts
 
 ROLES = ("train", "dev", "held-out", "out-of-distribution")
@@ -136,7 +136,7 @@ class Labels:
 
 
 @dataclass(frozen=True)
-class EvalProtocol(Document, keys="measures depth relevance_level drop_self tie_rule digest"):
+class EvalProtocol(JsonRecord, keys="measures depth relevance_level drop_self tie_rule digest"):
     """How rankings are turned into numbers: measures (the first is primary), depth, relevance level."""
 
     measures: tuple[str, ...]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bench.base.documents import Document
+from bench.base.json_records import JsonRecord
 from bench.records.comparison import Cell, Change, Check
 from bench.records.policy import Policy
 
 
 @dataclass(frozen=True)
-class Finding(Document):
+class Finding(JsonRecord):
     """One plain sentence with its severity: `error`, `warning` or `info`."""
 
     severity: str
@@ -23,7 +23,7 @@ class Finding(Document):
 
 @dataclass(frozen=True)
 class Verdict(
-    Document,
+    JsonRecord,
     keys="outcome exit_code suite baseline candidate merge_base policy cells checks pinned findings",
     format=1,
 ):

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.base.errors import NotComparable, StoreError, excerpt
+from bench.base.json_records import JsonRecord
 from bench.base.store import read_json, write_json
 from bench.records import Corpus, Encoder, digest_of
 from bench.retrieval.precisions import PRECISIONS
@@ -26,7 +27,7 @@ SIMILARITIES = ("cosine", "dot")
 
 
 @dataclass(frozen=True)
-class Manifest:
+class Manifest(JsonRecord, keys="digest model encoder dim precision similarity corpus?"):
     """What every vector of a collection has in common.
 
     `encoder` is the encoder's fingerprint: digest of the weights, prompts, maximum length, library. `corpus` has
@@ -132,17 +133,7 @@ class Manifest:
 
     def to_json(self) -> dict[str, Any]:
         """The document that stands beside an index."""
-        return {
-            "format": FORMAT,
-            "kind": "collection",
-            "digest": self.digest,
-            "model": self.model,
-            "encoder": dict(self.encoder),
-            "dim": self.dim,
-            "precision": self.precision,
-            "similarity": self.similarity,
-            "corpus": dict(self.corpus) if self.corpus else None,
-        }
+        return {"format": FORMAT, "kind": "collection", **super().to_json()}
 
 
 _NAMES = {"weights": "weights digest", "max_length": "maximum length", "dim": "dimension", "kind": "kind of encoder"}

@@ -7,11 +7,12 @@ content and of the entry before it, so that an edit, a removal or a change of or
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bench.base.errors import StoreError, excerpt
+from bench.base.json_records import JsonRecord
 from bench.base.store import read_json, write_json
 from bench.records import digest_of
 
@@ -23,7 +24,7 @@ ACTIONS = ("promote", "rollback")
 
 
 @dataclass(frozen=True)
-class Promotion:
+class Promotion(JsonRecord):
     """One entry: from here on `promoted:NAME` means the model with these weights.
 
     `folder` is the model's folder under the store's `models/NAME`. `verdicts` are the gate's, one a suite, each with
@@ -45,11 +46,11 @@ class Promotion:
     @property
     def digest(self) -> str:
         """32 hex digits over all of it, the digest of the entry before it included."""
-        return digest_of(asdict(self) | {"verdicts": [dict(verdict) for verdict in self.verdicts]})
+        return digest_of(super().to_json())
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in the file."""
-        return asdict(self) | {"verdicts": [dict(verdict) for verdict in self.verdicts], "digest": self.digest}
+        return super().to_json() | {"digest": self.digest}
 
 
 def history(path: Path) -> list[Promotion]:

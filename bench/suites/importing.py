@@ -10,13 +10,14 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_origin
 
 from pydantic import ValidationError
 
 from bench.base.errors import SuiteError, UsageError, did_you_mean
+from bench.base.json_records import JsonRecord
 from bench.base.progress import Progress, no_progress
 from bench.base.registry import blamed, is_kind, listing, module_of, origin, problems_of
 from bench.base.store import json_text, replacing_folder
@@ -121,7 +122,7 @@ class QuerySetCounts:
 
 
 @dataclass(frozen=True)
-class Imported:
+class Imported(JsonRecord, format=1):
     """What an import wrote, and how many things it changed on the way, by their code in `CHANGES`."""
 
     folder: Path
@@ -134,10 +135,6 @@ class Imported:
     def sentences(self) -> list[str]:
         """What was changed, a sentence each."""
         return [f"{n} {CHANGES[code]}." for code, n in self.changes.items()]
-
-    def to_json(self) -> dict[str, Any]:
-        """The document that `bench import --json` prints."""
-        return {"format": 1, **asdict(self), "folder": str(self.folder)}
 
 
 @dataclass

@@ -16,11 +16,11 @@ from hashlib import blake2b
 from importlib import import_module
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from bench.base.errors import SuiteError, UsageError, did_you_mean, excerpt
 from bench.base.files.judgements import read_qrels
 from bench.base.files.lines import read_lines
+from bench.base.json_records import JsonRecord
 from bench.base.store import replacing_folder, write_text
 from bench.config import QuerySetConfig, SuiteConfig
 from bench.records import EVALUATION_ROLES
@@ -61,7 +61,7 @@ class Transformation:
 
 
 @dataclass(frozen=True)
-class Perturbed:
+class Perturbed(JsonRecord):
     """One new query set: its queries, and how many of them the transformation left as they were."""
 
     query_set: str
@@ -69,16 +69,6 @@ class Perturbed:
     seed: int
     n_queries: int
     unchanged: int
-
-    def to_json(self) -> dict[str, Any]:
-        """The row of `bench perturb --json`."""
-        return {
-            "query_set": self.query_set,
-            "transformation": self.transformation,
-            "seed": self.seed,
-            "n_queries": self.n_queries,
-            "unchanged": self.unchanged,
-        }
 
 
 # --- transformations -------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.base.errors import SuiteError, UsageError
+from bench.base.json_records import JsonRecord
 from bench.base.store import replacing_folder, write_text
 from bench.config import schema
 from bench.suites.sources import Document
@@ -21,7 +22,7 @@ _SUITE_FILES = ("suite.toml", "corpus.jsonl", f"queries/{QUERY_SET}.jsonl", f"qr
 
 
 @dataclass(frozen=True)
-class Scaffold:
+class Scaffold(JsonRecord):
     """What was written, what was kept as it was, and what is left to do."""
 
     suite: Path
@@ -30,17 +31,6 @@ class Scaffold:
     n_documents: int
     n_files: int
     next_steps: tuple[str, ...]
-
-    def to_json(self) -> dict[str, object]:
-        """The same as JSON has it."""
-        return {
-            "suite": str(self.suite),
-            "written": [str(path) for path in self.written],
-            "kept": [str(path) for path in self.kept],
-            "n_documents": self.n_documents,
-            "n_files": self.n_files,
-            "next_steps": list(self.next_steps),
-        }
 
 
 def scaffold(folder: Path, *, name: str | None = None, source: Path | None = None, words: int = WORDS) -> Scaffold:

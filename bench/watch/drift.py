@@ -7,10 +7,10 @@ many texts, differences that nobody would act on are significant.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from bench.base import words
+from bench.base.json_records import JsonRecord
 from bench.records import Verdict
 from bench.stats import holm
 from bench.watch.shift import FEWEST, NewWords, Shift
@@ -69,7 +69,11 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Drift:
+class Drift(
+    JsonRecord,
+    keys="recommendation subject sentence exit_code alpha seed suite system model signals sides",
+    format=1,
+):
     """Signals, one recommendation, and an exit code for a nightly job: 1 where a signal is shown, else 0."""
 
     recommendation: str
@@ -97,23 +101,6 @@ class Drift:
     def title(self) -> str:
         """The recommendation in words."""
         return f"{self.recommendation} {self.subject}".strip()
-
-    def to_json(self) -> dict[str, Any]:
-        """The document of `drift --json`."""
-        return {
-            "format": 1,
-            "recommendation": self.recommendation,
-            "subject": self.subject,
-            "sentence": self.sentence,
-            "exit_code": self.exit_code,
-            "alpha": self.alpha,
-            "seed": self.seed,
-            "suite": self.suite,
-            "system": self.system,
-            "model": self.model,
-            "signals": [asdict(signal) | {"examples": list(signal.examples)} for signal in self.signals],
-            "sides": {name: asdict(side) for name, side in self.sides.items()},
-        }
 
 
 # --- from measurements to signals ------------------------------------------------------------------

@@ -6,7 +6,7 @@ Reads files only; evaluates nothing and loads no model.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from bench import stats
 from bench.base.errors import MissingExtra, UsageError, did_you_mean, excerpt
+from bench.base.json_records import JsonRecord, as_json
 from bench.records import Finding, Result
 from bench.watch.log import Event, Log
 from bench.watch.steps import MOST_POINTS, Step, find_steps
@@ -29,7 +30,7 @@ class Mean:
 
 
 @dataclass(frozen=True)
-class Point:
+class Point(JsonRecord, keys="time commit digest system_digest suite_digest mean=value n accepted ci"):
     """One system's mean at one time; `accepted` is the reason where it became the baseline, else None."""
 
     time: datetime
@@ -41,9 +42,19 @@ class Point:
     n: int
     accepted: str | None = None
 
+    @property
+    def value(self) -> float:
+        """The mean itself."""
+        return self.mean.value
+
+    @property
+    def ci(self) -> tuple[float, float] | None:
+        """The mean's interval."""
+        return None if self.mean.low is None or self.mean.high is None else (self.mean.low, self.mean.high)
+
 
 @dataclass(frozen=True)
-class Segment:
+class Segment(JsonRecord, keys="began marks points steps"):
     """Points that answer one question: the same suite version, corpus, queries, judgements and measuring rules.
 
     `began` says why there is a new segment; `marks` are places where the suite changed elsewhere, so that this set's
@@ -55,9 +66,17 @@ class Segment:
     marks: tuple[int, ...] = ()
     steps: tuple[Step, ...] | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        """The segment; a step has the time and the commit of its point."""
+        steps = [
+            as_json(step) | {"time": as_json(self.points[step.at].time), "commit": self.points[step.at].commit}
+            for step in self.steps or ()
+        ]
+        return super().to_json() | {"steps": None if self.steps is None else steps}
+
 
 @dataclass(frozen=True)
-class Series:
+class Series(JsonRecord):
     """One system on one query set by one measure."""
 
     suite: str
@@ -74,7 +93,7 @@ class Series:
 
 
 @dataclass(frozen=True)
-class History:
+class History(JsonRecord, keys="log=path events=n_events alpha series findings", format=1):
     """Trends with their steps; `alpha` is the chance that any step is shown where query sampling is all there is."""
 
     path: str
@@ -87,49 +106,6 @@ class History:
         """Every step, the latest first."""
         found = [(s, g, step) for s in self.series for g in s.segments for step in g.steps or ()]
         return sorted(found, key=lambda item: item[1].points[item[2].at].time, reverse=True)
-
-    def to_json(self) -> dict[str, Any]:
-        """The document of `history --json`; `steps` is null where none was looked for."""
-        return {
-            "format": 1,
-            "log": self.path,
-            "events": self.n_events,
-            "alpha": self.alpha,
-            "series": [
-                {
-                    "suite": one.suite,
-                    "query_set": one.query_set,
-                    "role": one.role,
-                    "system": one.system,
-                    "measure": one.measure,
-                    "segments": [_segment_json(segment) for segment in one.segments],
-                }
-                for one in self.series
-            ],
-            "findings": [finding.to_json() for finding in self.findings],
-        }
-
-
-def _segment_json(segment: Segment) -> dict[str, Any]:
-    steps = segment.steps
-    return {
-        "began": segment.began,
-        "marks": list(segment.marks),
-        "points": [
-            asdict(point)
-            | {"time": point.time.isoformat(), "mean": point.mean.value}
-            | {"ci": None if point.mean.low is None else [point.mean.low, point.mean.high]}
-            for point in segment.points
-        ],
-        "steps": None
-        if steps is None
-        else [
-            asdict(step)
-            | {"time": segment.points[step.at].time.isoformat(), "commit": segment.points[step.at].commit}
-            | {"ci": list(step.ci) if step.ci else None}
-            for step in steps
-        ],
-    }
 
 
 def history(

@@ -8,12 +8,13 @@ import math
 import re
 from collections.abc import Coroutine, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from bench.base.errors import ConfigError, PairsError, did_you_mean, excerpt
+from bench.base.json_records import JsonRecord
 from bench.config import Strict
 from bench.records import Corpus, digest_texts
 from bench.suites.checks import leaks
@@ -166,7 +167,7 @@ class _Plan:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(JsonRecord):
     """What a run would cost at most a little more than: re-asked and retried requests are not in it.
 
     `basis` says where the tokens come from, `price` whose price it is; `spent` is what earlier runs have cost.
@@ -183,10 +184,6 @@ class Estimate:
     price: str
     spent: Spent
     over: str
-
-    def to_json(self) -> dict[str, Any]:
-        """As a JSON object."""
-        return asdict(self)
 
 
 def pairs(config: Config, context: Context) -> Iterator[Pair]:

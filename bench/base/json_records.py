@@ -6,6 +6,7 @@ import functools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
+from datetime import datetime
 from pathlib import PurePath
 from typing import Any, ClassVar, TypeVar
 
@@ -14,12 +15,12 @@ from bench.base.errors import excerpt
 T = TypeVar("T")
 
 
-class Document:
+class JsonRecord:
     """A dataclass that is written as a JSON object, by default one key per field.
 
     The class statement may say otherwise:
 
-        class Bound(Document, keys="query_set shown_to_lose=lost settle?", format=1)
+        class Bound(JsonRecord, keys="query_set shown_to_lose=lost settle?", format=1)
 
     `keys` lists attributes in the document's order: "key=attribute" where the names differ, "attribute?" where an empty
     value is null. `format` is the number that stands first. A name that the class lacks is a TypeError at its creation.
@@ -59,7 +60,7 @@ def as_json(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, Document):
+    if isinstance(value, JsonRecord):
         return value.to_json()
     if isinstance(value, Mapping):
         return {str(key): as_json(inner) for key, inner in value.items()}
@@ -67,12 +68,14 @@ def as_json(value: Any) -> Any:
         return [as_json(inner) for inner in value]
     if isinstance(value, PurePath):
         return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
     if is_dataclass(value):
         return {field.name: as_json(getattr(value, field.name)) for field in fields(value)}
     return as_json(value.tolist())  # of NumPy: an array, or one number
 
 
-def read(document: Any, of: type[T]) -> T:
+def read_record(document: Any, of: type[T]) -> T:
     """A JSON value as a typed record: a `TypedDict`, a dataclass, or anything that pydantic checks.
 
     Raises:
@@ -81,14 +84,14 @@ def read(document: Any, of: type[T]) -> T:
     from pydantic import ValidationError
 
     try:
-        found: T = _reader(of).validate_python(document, strict=True)
+        found: T = _reader(of).validate_python(document, strict=True)  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
         place = "".join(f"[{part}]" if isinstance(part, int) else f".{excerpt(part, 40)}" for part in first["loc"])
         place = place.removeprefix(".") or "it"
         if first["type"] == "missing":
             raise ValueError(f"{place} is missing") from None
-        wanted = first["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+        wanted = first["msg"].replace("Input should be", "expected").replace("valid dictionary", "valid object")
         raise ValueError(f"{place} is {excerpt(repr(first['input']), 40)}; {wanted}") from None
     return found
 
