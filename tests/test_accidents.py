@@ -617,7 +617,7 @@ GROUPS: dict[str, list[Accident]] = {
              document(BASELINE, lambda d: set_values(result()(d), float("nan")))),
         stored("Its values are infinite", 2, "-Infinity is no JSON number",
              document(BASELINE, lambda d: set_values(result()(d), float("-inf")))),
-        stored("Its values are below 0", 2, "expected a number from 0 to 1",
+        stored("Its values are below 0", 2, "expected a number greater than or equal to 0",
              document(BASELINE, lambda d: set_values(result()(d), -1.0))),
         stored("A query set is deleted from it", 2, 'holds query set "public" and the baseline does not',
              document(BASELINE, keep_only("staff"))),

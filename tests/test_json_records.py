@@ -79,7 +79,7 @@ class Row(TypedDict):
         ({"n": True, "names": []}, "n is True; expected a valid integer"),
         ({"n": 1, "names": ["a", 2]}, r"names\[1\] is 2; expected a valid string"),
         ({"n": 1, "share": "x", "names": []}, "share is 'x'; expected a valid number"),
-        ([], r"it is \[\]; expected a valid object"),
+        ([], r"it is \[\]; expected a JSON object"),
     ],
 )
 def test_a_document_that_does_not_fit_is_told_by_its_first_misfit(document: Any, message: str):

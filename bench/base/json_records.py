@@ -91,7 +91,13 @@ def read_record(document: Any, of: type[T]) -> T:
         place = place.removeprefix(".") or "it"
         if first["type"] == "missing":
             raise ValueError(f"{place} is missing") from None
-        wanted = first["msg"].replace("Input should be", "expected").replace("valid dictionary", "valid object")
+        wanted = first["msg"].replace("Input should be", "expected")
+        for pydantics, ours in (
+            ("valid dictionary", "JSON object"),
+            ("expected greater", "expected a number greater"),
+            ("expected less", "expected a number less"),
+        ):
+            wanted = wanted.replace(pydantics, ours)
         raise ValueError(f"{place} is {excerpt(repr(first['input']), 40)}; {wanted}") from None
     return found
 

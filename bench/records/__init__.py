@@ -1,7 +1,8 @@
 """The records, in the order in which they are made: Suite → Run → Scores → Comparison → Verdict.
 
 In: plain values, arrays, files of runs.
-Out: frozen records, each with the digests of what made it; a `Result` is a run's headers with its scores.
+Out: frozen records, each with the digests of what made it. A `Result` is the scores with what they were measured on:
+the form in which they are stored and compared.
 Never imports what computes them: no package above.
 """
 

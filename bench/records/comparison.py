@@ -20,9 +20,24 @@ class Change(JsonRecord):
 class Cell(JsonRecord):
     """Candidate against a reference on one query set, slice and measure; undefined numbers are None.
 
-    `reference` is "baseline", what was accepted, or "merge-base", what the change started from. `variant` is the
-    dimension and precision, "" for the system as it is named. `softened` marks a fail that holes in the judgements may
-    explain: inconclusive, and never waved through. `floor` is the least observed drop that may fail.
+    Attributes:
+        n: queries.
+        baseline: mean of the reference, whichever it is.
+        candidate: mean of the candidate; `delta` is candidate − reference.
+        ci: two-sided interval of `delta`, at 1 − alpha.
+        lower: one-sided lower bound of `delta`, at 1 − alpha.
+        p: one-sided, "the candidate is worse"; `p_adjusted` after Holm over all gated cells.
+        margin: the drop that is tolerated.
+        mde80: the true drop that this cell would notice four times in five.
+        queries_for_margin: queries with which a drop of the margin could be ruled out or shown.
+        wins: queries on which the candidate is better; `ties` and `losses` likewise.
+        judged_drop: how much less of the first ten ranks is judged for the candidate than for the reference.
+        condensed_delta: the difference where documents without a judgement are left out of both rankings.
+        tie_spread: how far the order of equal scores could move the mean.
+        softened: a fail that missing judgements may explain: inconclusive, and `on_inconclusive` does not let it pass.
+        variant: dimension and precision, "" for the system as it is named.
+        reference: "baseline", what was accepted, or "merge-base", what the change started from.
+        floor: the least observed drop that may fail.
     """
 
     query_set: str
@@ -73,7 +88,7 @@ class Cell(JsonRecord):
 
 @dataclass(frozen=True)
 class Comparison:
-    """A candidate against a reference on one query set, or a slice of it: a cell per measure, outcomes still open."""
+    """A candidate against a reference on one query set, or a slice of it: a cell per measure. The gate adds outcomes."""
 
     baseline: str
     candidate: str
