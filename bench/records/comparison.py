@@ -88,7 +88,7 @@ class Cell(JsonRecord):
 
 @dataclass(frozen=True)
 class Comparison:
-    """A candidate against a reference on one query set, or a slice of it: a cell per measure. The gate adds outcomes."""
+    """A candidate against a reference on one query set, or a slice of it: a cell per measure, still without outcomes."""
 
     baseline: str
     candidate: str
