@@ -88,7 +88,7 @@ class Cell(JsonRecord):
 
 @dataclass(frozen=True)
 class Comparison:
-    """A candidate against a reference on one query set, or a slice of it: a cell per measure, still without outcomes."""
+    """A candidate against a reference on one query set, or a slice of it: a cell per measure, outcomes still open."""
 
     baseline: str
     candidate: str
