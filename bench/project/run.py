@@ -16,7 +16,7 @@ from bench.base.store import write_json
 from bench.evaluation.evaluate import Evaluator
 from bench.evaluation.latency import Latency, measure_latency, stored_latency, timed_query_set, untimed
 from bench.project.answers import Results
-from bench.project.gate import measured_beside
+from bench.project.gate import measured_ratios
 from bench.project.workspace import Workspace
 from bench.records import Finding, Policy, Result, Suite
 from bench.retrieval import systems as kinds
@@ -137,10 +137,8 @@ def _gated_document(
     workspace: Workspace, suite: Suite, gated: str, policy: Policy, results: Sequence[Result]
 ) -> dict[str, Any]:
     """What a gate elsewhere needs of this run: `--candidate-result` and `--merge-base-result` read it."""
-    measured = {
-        name: dict(zip(("ratio", "lower", "upper", "n"), ratio, strict=True))
-        for name, ratio in measured_beside(workspace, suite, gated, policy).items()
-    }
+    ratios = measured_ratios(workspace, suite, gated, policy)
+    measured = {name: ratio._asdict() for name, ratio in ratios.items()}
     return {"format": 1, "results": [result.to_json() for result in results], "measured": measured}
 
 
