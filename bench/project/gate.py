@@ -36,18 +36,9 @@ def judged(
     commands: Sequence[str] = (),
     private: bool = False,
 ) -> Judged:
-    """The verdict on a workspace's gated system, from stored results alone.
+    """The verdict on a workspace's gated system, from stored results alone. Arguments as `bench.Project.gate`.
 
-    Args:
-        workspace: config and store; opened with a git ref, rules and baseline are that commit's.
-        suite: the suite of the results.
-        system: the candidate; the config's where None.
-        baseline: the accepted baseline's file; the config's where None.
-        merge_base: files of results of the commit that the change started from.
-        candidate: a file of results, instead of stored ones.
-        changed: changes the config's policy as the caller wants.
-        commands: command lines that give the same verdict, for its page.
-        private: no texts of queries and documents in any form.
+    Opened with a git ref, the workspace has that commit's rules and baseline. `changed` changes the config's policy.
 
     Raises:
         Missing: a result that is not stored.

@@ -35,14 +35,7 @@ def evaluated(
 ) -> Results:
     """Results of the config's systems; an error of one suite is raised when the others are done.
 
-    Args:
-        workspace: config and store.
-        suite: one suite; all of the config where None.
-        systems: names; all where None.
-        gated: only what the gate needs: its system, its variants, and systems that ceilings name.
-        latency: also time single queries, systems side by side.
-        out: a folder for results: one file per system, or gated.json.
-        progress: called by slow stages.
+    Arguments as `bench.Project.run`.
 
     Raises:
         SuitesFailed: some suites could not be evaluated; holds the answer of the others.
