@@ -1,6 +1,6 @@
-"""The gate inside pytest: `pytest --bench` has an item per gate rule and query set; `bench` gates a function.
+"""The gate inside pytest: `pytest --bench` has an item per gate rule and query set; `bench` is a fixture that gates.
 
-Every run of pytest that finds this package installed loads this file: nothing heavy is imported before it is needed.
+Every run of pytest with this package installed loads this file: heavy modules are imported where they are needed.
 """
 
 from __future__ import annotations
@@ -34,19 +34,18 @@ SEVEREST_FIRST = {
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--bench` and what belongs to it."""
+    """Add `--bench` and its further options."""
     group = parser.getgroup("bench", "retrieval gate")
     group.addoption("--bench", action="store_true", help="collect every gate rule of bench.toml as a test")
     group.addoption("--bench-config", metavar="FILE", help="the config file (default: bench.toml in the root folder)")
     group.addoption("--bench-base-ref", metavar="REF", help="take baseline and rules from this git ref")
-    group.addoption(
-        "--bench-accept", metavar="REASON", help="let what the fixture `bench` finds become the accepted baseline"
-    )
+    text = "make the results of the fixture `bench` the accepted baseline"
+    group.addoption("--bench-accept", metavar="REASON", help=text)
     group.addoption("--bench-allow-worse", action="store_true", help="accept a failing or inconclusive candidate")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make bench.toml one of the places that are collected, whatever else the command line names."""
+    """Collect bench.toml too, beside the files that the command line names."""
     reason = config.getoption("--bench-accept")
     if reason is not None and not reason.strip():
         raise pytest.UsageError('a baseline changes only with a reason: --bench-accept "…"')
@@ -58,14 +57,14 @@ def pytest_configure(config: pytest.Config) -> None:
             f"--bench: there is no file {path}. Start pytest in the folder that has a bench.toml, or name it: "
             "--bench-config FILE"
         )
-    # Somebody who names one check of this file wants that one alone.
+    # Where the command line names single checks of this file, only these are collected.
     chosen = any("::" in arg and _absolute(config, arg.split("::")[0]) == path for arg in config.args)
     config.args[:] = [arg for arg in config.args if _absolute(config, arg) != path]
     config.pluginmanager.register(_Collected(path, chosen=chosen), "bench-collected")
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """One line on all checks; built from the reports, which xdist brings from its workers."""
+    """Write one line on all checks, from the reports: xdist sends these from its workers."""
     outcomes = [
         value
         for reports in terminalreporter.stats.values()
@@ -74,12 +73,12 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         for name, value in report.user_properties
         if name == "bench"
     ]
-    found = [outcome for outcome in SEVEREST_FIRST if outcome in outcomes]
-    if found:
-        counts = [f"{outcomes.count(outcome)} {SEVEREST_FIRST[outcome]}" for outcome in found]
-        number, _, word = counts[0].partition(" ")
-        counts[0] = f"{number} of {len(outcomes)} check{'s' * (len(outcomes) != 1)} {word}"
-        terminalreporter.write_line(f"bench: {found[0]} — {', '.join(counts)}")
+    counts = {outcome: outcomes.count(outcome) for outcome in SEVEREST_FIRST if outcome in outcomes}
+    if counts:
+        (worst, n), *others = counts.items()
+        first = f"{n} of {len(outcomes)} check{'s' * (len(outcomes) != 1)} {SEVEREST_FIRST[worst]}"
+        rest = [f"{n} {SEVEREST_FIRST[outcome]}" for outcome, n in others]
+        terminalreporter.write_line(f"bench: {worst} — {', '.join([first, *rest])}")
 
 
 def _absolute(config: pytest.Config, name: str) -> Path:
@@ -97,11 +96,11 @@ def _config_path(config: pytest.Config) -> Path:
     return next((place for place in places if place.is_file()), places[0])
 
 
-# --- what is told, and how it ends ------------------------------------------------------------------
+# --- sentences of a verdict and outcomes of tests ---------------------------------------------------
 
 
 class _Check(NamedTuple):
-    """What one item stands for: a rule's measures on a query set; without a query set, what its name says."""
+    """One item: a rule's measures on a query set; an item without a query set is identified by its name."""
 
     name: str
     query_set: str | None = None
@@ -110,18 +109,18 @@ class _Check(NamedTuple):
     slice: str | None = None
     kind: str = "margin"
 
-    def holds(self, found: Cell | Check) -> int:
-        """How surely a cell or check of the verdict is this one's: 2, through a rule for every slice 1, else 0."""
-        kind = found.kind if hasattr(found, "kind") else "margin"
+    def match(self, result: Cell | Check) -> int:
+        """How closely a cell or check of the verdict matches: 2 exactly, 1 through a rule for every slice, 0 not."""
+        kind = getattr(result, "kind", "margin")
         if kind == "ceiling":
-            return 2 * (found.name == self.name)
-        mine = (self.query_set, self.variant, self.kind) == (found.query_set, found.variant, kind)
-        if not mine or found.measure not in self.measures:
+            return 2 * (result.name == self.name)
+        same = (self.query_set, self.variant, self.kind) == (result.query_set, result.variant, kind)
+        if not same or result.measure not in self.measures:
             return 0
-        return 2 if self.slice == found.slice else int(self.slice == "*" and found.slice is not None)
+        return 2 if self.slice == result.slice else int(self.slice == "*" and result.slice is not None)
 
-    def claims(self, where: str) -> int:
-        """How much a place in the verdict is this check's: its own 3, its query set 2, within that 1, another's 0."""
+    def match_place(self, where: str) -> int:
+        """How closely a finding's place matches: this check 3, its query set 2, a place in its query set 1, else 0."""
         if where == self.name or where in [f"{self.query_set}/{measure}" for measure in self.measures]:
             return 3
         if self.query_set is None:
@@ -129,56 +128,54 @@ class _Check(NamedTuple):
         return 2 if where == self.query_set else int(where.startswith(f"{self.query_set}/"))
 
 
-Told = list[tuple[str, str]]
+Sentences = list[tuple[str, str]]
 """(outcome or "note", sentence) pairs."""
 
 
-def _told(verdict: Verdict, checks: Sequence[_Check]) -> list[Told]:
-    """All that a verdict says, each sentence under the check it belongs to, or under the first where it is nobody's."""
-    told: list[Told] = [[] for _ in checks]
-
-    def tell(where: str, outcome: str, sentence: str) -> None:
-        owner = max(range(len(checks)), key=lambda i: checks[i].claims(where))
-        told[owner].append((outcome, sentence))
-
+def _sentences(verdict: Verdict, checks: Sequence[_Check]) -> list[Sentences]:
+    """The sentences of a verdict by check; a sentence that matches no check goes to the first."""
+    sentences: list[Sentences] = [[] for _ in checks]
     blocks = verdict.policy.on_inconclusive == "block"
-    found: list[Cell | Check] = [*verdict.cells, *verdict.checks]
-    for cell in found:
-        blocked = cell.outcome == "inconclusive" and (blocks or getattr(cell, "softened", False))
-        owner = max(range(len(checks)), key=lambda i: checks[i].holds(cell))
-        told[owner].append(("fail" if blocked else cell.outcome or "fail", cell.reason))
+    results: list[Cell | Check] = [*verdict.cells, *verdict.checks]
+    for result in results:
+        blocked = result.outcome == "inconclusive" and (blocks or getattr(result, "softened", False))
+        owner = max(range(len(checks)), key=lambda i: checks[i].match(result))
+        sentences[owner].append(("fail" if blocked else result.outcome or "fail", result.reason))
     for finding in verdict.findings:
-        kept = "pass" if finding.where in [check.name for check in checks] else "note"
-        tell(finding.where, "fail" if finding.severity == "error" else kept, finding.message)
+        harmless = "pass" if finding.where in [check.name for check in checks] else "note"
+        owner = max(range(len(checks)), key=lambda i: checks[i].match_place(finding.where))
+        sentences[owner].append(("fail" if finding.severity == "error" else harmless, finding.message))
     too_small = {finding.where for finding in verdict.findings if finding.code == "slice-too-small"}
-    for check, mine in zip(checks, told, strict=True):
-        if check.slice == "*" and not mine and check.query_set in too_small:
-            mine.append(("inconclusive", f"No slice of {check.query_set} is large enough to be gated."))
-    if verdict.exit_code and not any(outcome == "fail" for mine in told for outcome, _ in mine):
-        told[0].append(("fail", f"The verdict is {verdict.outcome}; see: bench gate"))
-    return told
+    for check, own in zip(checks, sentences, strict=True):
+        if check.slice == "*" and not own and check.query_set in too_small:
+            own.append(("inconclusive", f"No slice of {check.query_set} is large enough to be gated."))
+    if verdict.exit_code and not any(outcome == "fail" for own in sentences for outcome, _ in own):
+        sentences[0].append(("fail", f"The verdict is {verdict.outcome}; see: bench gate"))
+    return sentences
 
 
-def _conclude(node: pytest.Item, told: Told, *, against: str = "") -> None:
-    """End a test as its sentences say; return where it passes."""
+def _reasons(sentences: Sentences) -> list[str]:
+    return [sentence for outcome, sentence in sentences if outcome in ("fail", "inconclusive")]
+
+
+def _end_test(node: pytest.Item, sentences: Sentences, *, against: str = "") -> None:
+    """Fail or skip a test by the worst of its sentences; return where it passes."""
     __tracebackhide__ = True
-    worst = next((outcome for outcome in SEVEREST_FIRST if outcome in [outcome for outcome, _ in told]), None)
+    worst = next((outcome for outcome in SEVEREST_FIRST if outcome in dict(sentences)), None)
     if worst is None:
-        _unjudged(node, f"The verdict says nothing on {node.name}; it was not judged.")
+        _fail_without_verdict(node, f"The verdict says nothing on {node.name}; it was not judged.")
     node.user_properties.append(("bench", worst))
-    notes = [sentence for outcome, sentence in told if outcome in ("note", "accepted")]
+    notes = [sentence for outcome, sentence in sentences if outcome in ("note", "accepted")]
     if notes:
         node.add_report_section("call", "bench", _inert("\n".join(notes)))
-    reasons = [sentence for outcome, sentence in told if outcome in ("fail", "inconclusive")]
-    sentences = _inert("\n".join([*reasons, *filter(None, [against])]))
+    text = _inert("\n".join([*_reasons(sentences), *filter(None, [against])]))
     if worst == "fail":
-        pytest.fail(sentences, pytrace=False)
+        pytest.fail(text, pytrace=False)
     if worst == "inconclusive":
-        pytest.skip(sentences)
+        pytest.skip(text)
 
 
-def _unjudged(node: pytest.Item, sentence: str) -> NoReturn:
-    """Fail a test for which there is no verdict."""
+def _fail_without_verdict(node: pytest.Item, sentence: str) -> NoReturn:
     __tracebackhide__ = True
     node.user_properties.append(("bench", "error"))
     pytest.fail(_inert(sentence), pytrace=False)
@@ -194,7 +191,7 @@ def _inert(text: str) -> str:
 
 
 class _Collected:
-    """Adds the config file to what is collected; where single checks of it are `chosen`, pytest asks for the file."""
+    """Adds the config file to the collection; where single checks of it are `chosen`, pytest collects it itself."""
 
     def __init__(self, path: Path, *, chosen: bool) -> None:
         self.path, self.chosen = path, chosen
@@ -228,12 +225,12 @@ class _Collected:
 
 
 class _ConfigFile(pytest.File):
-    """bench.toml: one item per rule and query set, and one for the pinned queries."""
+    """bench.toml: an item per rule and query set, and one for the pinned queries."""
 
     checks: Sequence[_Check] = ()
 
     def collect(self) -> Iterator[pytest.Item]:
-        """The items. Reads config and suite and judges nothing."""
+        """The items, from config and suite; judges nothing."""
         from bench.base.errors import BenchError
 
         try:
@@ -254,16 +251,16 @@ class _Item(pytest.Item):
         self.number = number
 
     def runtest(self) -> None:
-        """End as the verdict says; the first item to run asks for it."""
+        """End as the verdict says; the first item that runs computes it."""
         from bench.base.errors import BenchError
 
-        judged = _verdict(self.config, self.path)
-        if isinstance(judged, BenchError):
-            _unjudged(self, str(judged))
-        _conclude(self, _told(judged, self.parent.checks)[self.number])
+        verdict = _verdict(self.config, self.path)
+        if isinstance(verdict, BenchError):
+            _fail_without_verdict(self, str(verdict))
+        _end_test(self, _sentences(verdict, self.parent.checks)[self.number])
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        """Where it stands."""
+        """File, line and name."""
         return self.path, 0, self.name
 
 
@@ -271,27 +268,21 @@ _VERDICTS = pytest.StashKey[dict[Path, "Verdict | BenchError"]]()
 
 
 def _verdict(config: pytest.Config, path: Path) -> Verdict | BenchError:
-    """The whole gate's verdict, or why there is none; judged once per process, because Holm looks at all cells."""
+    """The gate's verdict on stored results, or the error; computed once per process, as Holm looks at all cells."""
     from bench.base.errors import BenchError
-
-    found = config.stash.setdefault(_VERDICTS, {})
-    if path not in found:
-        try:
-            found[path] = _judged(path, config.getoption("--bench-base-ref"))
-        except BenchError as error:
-            found[path] = error
-    return found[path]
-
-
-def _judged(path: Path, base_ref: str | None) -> Verdict:
-    """The verdict on the stored results of the gated system, as `bench gate` gives it."""
     from bench.project.api import open_project
 
-    return open_project(path, base_ref=base_ref).gate().verdict
+    verdicts = config.stash.setdefault(_VERDICTS, {})
+    if path not in verdicts:
+        try:
+            verdicts[path] = open_project(path, base_ref=config.getoption("--bench-base-ref")).gate().verdict
+        except BenchError as error:
+            verdicts[path] = error
+    return verdicts[path]
 
 
 def _checks(path: Path) -> list[_Check]:
-    """What the gate of a config will check, from its rules and the suite's query sets.
+    """The checks of a config's gate, from its rules and the suite's query sets.
 
     Raises:
         BenchError: a config or suite that cannot be used.
@@ -322,8 +313,7 @@ def _checks(path: Path) -> list[_Check]:
         }
         for rule in rules:
             place = (rule.variant, rule.slice, rule.kind)
-            measures = tuple(measure for measure in rule.measures if owner[(*place, measure)] is rule)
-            if measures:
+            if measures := tuple(measure for measure in rule.measures if owner[(*place, measure)] is rule):
                 narrowed = [rule.variant.strip("@"), rule.slice or "", "" if rule.kind == "margin" else rule.kind]
                 parts = [query_set.role, _id(query_set.name), ",".join(measures), *map(_id, filter(None, narrowed))]
                 checks.append(_Check("/".join(parts), query_set.name, measures, *place))
@@ -331,12 +321,12 @@ def _checks(path: Path) -> list[_Check]:
     if pinned:
         checks.append(_Check("pinned"))
     checks += [_Check(ceiling.name, kind="ceiling") for ceiling in policy.ceilings]
-    # A gate to which no rule applies is an error, and the verdict's to tell.
+    # Where no rule applies, the verdict reports the error.
     return checks or [_Check("gate")]
 
 
 def _id(name: str) -> str:
-    """A name as part of a node id: a shell passes it on unquoted, and no `::` splits it."""
+    """A name as part of a node id: needs no quotes in a shell, and has no `::`."""
     return re.sub(r"[^\w.@+-]+", "-", _inert(name))
 
 
@@ -353,7 +343,7 @@ _SUITES = pytest.StashKey[dict[Path, "Suite"]]()
 
 
 class Bench:
-    """What a test asks to gate a function; one per test."""
+    """The fixture of one test: gates a search function."""
 
     def __init__(self, request: pytest.FixtureRequest) -> None:
         self._node: pytest.Item = request.node
@@ -373,33 +363,34 @@ class Bench:
     ) -> Verdict:
         """Evaluate a search function now, and end the test unless it is no worse than the accepted baseline.
 
-        A regression fails the test. Where nothing can be told, the test is skipped, or fails under
-        `on_inconclusive = "block"`. With `--bench-accept` what is found becomes the baseline.
+        A regression fails the test. An inconclusive verdict skips the test, or fails it under
+        `on_inconclusive = "block"`. With `--bench-accept` the results become the baseline.
 
         Args:
             search: a function as in kind `python`: `search(text)` or `search(text, depth)`.
             suite: a suite of bench.toml, a bundled one, or a folder, from the folder of bench.toml or of the test.
             baseline: the accepted baseline's file, from the same folder; `baselines/<test name>.json` where None.
-            margin: the drop tolerated, instead of every rule's.
-            measures: what is gated, instead of every rule's.
-            depth: documents asked of the function; the suite's where None.
+            margin: the tolerated drop, instead of every rule's.
+            measures: the gated measures, instead of every rule's.
+            depth: documents per query; the suite's where None.
             query_sets: held-out and out-of-distribution sets to evaluate; all where None.
 
         Returns:
-            The verdict where it is pass or improved. After `--bench-accept`, what was accepted against itself.
+            The verdict where it is pass or improved. After `--bench-accept`, the results against themselves.
         """
         __tracebackhide__ = True
         from bench.base.errors import BenchError
 
+        only = {"query_sets": query_sets, "measures": measures}
         try:
-            judged, told, against = self._gated(search, suite, baseline, margin, measures, depth, query_sets)
+            verdict, sentences, against = self._gated(search, suite, baseline, margin, depth, only)
         except BenchError as error:
             sentence = "\n".join([str(error), *_callers_lines(error.__cause__)])
         else:
-            _conclude(self._node, told, against=against)
-            return judged
-        # Outside of the handler, or pytest would tell it twice.
-        _unjudged(self._node, sentence)
+            _end_test(self._node, sentences, against=against)
+            return verdict
+        # After the handler: pytest would show an exception raised in it twice.
+        _fail_without_verdict(self._node, sentence)
 
     def _gated(
         self,
@@ -407,11 +398,10 @@ class Bench:
         suite: str | Path | None,
         baseline: str | Path | None,
         margin: float | None,
-        measures: str | Sequence[str] | None,
         depth: int | None,
-        query_sets: Sequence[str] | None,
-    ) -> tuple[Verdict, Told, str]:
-        """The verdict, its sentences, and a sentence on the baseline."""
+        only: dict[str, Any],
+    ) -> tuple[Verdict, Sentences, str]:
+        """The verdict, its sentences, and a sentence on the baseline; `only` are query sets and measures."""
         from bench.base.errors import BaselineError, UsageError
         from bench.gate.verdict import read_baseline
         from bench.project.api import evaluate, judge
@@ -428,47 +418,46 @@ class Bench:
         reason = self._config.getoption("--bench-accept")
         if reason is None and not path.exists():
             raise BaselineError(
-                f"No baseline at {path}. Accept what the function finds now, and commit the file: "
+                f"No baseline at {path}. Accept the function's results of now, and commit the file: "
                 f'pytest {shlex.quote(self._node.nodeid)} --bench-accept "first baseline"'
             )
         policy = workspace.config.gate.policy() if workspace else Policy()
-        loaded = self._suite(workspace, base, suite)
         name = getattr(search, "__qualname__", type(search).__name__)
-        results = evaluate(loaded, {name: search}, query_sets=query_sets, measures=measures, depth=depth)
-        gate = functools.partial(judge, results, policy=policy, query_sets=query_sets, measures=measures, margin=margin)
+        results = evaluate(self._suite(workspace, base, suite), {name: search}, depth=depth, **only)
+        gate = functools.partial(judge, results, policy=policy, margin=margin, **only)
         if reason is not None:
             verdict = gate(baseline=results).verdict
             self._accept(path, results, gate, reason)
             return verdict, [("accepted", f"Accepted as {path}.")], ""
         header, accepted = read_baseline(path)
         if baseline is None:
-            self._own(path, header)
+            self._check_owner(path, header)
         verdict = gate(baseline=accepted).verdict
-        (told,) = _told(verdict, [_Check("gate")])
-        return verdict, told, f"Accepted baseline: {path} ({header.get('reason')}, {header.get('accepted')})."
+        (sentences,) = _sentences(verdict, [_Check("gate")])
+        return verdict, sentences, f"Accepted baseline: {path} ({header.get('reason')}, {header.get('accepted')})."
 
-    def _suite(self, workspace: Workspace | None, base: Path, given: str | Path | None) -> Suite:
-        """The suite meant, read once per process."""
+    def _suite(self, workspace: Workspace | None, base: Path, name: str | Path | None) -> Suite:
+        """The suite of a name, or the only one of bench.toml; read once per process."""
         from bench.base.errors import UsageError
         from bench.suites import suite as suites
 
-        loaded = self._config.stash.setdefault(_SUITES, {})
-        if given is None:
+        names = workspace.config.suites if workspace else []
+        if name is None:
             if workspace is None:
                 raise UsageError('There is no bench.toml; name a suite: bench.gate(search, suite="FOLDER").')
-            if len(workspace.config.suites) > 1:
-                several = ", ".join(workspace.config.suites)
-                raise UsageError(f'{workspace.path} names several suites ({several}); say which: suite="…".')
-            given = workspace.config.suites[0]
-        names = workspace.config.suites if workspace else []
-        name = next((name for name in names if str(given) in (name, Path(name).name)), str(given))
+            if len(names) > 1:
+                listed = ", ".join(names)
+                raise UsageError(f'{workspace.path} names several suites ({listed}); say which: suite="…".')
+            name = names[0]
+        name = next((known for known in names if str(name) in (known, Path(known).name)), str(name))
         folder = suites.find(name, relative_to=base)
+        loaded = self._config.stash.setdefault(_SUITES, {})
         if folder not in loaded:
             loaded[folder] = suites.load(folder)
         return loaded[folder]
 
-    def _own(self, path: Path, header: dict[str, Any]) -> None:
-        """Refuse another test's baseline: its numbers would be those of another function."""
+    def _check_owner(self, path: Path, header: dict[str, Any]) -> None:
+        """Refuse another test's baseline: its numbers are those of another function."""
         from bench.base.errors import BaselineError
 
         test = header.get("test")
@@ -485,43 +474,36 @@ class Bench:
 
         from bench import __version__
         from bench.base import git
-        from bench.base.errors import NotComparable
+        from bench.base.errors import BaselineError, NotComparable
         from bench.gate.verdict import baseline_document, read_baseline, write_baseline
 
-        outcome = None
-        with _alone(path.parent):
+        verdict = None
+        with _locked(path.parent):
             if path.exists():
                 header, accepted = read_baseline(path)
-                self._own(path, header)
-                # A changed suite is the very reason to accept anew.
+                self._check_owner(path, header)
+                # A changed suite is the usual reason to accept anew.
                 with contextlib.suppress(NotComparable):
-                    outcome = self._outcome(gate(baseline=accepted).verdict)
+                    verdict = gate(baseline=accepted).verdict
+            worse = verdict is not None and verdict.outcome in ("fail", "inconclusive")
+            if verdict and worse and not self._config.getoption("--bench-allow-worse"):
+                (sentences,) = _sentences(verdict, [_Check("gate")])
+                advice = "Not accepted. To accept it all the same: --bench-allow-worse"
+                raise BaselineError("\n".join([*_reasons(sentences), advice]))
             document = baseline_document(
                 results,
                 reason=reason,
                 when=datetime.now(UTC).isoformat(timespec="seconds"),
                 commit=git.commit(path.parent),
                 version=__version__,
-                outcome=outcome,
+                outcome=verdict.outcome if verdict else None,
             )
             document["baseline"]["test"] = self._node.nodeid
             write_baseline(path, document)
 
-    def _outcome(self, judged: Verdict) -> str:
-        """The verdict's outcome; refused where it is not shown to be as good, unless that was asked for."""
-        from bench.base.errors import BaselineError
-
-        allowed = self._config.getoption("--bench-allow-worse")
-        if judged.outcome in ("fail", "inconclusive") and not allowed:
-            (told,) = _told(judged, [_Check("gate")])
-            reasons = [sentence for outcome, sentence in told if outcome in ("fail", "inconclusive")]
-            way_out = "Not accepted. To accept it all the same: --bench-allow-worse"
-            raise BaselineError("\n".join([*reasons, way_out]))
-        return judged.outcome
-
 
 def _callers_lines(cause: BaseException | None) -> list[str]:
-    """Where the caller's own code raised an exception, without our frames."""
+    """The traceback of an exception in the caller's own code, without frames of this package."""
     if cause is None:
         return []
     import traceback
@@ -532,8 +514,8 @@ def _callers_lines(cause: BaseException | None) -> list[str]:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold a folder among processes, so that of two tests with one baseline the second sees the first's."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock a folder among processes: where two tests share a baseline, the second must see the first's."""
     import fcntl
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -187,6 +187,11 @@ def test_junit_inconclusive_is_skipped_or_failure(hundred, capsys):
     [
         (["mesure"], 'Did you mean "measure"?'),
         (["gate", "--systm", "x"], 'Did you mean "--system"?'),
+        (["run", "--measures", "ndcg@10"], "--measures is an option of bench measure, bench compare, bench gate. See"),
+        (
+            ["models", "list", "--base-ref", "x"],
+            "of bench run, bench gate, bench models promote. See: bench models list",
+        ),
         (["gate", "--qrels", "q.qrels"], "go together"),
         (["run"], "No bench.toml"),
         (["compare", "a.run", "b.run"], "--qrels"),

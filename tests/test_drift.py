@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 import re
@@ -332,7 +333,8 @@ def alarms(store, encoder, pairs):
     count = 0
     for seed, (known, now) in enumerate(pairs):
         held = of_texts(known)
-        found, _ = drifting._document_signals(now, held, encoder, store, seed, no_progress)
+        shift = functools.partial(drifting.shift_signals, encoder=encoder, store=store, seed=seed, progress=no_progress)
+        found, _ = drifting._document_signals(now, held, shift)
         count += bool(conclude(found, alpha=ALPHA, fine_tuned=False, system="s", suite="t").shown)
     return count
 

@@ -237,7 +237,7 @@ def test_unknown_kind_and_setting_name_the_nearest(beir_folder, tmp_path, capsys
         (["--dev", "0", "--seed", "0"], "--dev, --seed is about a new division"),
         (["--held-out-from", "2024-01-01"], "--held-out-from is about a new division"),
         (["--split", "time", "--held-out-from", "2024-01-01", "--dev", "0.1"], "--dev is a share"),
-        (["--split", "time", "--seed", "3"], "--seed is about what is left to chance"),
+        (["--split", "time", "--seed", "3"], "--seed is for random divisions"),
         (["--split", "query", "--group-by", "x"], "belongs to a split by group"),
         (["--split", "query", "--dev-from", "2024-01-01"], "belongs to a split by time"),
         (["--set", "group=thread"], "add --split group."),

@@ -15,6 +15,7 @@ from conftest import _write_jsonl, _write_qrels
 
 from bench import pytest_plugin
 from bench.cli.main import main
+from bench.project.api import Project
 
 ROOT = Path(__file__).parent.parent
 PLUGIN = "bench.pytest_plugin"
@@ -229,12 +230,12 @@ def test_lost_pinned_query_fails_its_item_and_its_id_is_inert(gated):
 
 def test_the_whole_gate_is_judged_once_whatever_is_selected(gated, monkeypatch):
     judged = []
-    judge = pytest_plugin._judged
-    monkeypatch.setattr(pytest_plugin, "_judged", lambda *given: judged.append(judge(*given)) or judged[-1])
+    gate = Project.gate
+    monkeypatch.setattr(Project, "gate", lambda project: judged.append(gate(project)) or judged[-1])
     result = gated("--bench", "-k", "staff", "-vv", system="lower")
     result.assert_outcomes(passed=1, failed=1, deselected=2)
     assert len(judged) == 1
-    assert len(judged[0].cells) == 4
+    assert len(judged[0].verdict.cells) == 4
 
 
 @pytest.mark.parametrize(
@@ -323,7 +324,7 @@ def test_rule_that_names_a_set_takes_its_measures_from_the_roles_rule(gated):
 
 def test_every_sentence_of_a_verdict_belongs_to_an_item(make_result):
     from bench.gate.verdict import judge
-    from bench.pytest_plugin import _Check, _told
+    from bench.pytest_plugin import _Check, _sentences
     from bench.records import Finding, Policy
 
     results = [make_result({"recall@10": [1.0] * 9, "ndcg@10": [1.0] * 9}, query_set=name) for name in ("a", "a/b")]
@@ -334,7 +335,7 @@ def test_every_sentence_of_a_verdict_belongs_to_an_item(make_result):
         _Check("2", "a", ("ndcg@10",)),
         _Check("3", "a/b", ("ndcg@10", "recall@10")),
     ]
-    told = _told(verdict, [*checks, _Check("pinned")])
+    told = _sentences(verdict, [*checks, _Check("pinned")])
     assert [[sentence for outcome, sentence in mine if outcome == "fail"] for mine in told] == [
         ["b", "a", "latency"], [], ["a/b", "a/b/ndcg@10"], ["pinned"],
     ]  # fmt: skip
@@ -345,12 +346,12 @@ def test_verdict_that_no_sentence_explains_fails_all_the_same(make_result):
     from dataclasses import replace
 
     from bench.gate.verdict import judge
-    from bench.pytest_plugin import _Check, _told
+    from bench.pytest_plugin import _Check, _sentences
     from bench.records import Policy
 
     results = [make_result({"recall@10": [1.0] * 9, "ndcg@10": [1.0] * 9}, query_set="a")]
     verdict = replace(judge(results, results, Policy()), outcome="fail", exit_code=1)
-    told = _told(verdict, [_Check("1", "a", ("recall@10", "ndcg@10"))])
+    told = _sentences(verdict, [_Check("1", "a", ("recall@10", "ndcg@10"))])
     assert ("fail", "The verdict is fail; see: bench gate") in told[0]
 
 
@@ -377,11 +378,11 @@ def test_a_baseline_is_accepted_by_one_at_a_time(tmp_path):
     order = []
 
     def second():
-        with pytest_plugin._alone(tmp_path):
+        with pytest_plugin._locked(tmp_path):
             order.append("second")
 
     waiting = threading.Thread(target=second)
-    with pytest_plugin._alone(tmp_path):
+    with pytest_plugin._locked(tmp_path):
         waiting.start()
         waiting.join(0.2)
         order.append("first")
@@ -618,7 +619,7 @@ def test_rule_for_every_slice_is_skipped_where_none_is_large_enough(make_result)
     from dataclasses import replace
 
     from bench.gate.verdict import judge
-    from bench.pytest_plugin import _Check, _told
+    from bench.pytest_plugin import _Check, _sentences
     from bench.records import Policy, Rule
 
     results = [
@@ -627,6 +628,6 @@ def test_rule_for_every_slice_is_skipped_where_none_is_large_enough(make_result)
     ]
     rules = (Rule("held-out", ("recall@10",), 0.1), Rule("held-out", ("recall@10",), 0.1, slice="*"))
     verdict = judge(results[:1], results[1:], Policy(rules))
-    told = _told(verdict, [_Check(str(rule.slice), "shop", rule.measures, slice=rule.slice) for rule in rules])
+    told = _sentences(verdict, [_Check(str(rule.slice), "shop", rule.measures, slice=rule.slice) for rule in rules])
     assert [outcome for outcome, _ in told[1]] == ["inconclusive"]
     assert told[1][0][1] == "No slice of shop is large enough to be gated."

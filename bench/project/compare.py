@@ -1,4 +1,4 @@
-"""Runs and stored results, measured, compared and judged without a config's gate: `bench measure`, `compare`."""
+"""Runs and stored results, measured, compared and judged without a project: `bench measure`, `bench compare`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from bench.base.errors import BenchError, UsageError
 from bench.base.files.frames import is_frame, qrels_of, run_of
 from bench.base.files.judgements import read_qrels
+from bench.base.progress import Progress, no_progress
 from bench.base.store import read_json
 from bench.evaluation.measure import measure, result
 from bench.gate.calibration import calibrate
@@ -29,11 +30,11 @@ Judgements = Any
 
 
 def as_run(run: Rankings, *, name: str | None = None) -> Run:
-    """A run from whatever holds one.
+    """A run from any of these forms.
 
     Raises:
         RunError: a file that is no run.
-        UsageError: none of these.
+        UsageError: another type.
     """
     if isinstance(run, Run):
         return run if name is None else run.renamed(name)
@@ -47,11 +48,11 @@ def as_run(run: Rankings, *, name: str | None = None) -> Run:
 
 
 def as_qrels(qrels: Judgements) -> Qrels:
-    """Judgements from whatever holds them.
+    """Judgements from any of these forms.
 
     Raises:
-        SuiteError: a file that holds none.
-        UsageError: none of these.
+        SuiteError: a file without judgements.
+        UsageError: another type.
     """
     if isinstance(qrels, str | Path):
         return read_qrels(Path(qrels))
@@ -74,7 +75,7 @@ def measured(
     per_query: bool = False,
     name: str | None = None,
 ) -> Measured:
-    """Numbers of one run against judgements.
+    """The measures of one run against judgements.
 
     Args:
         run: rankings.
@@ -90,41 +91,38 @@ def measured(
         MeasureError: an unknown measure.
     """
     names = parse_list([measures] if isinstance(measures, str) else measures)
-    truth = as_qrels(qrels)
+    judgements = as_qrels(qrels)
     rankings = as_run(run, name=name)
-    scores = measure(rankings, truth, names, depth=depth, relevance_level=relevance_level)
-    ignored = sum(query_id not in truth for query_id in rankings.query_ids)
+    scores = measure(rankings, judgements, names, depth=depth, relevance_level=relevance_level)
+    ignored = sum(query_id not in judgements for query_id in rankings.query_ids)
     return Measured(rankings.system, scores, ignored, per_query)
 
 
-def file_policy(config: str | None, *, runs: bool) -> tuple[Policy, list[Finding]]:
-    """The policy for run files and stored results (the config's where one is named), and what it leaves out.
+def _policy(config: str | None, *, runs: bool, **changes: Any) -> tuple[Policy, list[Finding]]:
+    """The config's policy, else the default one, with changes; and a finding on rules that do not apply.
 
-    Args:
-        config: a config file.
-        runs: whether run files are judged, which are one held-out set; other rules have nothing to apply to.
+    `runs`: run files are judged, which are one held-out set without slices, sizes and costs.
     """
     policy = Workspace.open(config).config.gate.policy() if config else Policy()
-    if not runs:
-        return policy, []
-    held_out = [
-        rule
-        for rule in policy.rules
-        if rule.role == "held-out" and rule.slice is None and not rule.variant and rule.query_set is None
-    ]
-    idle = len(policy.rules) - len(held_out) + len(policy.ceilings)
-    notes = []
-    if config and idle:
-        sentence = (
-            f"{idle} rules and ceilings of {config} are about other roles, query sets, slices, sizes or costs, which "
-            "run files do not tell; they are not looked at."
+    findings = []
+    if runs:
+        general = tuple(
+            rule
+            for rule in policy.rules
+            if rule.role == "held-out" and rule.slice is None and not rule.variant and rule.query_set is None
         )
-        notes.append(Finding("warning", "rule-unused", "policy", sentence, idle))
-    rules = tuple(held_out) or Policy().rules[:1]
-    return Policy(rules, policy.alpha, policy.on_inconclusive, policy.system), notes
+        unused = len(policy.rules) - len(general) + len(policy.ceilings)
+        if config and unused:
+            sentence = (
+                f"{unused} rules and ceilings of {config} do not apply to run files: they are about other roles, query "
+                "sets, slices, sizes or costs."
+            )
+            findings.append(Finding("warning", "rule-unused", "policy", sentence, unused))
+        policy = replace(policy, rules=general or Policy().rules[:1], ceilings=())
+    return changed(policy, **changes), findings
 
 
-def run_results(
+def _run_results(
     baseline: Rankings, candidate: Rankings, qrels: Judgements, policy: Policy
 ) -> tuple[list[Result], list[Result], dict[str, Qrels]]:
     """Two runs as results on one held-out set, and its judgements."""
@@ -136,7 +134,7 @@ def run_results(
     ]
     measures = tuple(dict.fromkeys(m for rule in policy.rules if rule.role == "held-out" for m in rule.measures))
     protocol = EvalProtocol(measures, depth=max(run.depth for run in runs))
-    # Two files of one comparison: what they share is the judgements, not a digest of their queries.
+    # Two run files of one comparison share the judgements; the digest of their queries does not exist.
     before, after = (
         replace(
             result(run, labels, protocol=protocol, recipe={"file": run.system}),
@@ -148,11 +146,11 @@ def run_results(
     return [before], [after], {name: labels.qrels}
 
 
-def results_named(name: str, *, config: str | None = None, suite: str | None = None) -> list[Result]:
+def _results_named(name: str, config: str | None, suite: str | None) -> list[Result]:
     """Results from a JSON file (one result, a list of them, a baseline), or of a system of the config.
 
     Raises:
-        UsageError: neither.
+        UsageError: neither of them.
     """
     path = Path(name)
     if path.is_file():
@@ -180,43 +178,32 @@ def compared(
     commands: Sequence[str] = (),
     **policy_changes: Any,
 ) -> Judged:
-    """Two results, systems or runs; informs, and so never fails.
+    """Two results, systems or runs; informs, and so never fails. Arguments as `bench.compare`.
 
-    Args:
-        baseline: results, a file of them, a system of the config; with judgements, a run.
-        candidate: likewise.
-        qrels: judgements, for runs.
-        config: the config file whose rules and systems are meant.
-        suite: the suite of a system's results.
-        commands: lines that come to the same, for the page.
-        policy_changes: `measures`, `margin`, `alpha`.
+    `commands` are command lines that give the same answer, for the page.
 
     Raises:
         UsageError: nothing that can be compared.
         NotComparable: results of different tasks.
     """
-    policy, notes = file_policy(config, runs=qrels is not None)
-    policy = changed(policy, **policy_changes)
-    truth: dict[str, Qrels] | None = None
+    policy, findings = _policy(config, runs=qrels is not None, **policy_changes)
+    judgements: dict[str, Qrels] | None = None
     if qrels is not None:
-        before, after, truth = run_results(baseline, candidate, qrels, policy)
+        before, after, judgements = _run_results(baseline, candidate, qrels, policy)
     else:
         before, after = (
-            results_named(side, config=config, suite=suite) if isinstance(side, str) else _listed(side)
+            _results_named(side, config, suite)
+            if isinstance(side, str)
+            else [part for part in ([side] if isinstance(side, Result) else side) if isinstance(part, Result)]
             for side in (baseline, candidate)
         )
-        names = {one.query_set for one in before} & {one.query_set for one in after}
+        names = {r.query_set for r in before} & {r.query_set for r in after}
         if not names:
-            who = [side if isinstance(side, str) else side[0].system for side in (baseline, candidate)]
-            raise UsageError(f"{who[0]} and {who[1]} share no query set; nothing to compare.")
-        before = [one for one in before if one.query_set in names]
-        after = [one for one in after if one.query_set in names]
-    verdict = judge(before, after, policy, findings=notes)
-    return Judged(verdict, before, after, qrels=truth, commands=commands, informs=True)
-
-
-def _listed(results: Any) -> list[Result]:
-    return [results] if isinstance(results, Result) else [one for one in results if isinstance(one, Result)]
+            sides = [side if isinstance(side, str) else side[0].system for side in (baseline, candidate)]
+            raise UsageError(f"{sides[0]} and {sides[1]} share no query set; nothing to compare.")
+        before, after = ([r for r in results if r.query_set in names] for results in (before, after))
+    verdict = judge(before, after, policy, findings=findings)
+    return Judged(verdict, before, after, qrels=judgements, commands=commands, informs=True)
 
 
 def judged_runs(
@@ -232,29 +219,20 @@ def judged_runs(
     """The verdict on two runs of any engine: one held-out set under the default rules, or the config's.
 
     Raises:
-        RunError, SuiteError, NotComparable: what cannot be judged.
+        RunError, SuiteError, NotComparable: runs or judgements that cannot be judged.
     """
-    policy, notes = file_policy(config, runs=True)
-    policy = changed(policy, **policy_changes)
-    before, after, truth = run_results(baseline, candidate, qrels, policy)
+    policy, findings = _policy(config, runs=True, **policy_changes)
+    before, after, judgements = _run_results(baseline, candidate, qrels, policy)
     if isinstance(baseline, str | Path) and isinstance(candidate, str | Path):
-        notes += same_file(Path(baseline), Path(candidate))
-    verdict = judge(before, after, policy, findings=notes)
-    return Judged(verdict, before, after, qrels=truth, commands=commands, private=private)
+        findings += same_file(Path(baseline), Path(candidate))
+    verdict = judge(before, after, policy, findings=findings)
+    return Judged(verdict, before, after, qrels=judgements, commands=commands, private=private)
 
 
-def calibrated(judged: Judged, *, repetitions: int = 2_000, seed: int = 0, progress: Any = None) -> Calibrated:
-    """How often the gate that gave a verdict would err on such changes, its ceilings left out."""
-    from bench.base.progress import no_progress
-
-    # What is drawn anew is rankings, not costs.
+def calibrated(
+    judged: Judged, *, repetitions: int = 2_000, seed: int = 0, progress: Progress = no_progress
+) -> Calibrated:
+    """How often the gate that gave a verdict would err on such changes, without its ceilings."""
     policy = replace(judged.verdict.policy, ceilings=())
-    found = calibrate(
-        judged.baseline,
-        judged.candidate,
-        policy,
-        repetitions=repetitions,
-        seed=seed,
-        progress=progress or no_progress,
-    )
-    return Calibrated(found)
+    before, after = judged.baseline, judged.candidate
+    return Calibrated(calibrate(before, after, policy, repetitions=repetitions, seed=seed, progress=progress))

@@ -1,8 +1,8 @@
-"""From a workspace to a decision: stored results, what systems are made of, times, quantities. No model is loaded."""
+"""From a workspace to a decision: stored results, parts of systems, times, quantities. No model is loaded."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from bench.base.store import read_json
 from bench.decide.case import Case
 from bench.decide.choose import decide
 from bench.decide.costs import Measured
-from bench.decide.curve import Forecast, Point, forecast, read_points
+from bench.decide.curve import Forecast, forecast, read_points
 from bench.decide.options import Facts
 from bench.decide.records import Recommendation
 from bench.decide.rules import threshold
@@ -26,67 +26,65 @@ from bench.evaluation.latency import stored_latency, timed_query_set
 from bench.evaluation.measure import measure
 from bench.gate.verdict import read_baseline
 from bench.project.workspace import Workspace
-from bench.records import Corpus, Result, Suite, digest_of
+from bench.records import Result, Suite, digest_of
 from bench.suites import checks
 from bench.train.models import lineage
 
 
 def decided(workspace: Workspace, suite: Suite, *, current: str | None = None, private: bool = False) -> Recommendation:
-    """The recommendation for a suite, from what is stored.
+    """The recommendation for a suite, from stored results.
 
     Args:
         workspace: config and store.
-        suite: what is measured.
+        suite: the suite of the results.
         current: the system in use; the config's, else the accepted baseline's, where None.
-        private: leave out the words of the documents that would be shown.
+        private: leave out the words of documents that the recommendation shows.
 
     Raises:
         UsageError: the system in use is no system, or has no result.
-        ConfigError: nothing says which system is in use; or what `[decide]` says is wrong.
+        ConfigError: nothing says which system is in use; or `[decide]` is wrong.
     """
-    gathered = _Gathered(workspace, suite)
-    name, known_from = _current(workspace, suite, current, gathered.facts)
-    results = gathered.results
-    if name not in results:
-        line = gathered.missing.get(name, f"bench run --system {name}")
+    evidence = _Evidence(workspace, suite)
+    name, source = _current(workspace, suite, current, evidence.facts)
+    if name not in evidence.results:
         raise UsageError(
-            f'System "{name}" is the one in use ({known_from}) and has no stored result on suite "{suite.name}". '
-            f"Make it with: {line}"
+            f'System "{name}" is the one in use ({source}) and has no stored result on suite "{suite.name}". '
+            f"Make it with: {evidence.missing.get(name, f'bench run --system {name}')}"
         )
+    doubts = []
+    if errors := [finding for finding in checks.check(suite, thorough=False) if finding.severity == "error"]:
+        doubts.append(
+            f"bench check finds errors in the suite ({len(errors)}); do not rely on these numbers before they are "
+            f"mended (first: {errors[0].message})"
+        )
+    vocabulary, query_tokens = evidence.vocabulary(name)
+    if private and not isinstance(vocabulary, str):
+        vocabulary = replace(vocabulary, examples=())
     case = Case(
         suite=suite.name,
         current=name,
-        current_from=known_from,
-        results=results,
-        facts=gathered.facts,
+        current_from=source,
+        results=evidence.results,
+        facts=evidence.facts,
         config=workspace.config.decide,
-        recalls=gathered.recalls(name),
-        latencies=gathered.latencies(name),
-        missing=gathered.missing,
-        doubts=tuple(_suite_errors(suite)),
-    )
-    vocabulary, query_tokens = gathered.vocabulary(name)
-    if private and not isinstance(vocabulary, str):
-        vocabulary = replace(vocabulary, examples=())
-    case = replace(
-        case,
+        recalls=evidence.recalls(name),
+        latencies=evidence.latencies(name),
+        missing=evidence.missing,
+        doubts=tuple(doubts),
         vocabulary=vocabulary,
-        measured=gathered.measured(vocabulary, query_tokens),
-        curves=tuple(_curves(workspace, case, gathered.held_out_values(), suite.digest)),
+        measured=evidence.quantities(vocabulary, query_tokens),
     )
-    return decide(case)
+    return decide(replace(case, curves=tuple(evidence.curves(case))))
 
 
-def _current(workspace: Workspace, suite: Suite, given: str | None, facts: Mapping[str, Facts]) -> tuple[str, str]:
-    """The system in use, and how that is known: said, or the accepted baseline; never guessed."""
-    path = workspace.baseline_path(suite)
-    if given is not None:
-        name, source = given, "--current"
-    elif workspace.config.decide.current is not None:
+def _current(workspace: Workspace, suite: Suite, name: str | None, facts: Mapping[str, Facts]) -> tuple[str, str]:
+    """The system in use, and its source: an option, the config or the accepted baseline; never a guess."""
+    path, source = workspace.baseline_path(suite), "--current"
+    if name is None:
         name, source = workspace.config.decide.current, "[decide] current"
-    elif path.exists():
-        name, source = read_baseline(path)[0]["system"], f"the accepted baseline {path.name}"
-    else:
+    if name is None and path.exists():
+        name, source = str(read_baseline(path)[0]["system"]), f"the accepted baseline {path.name}"
+    if name is None:
         raise ConfigError(
             f'Which system is in use is not said. Add to {workspace.path}: [decide] current = "NAME" (one of '
             f"{', '.join(workspace.config.systems)}), or give --current NAME."
@@ -99,17 +97,8 @@ def _current(workspace: Workspace, suite: Suite, given: str | None, facts: Mappi
     return name, source
 
 
-def _suite_errors(suite: Suite) -> Iterable[str]:
-    errors = [finding for finding in checks.check(suite, thorough=False) if finding.severity == "error"]
-    if errors:
-        yield (
-            f"bench check finds errors in the suite ({len(errors)}); do not rely on these numbers before they are "
-            f"mended (first: {errors[0].message})"
-        )
-
-
-class _Gathered:
-    """What the config's systems are made of, and what is stored about them."""
+class _Evidence:
+    """The parts of the config's systems, and the stored results about them."""
 
     def __init__(self, workspace: Workspace, suite: Suite) -> None:
         self.workspace, self.suite = workspace, suite
@@ -123,10 +112,13 @@ class _Gathered:
         for facts in list(self.facts.values()):
             for part in facts.parts:
                 if part not in self.facts:
-                    self.facts[part] = self._unmade(table_of(part), part)
+                    self.facts[part] = self._planned(table_of(part), part)
+        names = {query_set.corpus for query_set in suite.of_role("held-out")}
+        self.corpora = [corpus for name, corpus in suite.corpora.items() if name in names or not names]
+        """The corpora that held-out queries search; all where there are no such queries."""
 
     def _evaluator(self) -> Evaluator:
-        """One of all systems that can be built; of the others, `missing` says why not."""
+        """The evaluator of all systems that can be built; of the others, `missing` says why not."""
         tables = list(self.workspace.config.systems)
         try:
             return self.workspace.evaluator(self.suite, tables, make=False)
@@ -143,10 +135,9 @@ class _Gathered:
         return self.workspace.evaluator(self.suite, built, make=False)
 
     def _read(self, table: str) -> None:
-        """A table's systems: what they are made of, and their stored results."""
+        """Read the facts and the stored results of a table's systems."""
         if table in self.missing:
-            # What it would be is known from its table all the same.
-            self.facts[table] = self._unmade(table, table)
+            self.facts[table] = self._planned(table, table)
             return
         for name in [name for name in self.evaluator.systems if table_of(name) == table]:
             self.facts[name] = self._facts(self.evaluator.systems[name])
@@ -170,13 +161,13 @@ class _Gathered:
             dim=getattr(system, "dim", None),
             precision=getattr(system, "precision", None),
             paid_by_token=getattr(encoder, "paid_by_token", False),
-            weights=_weights(fingerprint),
+            weights=digest_of(fingerprint) if fingerprint else "",
             trained=config.recipes,
             reorders=getattr(system, "reorders", None),
         )
 
-    def _unmade(self, table: str, name: str) -> Facts:
-        """A system from its table alone; a model to be trained is as large as its base."""
+    def _planned(self, table: str, name: str) -> Facts:
+        """The facts of a system that cannot be built, from its table; a model to be trained is as large as its base."""
         settings, config = self.workspace.config.systems[table], self.workspace.config.system(table)
         trained, base = config.recipes, None
         if trained and config.option.name == "embedding" and trained[0] in self.workspace.config.finetune:
@@ -210,20 +201,14 @@ class _Gathered:
             result = self.results[name].get(query_set.name)
             if result is None:
                 return {}
-            if all(m in result.scores.measures for m in measures):
-                scores = result.scores
-            else:
+            scores = result.scores
+            if not set(measures) <= set(scores.measures):
                 try:
                     run = self.evaluator.run(name, query_set)
                 except BenchError:
                     return {}
-                scores = measure(
-                    run,
-                    self.suite.qrels(query_set.name),
-                    measures,
-                    depth=protocol.depth,
-                    relevance_level=protocol.relevance_level,
-                )
+                qrels, level = self.suite.qrels(query_set.name), protocol.relevance_level
+                scores = measure(run, qrels, measures, depth=protocol.depth, relevance_level=level)
             for k in columns:
                 columns[k].append(scores.column(f"recall@{k}"))
         return {k: float(np.concatenate(parts).mean()) for k, parts in columns.items() if parts}
@@ -232,150 +217,126 @@ class _Gathered:
 
     def latencies(self, current: str) -> dict[str, stats.RatioInterval]:
         """System → its 95th percentile over the current system's, where both were timed together."""
-        found: dict[str, stats.RatioInterval] = {}
+        ratios: dict[str, stats.RatioInterval] = {}
         timed = timed_query_set(self.evaluator)
         rng = np.random.default_rng(0)
         for name in self.results:
-            if name == current:
-                continue
-            times = stored_latency(self.evaluator, name, current, timed)
+            times = None if name == current else stored_latency(self.evaluator, name, current, timed)
             if times is not None:
-                found[name] = stats.percentile_ratio(*times, percentile=95, alpha=0.05, rng=rng)
-        return found
+                ratios[name] = stats.percentile_ratio(*times, percentile=95, alpha=0.05, rng=rng)
+        return ratios
 
     # --- quantities ---
 
-    def measured(self, vocabulary: Vocabulary | str, tokens_per_query: float | None) -> Measured:
+    def quantities(self, vocabulary: Vocabulary | str, tokens_per_query: float | None) -> Measured:
         """Quantities for the costs."""
         sizes = {corpus.digest: len(corpus.ids) for corpus in self.suite.corpora.values()}
         index: dict[str, tuple[int, int]] = {}
         encode: dict[str, float] = {}
         query: dict[str, float] = {}
         stages: dict[tuple[str, str], float] = {}
+
+        def slowest(rates: dict[Any, float], key: Any, n: int, seconds: float | None) -> None:
+            """Keep the lowest rate: vectors that came from the cache took no time, and would look fast."""
+            if seconds:
+                rates[key] = min(rates.get(key, float("inf")), n / seconds)
+
         for name, results in self.results.items():
             facts = self.facts[name]
             for result in results.values():
                 n_docs, n_queries = sizes[result.corpus_digest], len(result.scores.query_ids)
                 if not facts.dim and not facts.parts and result.index_bytes and n_docs >= index.get(name, (0, 0))[1]:
                     index[name] = (result.index_bytes, n_docs)
-                # The slowest seen: vectors that were in the cache already took no time, and would look fast.
                 if facts.weights:
-                    _slowest(encode, facts.weights, n_docs, result.seconds.get("encode_documents"))
-                    _slowest(query, facts.weights, n_queries, result.seconds.get("encode_queries"))
+                    slowest(encode, facts.weights, n_docs, result.seconds.get("encode_documents"))
+                    slowest(query, facts.weights, n_queries, result.seconds.get("encode_queries"))
                 for stage in facts.option.per_query:
-                    _slowest(stages, (name, stage), n_queries, result.seconds.get(stage))
+                    slowest(stages, (name, stage), n_queries, result.seconds.get(stage))
         for facts in self.facts.values():
             base = facts.weights.partition(" trained by ")[0]
-            if base != facts.weights:
-                for rates in (encode, query):
-                    if base in rates:
-                        rates.setdefault(facts.weights, rates[base])
+            for rates in (encode, query):
+                if base != facts.weights and base in rates:
+                    rates.setdefault(facts.weights, rates[base])
         return Measured(
-            documents=max(len(corpus.ids) for corpus in self._home()),
+            documents=max(len(corpus.ids) for corpus in self.corpora),
             index=index,
             encode_rate=encode,
             query_rate=query,
             stage_rate=stages,
-            training_seconds=self._training(),
+            training_seconds=self._training_seconds(),
             tokens_per_document=None if isinstance(vocabulary, str) else vocabulary.tokens_per_text,
             tokens_per_query=tokens_per_query,
             pairs=self._pairs(),
         )
 
-    def _training(self) -> dict[str, float]:
+    def _training_seconds(self) -> dict[str, float]:
         """Recipe → seconds that all its current models took to train."""
-        found = {}
+        seconds = {}
         for name in self.workspace.config.finetune:
             folder = self.workspace.store.path("models", name)
-            made = [
-                document
-                for pointer in sorted(folder.glob("seed-*"))
-                if pointer.is_file()
-                and (document := lineage(folder / pointer.read_text(encoding="utf-8").strip())) is not None
-            ]
-            if made:
-                found[name] = float(sum(document["seconds"] for document in made))
-        return found
+            targets = [p.read_text(encoding="utf-8").strip() for p in sorted(folder.glob("seed-*")) if p.is_file()]
+            models = [document for target in targets if (document := lineage(folder / target)) is not None]
+            if models:
+                seconds[name] = float(sum(document["seconds"] for document in models))
+        return seconds
 
     def _pairs(self) -> int | None:
-        """Labelled training pairs at hand: relevant documents of the training queries; None without such queries."""
-        sets = self.suite.of_role("train")
-        if not sets:
-            return None
-        level = self.suite.protocol.relevance_level
-        return sum(
-            grade >= level for q in sets for grades in self.suite.qrels(q.name).values() for grade in grades.values()
-        )
-
-    # --- texts ---
-
-    def _home(self) -> list[Corpus]:
-        """Corpora that held-out queries search; all where there are no such queries."""
-        names = {self.suite.query_sets[q.name].corpus for q in self.suite.of_role("held-out")}
-        return [corpus for name, corpus in self.suite.corpora.items() if name in names or not names]
+        """The number of relevant documents of the training queries; None without such queries."""
+        sets, level = self.suite.of_role("train"), self.suite.protocol.relevance_level
+        grades = [grade for q in sets for row in self.suite.qrels(q.name).values() for grade in row.values()]
+        return sum(grade >= level for grade in grades) if sets else None
 
     def vocabulary(self, current: str) -> tuple[Vocabulary | str, float | None]:
-        """The largest corpus of held-out queries in the base's pieces, and pieces a held-out query."""
-        folder = self.folders.get(current) or next(
-            (self.folders[name] for name, f in self.facts.items() if name in self.folders and not f.trained), None
-        )
+        """The vocabulary of the largest corpus of held-out queries, and the mean number of tokens of such a query."""
+        others = (name for name, facts in self.facts.items() if not facts.trained)
+        folder = next((self.folders[name] for name in (current, *others) if name in self.folders), None)
         if folder is None:
             return "no system of the config has a model with files of its own", None
-        corpus = max(self._home(), key=lambda one: len(one.ids))
-        found = read_vocabulary(folder, corpus.texts)
+        corpus = max(self.corpora, key=lambda corpus: len(corpus.ids))
+        documents = read_vocabulary(folder, corpus.texts)
         queries = read_vocabulary(folder, [text for q in self.suite.of_role("held-out") for text in q.texts])
-        return found, None if isinstance(queries, str) else queries.tokens_per_text
+        return documents, None if isinstance(queries, str) else queries.tokens_per_text
 
-    # --- learning curve ---
+    # --- learning curves ---
 
-    def held_out_values(self) -> dict[tuple[str, str, str], Any]:
-        """(weights, query set, measure) → float64[n_queries], from stored results at full size."""
-        found: dict[tuple[str, str, str], Any] = {}
+    def curves(self, case: Case) -> Iterator[Forecast]:
+        """A forecast, or a refusal, for every loop on this suite."""
+        least = int(threshold("enough-to-forecast", case.config).value)
+        paths = sorted(self.workspace.store.path("loops", "").glob("*.json"))
+        values = self._held_out_values() if paths else {}
+        for path in paths:
+            document = read_json(path)
+            if isinstance(document, dict):
+                if document.get("suite") not in (None, case.suite):
+                    continue
+                if document.get("suite_digest") not in (None, self.suite.digest):
+                    why = f"The suite has changed since it was measured; run it anew: bench loop {path.stem}"
+                    yield Forecast(path.stem, case.measure, "", {}, 0, refusal=why)
+                    continue
+            points = [
+                replace(point, values=values.get((point.weights, point.query_set, point.measure)))
+                for point in read_points(document, where=str(path))
+            ]
+            yield forecast(path.stem, points, measure=case.measure, least_queries=least)
+
+    def _held_out_values(self) -> dict[tuple[str, str, str], Any]:
+        """(weights, query set, measure) → float64[n_queries], from stored results at the largest size."""
+        values: dict[tuple[str, str, str], Any] = {}
         sizes: dict[tuple[str, str], int] = {}
-        if not self.workspace.store.path("loops", "").is_dir():
-            return found
         for path in self.workspace.store.path("results", "").glob("*.json"):
             try:
                 result = Result.from_json(read_json(path), where=str(path))
             except BenchError:
                 continue
-            fingerprint = result.recipe.get("fingerprint", {})
-            weights = (fingerprint.get("encoder") or {}).get("weights") if isinstance(fingerprint, Mapping) else None
-            full = isinstance(fingerprint, Mapping) and fingerprint.get("precision") == "float32"
-            if not weights or not full or result.suite_digest != self.suite.digest:
+            fingerprint = result.recipe.get("fingerprint")
+            if not isinstance(fingerprint, Mapping) or fingerprint.get("precision") != "float32":
+                continue
+            weights = (fingerprint.get("encoder") or {}).get("weights")
+            if not weights or result.suite_digest != self.suite.digest:
                 continue
             dim = int(fingerprint.get("dim") or 0)
             if dim >= sizes.get((weights, result.query_set), 0):
                 sizes[weights, result.query_set] = dim
                 for name in result.scores.measures:
-                    found[weights, result.query_set, name] = result.scores.column(name)
-        return found
-
-
-def _slowest(rates: dict[Any, float], key: Any, n: int, seconds: float | None) -> None:
-    if seconds:
-        rates[key] = min(rates.get(key, float("inf")), n / seconds)
-
-
-def _weights(fingerprint: Mapping[str, Any]) -> str:
-    return digest_of(fingerprint) if fingerprint else ""
-
-
-def _curves(
-    workspace: Workspace, case: Case, values: Mapping[tuple[str, str, str], Any], digest: str
-) -> Iterable[Forecast]:
-    """A forecast, or a refusal, for every loop that was run on this suite."""
-    least = int(threshold("enough-to-forecast", case.config).value)
-    for path in sorted(workspace.store.path("loops", "").glob("*.json")):
-        document = read_json(path)
-        if isinstance(document, dict) and document.get("suite") not in (None, case.suite):
-            continue
-        if isinstance(document, dict) and document.get("suite_digest") not in (None, digest):
-            why = f"The suite has changed since it was measured; run it anew: bench loop {path.stem}"
-            yield Forecast(path.stem, case.measure, "", {}, 0, refusal=why)
-            continue
-        points: list[Point] = [
-            replace(point, values=values.get((point.weights, point.query_set, point.measure)))
-            for point in read_points(document, where=str(path))
-        ]
-        yield forecast(path.stem, points, measure=case.measure, least_queries=least)
+                    values[weights, result.query_set, name] = result.scores.column(name)
+        return values

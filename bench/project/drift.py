@@ -1,8 +1,9 @@
-"""From a workspace to signals of drift: documents and queries of now, the model's data, its base, its recall."""
+"""From a workspace to signals of drift in documents, queries, recall and the base model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,21 +95,8 @@ class Drifted(Answer):
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What of a model is held against what is there now.
-
-    `documents` and `queries` are those of now, None where none are given; `source` says where the reference is from.
-    """
-
-    reference: Snapshot
-    source: str
-    documents: Sequence[str] | None = field(default=None, repr=False)
-    queries: QueryLog | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True)
 class _Model:
-    """The encoder of a system, with what made it; nothing where the system has none."""
+    """The encoder of a system, and its origin; empty where the system has none."""
 
     name: str = ""
     encoder: Encoder | None = None
@@ -135,47 +123,48 @@ def drift(
 
     Args:
         workspace: config and store; vectors of texts seen before are taken from the store.
-        suite: what is measured.
-        system: whose model is asked; the config's gated one where None.
-        documents: the corpus of now, JSON lines or a suite's folder.
-        queries: a log of now.
-        reference: a snapshot, JSON lines or a suite's folder, instead of what the model was trained on.
+        suite: the suite whose recall is compared, and the reference of a model without its own.
+        system: whose model is used; the config's gated one where None.
+        documents: the present corpus, JSON lines or a suite's folder.
+        queries: a log of present queries.
+        reference: a snapshot, JSON lines or a suite's folder, instead of the model's training data.
         alpha: the chance that anything is shown where nothing drifts.
         seed: of the permutations.
         endpoint: the hub's address; the library's own where None.
         private: leave out texts and words of documents and queries.
-        progress: told of encoding.
+        progress: called while texts are encoded.
 
     Raises:
-        UsageError: an alpha or seed out of range.
+        UsageError: an alpha or seed out of range, or no such system.
         SuiteError: documents, queries or a reference that cannot be read.
-        UsageError: no such system.
     """
     name = workspace.gated_system(system)
-    tables(workspace.config, [name])  # whatever becomes of its model, it is a system of the config
+    tables(workspace.config, [name])  # refuses a name that is no system, even where the model is missing
     model = _model_of(workspace, suite, name)
     if not 0 < alpha < 0.5:
         raise UsageError(f"alpha is {alpha:g}; expected a number between 0 and 0.5.")
     if seed < 0:
         raise UsageError(f"seed is {seed}; expected 0 or more.")
-    held, source = reference_of(suite, model.folder if model.lineage else None, reference)
-    evidence = Evidence(
-        held, source, documents_of(documents) if documents else None, read_queries(queries) if queries else None
-    )
+    snapshot, source = reference_of(suite, model.folder if model.lineage else None, reference)
+    sides = {
+        "reference": Side(source, snapshot.digest, len(snapshot.digests), len(snapshot.documents), _origin(snapshot))
+    }
+    shift = functools.partial(shift_signals, encoder=model.encoder, store=workspace.store, seed=seed, progress=progress)
     signals: list[Signal] = []
-    sides = {"reference": Side(source, held.digest, len(held.digests), len(held.documents), _made_of(held))}
-    if evidence.documents is not None:
-        found, side = _document_signals(evidence.documents, held, model.encoder, workspace.store, seed, progress)
-        signals += found
-        sides["documents"] = side
-    if evidence.queries is not None:
-        found, side = _query_signals(evidence.queries, held, suite, model.encoder, workspace.store, seed, progress)
-        signals += found
-        sides["queries"] = side
-    signals.append(_recall(workspace, suite, name))
+    if documents:
+        more, sides["documents"] = _document_signals(documents_of(documents), snapshot, shift)
+        signals += more
+    if queries:
+        known = snapshot.queries or of_suite(suite, "held-out").queries
+        more, sides["queries"] = _query_signals(read_queries(queries), known, shift)
+        signals += more
+    try:
+        signals.append(recall_signal(judged(workspace, suite, system=name).verdict))
+    except (Missing, BaselineError, NotComparable, ConfigError) as error:
+        signals.append(Signal("recall against the baseline", "recall", UNKNOWN, f"Not compared: {error}"))
     if model.name:
-        signals.append(_base(workspace, model, endpoint))
-    concluded = conclude(
+        signals.append(_base_signal(workspace, model, endpoint))
+    result = conclude(
         signals,
         alpha=alpha,
         fine_tuned=model.lineage is not None,
@@ -186,25 +175,32 @@ def drift(
         seed=seed,
     )
     if private:
-        concluded = replace(concluded, signals=tuple(replace(one, examples=()) for one in concluded.signals))
-    return Drifted(concluded, held)
+        result = replace(result, signals=tuple(replace(signal, examples=()) for signal in result.signals))
+    return Drifted(result, snapshot)
 
 
-def reference_of(suite: Suite, trained: Path | None, given: Path | None) -> tuple[Snapshot, str]:
-    """What a model knew, and where that was read: as given, else beside the fine-tuned model, else the suite as it is.
+def reference_of(suite: Suite, trained: Path | None, path: Path | None) -> tuple[Snapshot, str]:
+    """The reference and its source: the path, else the file beside the fine-tuned model, else the suite as it is now.
 
     Raises:
-        SuiteError: what is given cannot be read.
+        SuiteError: the file at the path cannot be read.
     """
-    if given is not None:
-        if given.is_file() and _is_snapshot(given):
-            return read_snapshot(given), f"snapshot {given}"
-        return of_texts(documents_of(given)), str(given)
+    if path is not None:
+        if path.is_file() and _is_snapshot(path):
+            return read_snapshot(path), f"snapshot {path}"
+        return of_texts(documents_of(path)), str(path)
     beside = trained / REFERENCE if trained is not None else None
     if beside is not None and beside.is_file():
         return read_snapshot(beside), "what the model was trained on"
-    older = " as it is now; the model's own lineage keeps no documents" if trained is not None else " as it is now"
-    return of_suite(suite, "held-out"), f"suite {suite.name}{older}"
+    older = "" if trained is None else "; the model's own lineage keeps no documents"
+    return of_suite(suite, "held-out"), f"suite {suite.name} as it is now{older}"
+
+
+def _origin(snapshot: Snapshot) -> str:
+    suite = snapshot.header.get("suite")
+    if not isinstance(suite, Mapping):
+        return ""
+    return f"suite {suite.get('name')} version {suite.get('version')}, digest {str(suite.get('digest'))[:12]}"
 
 
 def _is_snapshot(path: Path) -> bool:
@@ -212,82 +208,58 @@ def _is_snapshot(path: Path) -> bool:
         return b'"snapshot"' in stream.readline(4096)[:200]
 
 
-def _made_of(held: Snapshot) -> str:
-    origin = held.header.get("suite")
-    if isinstance(origin, Mapping):
-        return f"suite {origin.get('name')} version {origin.get('version')}, digest {str(origin.get('digest'))[:12]}"
-    return ""
-
-
 def _model_of(workspace: Workspace, suite: Suite, name: str) -> _Model:
     """The model of a system, or of the first of its parts that has one."""
     try:
         built = workspace.evaluator(suite, [name], make=False).systems
     except ConfigError:
-        # A model that is not there: nothing can be embedded, and everything else can still be looked at.
+        # A missing model: no text can be embedded, but recall and texts can be compared.
         return _Model()
 
     def walk(system: System) -> System | None:
         if getattr(system, "encoder", None) is not None:
             return system
-        return next((found for part in system.parts if (found := walk(built[part])) is not None), None)
+        return next((inner for part in system.parts if (inner := walk(built[part])) is not None), None)
 
     if name not in built:
         raise UsageError(f'No system "{name}"; expected one of {", ".join(built)}.{did_you_mean(name, built)}')
-    found = walk(built[name])
-    if found is None:
+    owner = walk(built[name])
+    if owner is None:
         return _Model()
-    encoder: Any = found.encoder  # type: ignore[attr-defined]
+    encoder: Any = owner.encoder  # type: ignore[attr-defined]
     config, folder = getattr(encoder, "config", None), getattr(encoder, "folder", None)
-    label = str(getattr(config, "model", "") or found.name)
-    made = lineage(folder) if isinstance(folder, Path) and label.startswith("finetune:") else None
-    return _Model(label, encoder, folder, getattr(config, "revision", None), made)
-
-
-# --- documents and queries -------------------------------------------------------------------------
+    label = str(getattr(config, "model", "") or owner.name)
+    origin = lineage(folder) if isinstance(folder, Path) and label.startswith("finetune:") else None
+    return _Model(label, encoder, folder, getattr(config, "revision", None), origin)
 
 
 def _document_signals(
-    now: Sequence[str],
-    held: Snapshot,
-    encoder: Encoder | None,
-    store: Store,
-    seed: int,
-    progress: Progress,
+    documents: Sequence[str], snapshot: Snapshot, shift: Callable[..., list[Signal]]
 ) -> tuple[list[Signal], Side]:
-    different = {text_digest(text): text for text in now}
-    new = [text for digest, text in different.items() if digest not in held.digests]
-    gone = len(held.digests - different.keys())
-    looked_at = sampled(new)
-    note = f"{len(new)} new, {gone} gone, {len(different) - len(new)} as before"
-    side = Side("documents", digest_of(sorted(different)), len(different), len(looked_at), note)
-    if not new:
-        sentence = f"All {len(different)} documents are among those of the reference; {gone} of these are gone."
-        return [Signal("documents: texts", "documents", NOT_SHOWN, sentence, numbers={"new": 0, "gone": gone})], side
-    share = len(new) / len(different)
-    return shift_signals("documents", looked_at, held.documents, share, encoder, store, seed, progress), side
+    texts = {text_digest(text): text for text in documents}
+    new = [text for digest, text in texts.items() if digest not in snapshot.digests]
+    gone = len(snapshot.digests - texts.keys())
+    sample = sampled(new)
+    note = f"{len(new)} new, {gone} gone, {len(texts) - len(new)} as before"
+    side = Side("documents", digest_of(sorted(texts)), len(texts), len(sample), note)
+    if new:
+        return shift("documents", sample, snapshot.documents, len(new) / len(texts)), side
+    sentence = f"All {len(texts)} documents are among those of the reference; {gone} of these are gone."
+    return [Signal("documents: texts", "documents", NOT_SHOWN, sentence, numbers={"new": 0, "gone": gone})], side
 
 
 def _query_signals(
-    log: QueryLog,
-    held: Snapshot,
-    suite: Suite,
-    encoder: Encoder | None,
-    store: Store,
-    seed: int,
-    progress: Progress,
+    log: QueryLog, known: Sequence[str], shift: Callable[..., list[Signal]]
 ) -> tuple[list[Signal], Side]:
-    known = held.queries or of_suite(suite, "held-out").queries
-    levels = {levelled(query) for query in known}
+    levels, n = {levelled(query) for query in known}, len(log.counts)
     new = [query for query in log.queries if levelled(query) not in levels]
-    looked_at = sampled(new)
-    note = f"{log.n_lines} asked, {len(log.counts)} different, {len(new)} of them new"
-    side = Side("query log", digest_of(sorted(map(levelled, log.queries))), len(log.counts), len(looked_at), note)
-    if not new:
-        sentence = f"All {len(log.counts)} different queries are among those of the reference."
-        return [Signal("queries: texts", "queries", NOT_SHOWN, sentence, numbers={"new": 0})], side
-    share = len(new) / len(log.counts)
-    return shift_signals("queries", looked_at, known, share, encoder, store, seed, progress), side
+    sample = sampled(new)
+    note = f"{log.n_lines} asked, {n} different, {len(new)} of them new"
+    side = Side("query log", digest_of(sorted(map(levelled, log.queries))), n, len(sample), note)
+    if new:
+        return shift("queries", sample, known, len(new) / n), side
+    sentence = f"All {n} different queries are among those of the reference."
+    return [Signal("queries: texts", "queries", NOT_SHOWN, sentence, numbers={"new": 0})], side
 
 
 def shift_signals(
@@ -300,64 +272,50 @@ def shift_signals(
     seed: int,
     progress: Progress,
 ) -> list[Signal]:
-    """What the tests say of new texts against a reference; nothing that both hold may be among the new ones.
+    """The signals of new texts against a reference; the new texts must not contain texts of the reference.
 
     Args:
         about: "documents" or "queries".
         new: texts.
         reference: texts.
-        share: of new ones among all that are there now.
+        share: of new texts among all that are there now.
         encoder: whose vectors are compared; None where there are none.
         store: where vectors are kept.
         seed: of the permutations.
-        progress: told of encoding.
+        progress: called while texts are encoded.
     """
     if min(len(new), len(reference)) < FEWEST:
         return [too_few(about, len(new), len(reference))]
-    stream = {"documents": 0, "queries": 1}[about]
+    kind, stream = {"documents": ("document", 0), "queries": ("query", 1)}[about]
     signals = []
     if encoder is None:
         sentence = "The system has no encoder, or its model is not there: vectors cannot be compared."
         signals.append(Signal(f"{about}: vectors", about, UNKNOWN, sentence))
     else:
-        kind = {"documents": "document", "queries": "query"}[about]
         rows = embed(encoder, [*new, *reference], kind=kind, store=store, progress=progress).rows
         rng = np.random.default_rng([seed, stream, 0])
-        found = embedding_shift(rows[: len(new)], rows[len(new) :], rng=rng)
-        if found is not None:
-            examples = [new[i] for i in found.farthest[:MOST_EXAMPLES]]
-            signals += [
-                vector_signal(about, found, share_new=share),
-                far_signal(about, found, share_new=share, examples=examples),
-            ]
+        shift = embedding_shift(rows[: len(new)], rows[len(new) :], rng=rng)
+        if shift is not None:
+            examples = [new[i] for i in shift.farthest[:MOST_EXAMPLES]]
+            signals.append(vector_signal(about, shift, share_new=share))
+            signals.append(far_signal(about, shift, share_new=share, examples=examples))
     words = new_words(new, reference, rng=np.random.default_rng([seed, stream, 1]))
     if words is not None:
         signals.append(word_signal(about, words, share_new=share))
     return signals
 
 
-# --- recall and the base model ---------------------------------------------------------------------
-
-
-def _recall(workspace: Workspace, suite: Suite, name: str) -> Signal:
-    title = "recall against the baseline"
-    try:
-        return recall_signal(judged(workspace, suite, system=name).verdict)
-    except (Missing, BaselineError, NotComparable, ConfigError) as error:
-        return Signal(title, "recall", UNKNOWN, f"Not compared: {error}")
-
-
-def _base(workspace: Workspace, model: _Model, endpoint: str | None) -> Signal:
-    """Whether the base model has a newer revision; a fact and no test."""
+def _base_signal(workspace: Workspace, model: _Model, endpoint: str | None) -> Signal:
+    """Whether the base model has a newer revision; a fact without a test."""
     name, revision = model.name, model.revision
     if model.lineage is not None:
-        made_from = model.lineage.get("base")
-        name = str(made_from.get("name", "")) if isinstance(made_from, Mapping) else ""
+        base = model.lineage.get("base")
+        name = str(base.get("name", "")) if isinstance(base, Mapping) else ""
         # A recipe may name a system of the config, whose encoder names the model.
         encoder = workspace.config.systems.get(name, {}).get("encoder")
         if isinstance(encoder, Mapping):
             name, revision = str(encoder.get("model", name)), None
-    found = base_revision(
+    state = base_revision(
         name,
         revision=revision,
         folder=model.folder,
@@ -366,13 +324,12 @@ def _base(workspace: Workspace, model: _Model, endpoint: str | None) -> Signal:
         models=workspace.store.root / "models",
         endpoint=endpoint,
     )
-    numbers = {"declared": found.declared, "newest": found.newest, "source": found.source}
-    if found.newer is None:
-        sentence = f"Whether {name} has a newer revision is unknown: {found.source}."
-        return Signal("base model", "base model", UNKNOWN, sentence, numbers=numbers)
-    declared, newest = str(found.declared)[:12], str(found.newest)[:12]
-    if found.newer:
-        sentence = f"{name} is used at {declared}; {found.source} has {newest}."
-        return Signal("base model", "base model", SHOWN, sentence, numbers=numbers)
-    sentence = f"{name} is used at {declared}, the newest that {found.source} knows."
-    return Signal("base model", "base model", NOT_SHOWN, sentence, numbers=numbers)
+    numbers = {"declared": state.declared, "newest": state.newest, "source": state.source}
+    declared, newest = str(state.declared)[:12], str(state.newest)[:12]
+    if state.newer is None:
+        status, sentence = UNKNOWN, f"Whether {name} has a newer revision is unknown: {state.source}."
+    elif state.newer:
+        status, sentence = SHOWN, f"{name} is used at {declared}; {state.source} has {newest}."
+    else:
+        status, sentence = NOT_SHOWN, f"{name} is used at {declared}, the newest that {state.source} knows."
+    return Signal("base model", "base model", status, sentence, numbers=numbers)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.base import git
 from bench.base.errors import BaselineError, NotComparable
@@ -21,7 +21,7 @@ from bench.report.forms.github import Place, touched
 from bench.suites import checks
 
 TARGET_BRANCH = ("GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
-"""Where GitHub and GitLab say which branch a change wants to go to."""
+"""Variables in which GitHub and GitLab name the target branch of a change."""
 
 
 def judged(
@@ -36,18 +36,9 @@ def judged(
     commands: Sequence[str] = (),
     private: bool = False,
 ) -> Judged:
-    """The verdict on a workspace's gated system, from stored results alone.
+    """The verdict on a workspace's gated system, from stored results alone. Arguments as `bench.Project.gate`.
 
-    Args:
-        workspace: config and store; opened with a git ref, it brings that commit's rules and baseline.
-        suite: what is measured.
-        system: the candidate; the config's where None.
-        baseline: the accepted baseline's file; the config's where None.
-        merge_base: files of results of the commit that the change started from.
-        candidate: a file of results, instead of stored ones.
-        changed: the policy with what the caller says instead.
-        commands: lines that come to the same verdict, for its page.
-        private: no texts of queries and documents in any form.
+    Opened with a git ref, the workspace has that commit's rules and baseline. `changed` changes the config's policy.
 
     Raises:
         Missing: a result that is not stored.
@@ -55,34 +46,41 @@ def judged(
         UsageError: git does not know the ref.
     """
     name = workspace.gated_system(system)
-    path, text, notes = _accepted_file(workspace, suite, baseline)
+    path, text, findings = _accepted_file(workspace, suite, baseline)
     stated = workspace.config.gate.policy()
     policy = changed(stated)
     header, before = read_baseline(path, text)
     after = read_results(candidate) if candidate else workspace.gated(suite, name, policy)
     if candidate:
-        _of_suite(after, suite, candidate)
+        _check_suite(after, suite, candidate)
     started = [result for path in merge_base for result in read_results(path)]
-    beside = _read_beside(candidate) if candidate else measured_beside(workspace, suite, name, policy)
-    verdict = judge(
-        before,
-        after,
-        policy,
-        merge_base=started,
-        ceilings=_ceilings(policy, before, after, beside),
-        findings=[
-            *_accepted(header),
-            *notes,
-            *_from_options(stated, policy),
-            *_other_system(after, name, "candidate"),
-            *_other_system(started, name, "merge base"),
-            *(_from_a_file(candidate) if candidate else ()),
-            *_other_suite(header, suite),
-            *(finding for finding in checks.check(suite, thorough=False) if finding.severity == "error"),
-            *_no_merge_base(started),
-            *(finding for path in merge_base if candidate for finding in same_file(path, candidate)),
-        ],
-    )
+    ratios = _read_ratios(candidate) if candidate else measured_ratios(workspace, suite, name, policy)
+    findings = [*_baseline_findings(header, suite), *findings, *_other_system(after, name, "candidate")]
+    findings += _other_system(started, name, "merge base")
+    findings += [finding for finding in checks.check(suite, thorough=False) if finding.severity == "error"]
+    if policy != stated:
+        sentence = (
+            "The command line changes alpha, margins, measures or on_inconclusive; judged by these, not by [gate]."
+        )
+        findings.append(Finding("warning", "policy-options", "command line", sentence))
+    if candidate:
+        sentence = f"The candidate's numbers were read from {candidate}; the author of that file answers for them."
+        findings.append(Finding("info", "candidate-file", "candidate", sentence))
+        findings += [finding for path in merge_base for finding in same_file(path, candidate)]
+    if not started:
+        sentence = (
+            "No results of the merge base were given, so the verdict is on all changes since the baseline together, "
+            "not on this one alone (--merge-base-result F)."
+        )
+        findings.append(Finding("info", "merge-base-absent", "merge base", sentence))
+    ceilings = _ceiling_checks(policy, before, after, ratios)
+    verdict = judge(before, after, policy, merge_base=started, ceilings=ceilings, findings=findings)
+
+    def place() -> Place | None:
+        """The line of the config that the change touched, for annotations."""
+        ref = workspace.base_ref
+        return touched(workspace.path, ref, workspace.tables(verdict.candidate)) if ref else None
+
     return Judged(
         verdict,
         before,
@@ -91,21 +89,16 @@ def judged(
         header,
         suite=suite,
         commands=commands,
-        find_place=lambda: _place(workspace, verdict.candidate),
+        find_place=place,
         private=private,
     )
 
 
-def _place(workspace: Workspace, system: str) -> Place | None:
-    """The line of the config that the change touched, for annotations."""
-    return touched(workspace.path, workspace.base_ref, workspace.tables(system)) if workspace.base_ref else None
-
-
-def _of_suite(results: Sequence[Result], suite: Suite, path: Path) -> None:
-    """Refuse a file of results that were not measured on the suite as it stands here.
+def _check_suite(results: Sequence[Result], suite: Suite, path: Path) -> None:
+    """Refuse a file of results that were not measured on the suite as it is now.
 
     Raises:
-        NotComparable: says which query set, and what differs.
+        NotComparable: names the query set and the difference.
     """
     for result in results:
         query_set = suite.query_sets.get(result.query_set)
@@ -127,97 +120,60 @@ def _of_suite(results: Sequence[Result], suite: Suite, path: Path) -> None:
             )
 
 
-def _accepted_file(workspace: Workspace, suite: Suite, given: Path | None) -> tuple[Path, bytes | None, list[Finding]]:
-    """Where the baseline is, its text where that is another commit's, and what is to be said of it."""
-    path = workspace.baseline_path(suite, str(given) if given else None)
+def _accepted_file(workspace: Workspace, suite: Suite, file: Path | None) -> tuple[Path, bytes | None, list[Finding]]:
+    """The baseline's path, its text where that is another commit's, and findings about it."""
+    path = workspace.baseline_path(suite, str(file) if file else None)
     branch = next((os.environ[name] for name in TARGET_BRANCH if os.environ.get(name)), None)
-    if workspace.commit is None:
-        return path, None, _from_head(branch)
-    accepted = git.read(workspace.commit, path)
-    if accepted is None:
-        raise BaselineError(
-            f"{workspace.base_ref} has no accepted baseline at {path}; one that only this change brings judges "
-            "nothing. Merge the baseline first, in a change of its own that people review."
-        )
     findings = list(workspace.notes)
-    if branch and workspace.commit == git.resolve("HEAD", workspace.base):
-        sentence = (
-            f"{workspace.base_ref} is the commit that is checked out, so the change is judged by its own baseline and "
-            f"rules. Name the target branch: --base-ref origin/{branch}"
-        )
+    accepted, sentence = None, ""
+    if workspace.commit is None:
+        sentence = "Baseline and rules are taken from the change itself, which may have edited them. Take them from"
+    else:
+        accepted = git.read(workspace.commit, path)
+        if accepted is None:
+            raise BaselineError(
+                f"{workspace.base_ref} has no accepted baseline at {path}; one that only this change brings judges "
+                "nothing. Merge the baseline first, in a change of its own that people review."
+            )
+        if branch and workspace.commit == git.resolve("HEAD", workspace.base):
+            sentence = (
+                f"{workspace.base_ref} is the commit that is checked out, so the change is judged by its own baseline "
+                "and rules. Name"
+            )
+    if branch and sentence:
+        sentence += f" the target branch: --base-ref origin/{branch}"
         findings.append(Finding("warning", "baseline-from-head", "baseline", sentence))
     here = path.read_bytes() if path.is_file() else None
-    if here != accepted:
-        what = "edits" if here is not None else "removes"
-        sentence = f"This change {what} the accepted baseline {path}; judged against the one of {workspace.base_ref}."
+    if accepted is not None and here != accepted:
+        verb = "edits" if here is not None else "removes"
+        sentence = f"This change {verb} the accepted baseline {path}; judged against the one of {workspace.base_ref}."
         findings.append(Finding("warning", "baseline-changed", str(path), sentence))
     return path, accepted, findings
 
 
-def _from_head(branch: str | None) -> list[Finding]:
-    if branch is None:
-        return []
-    sentence = (
-        "Baseline and rules are taken from the change itself, which may have edited them. "
-        f"Take them from the target branch: --base-ref origin/{branch}"
-    )
-    return [Finding("warning", "baseline-from-head", "baseline", sentence)]
-
-
-def _from_options(stated: Policy, policy: Policy) -> list[Finding]:
-    if policy == stated:
-        return []
-    sentence = "The command line changes alpha, margins, measures or on_inconclusive; judged by these, not by [gate]."
-    return [Finding("warning", "policy-options", "command line", sentence)]
-
-
-def _from_a_file(path: Path) -> list[Finding]:
-    sentence = f"The candidate's numbers were read from {path}; whoever wrote that file answers for them."
-    return [Finding("info", "candidate-file", "candidate", sentence)]
-
-
-def _other_system(results: Sequence[Result], name: str, who: str) -> list[Finding]:
+def _other_system(results: Sequence[Result], name: str, which: str) -> list[Finding]:
     others = sorted({result.system for result in results if not result.variant} - {name})
-    if not others:
-        return []
-    sentence = f'The results of the {who} are of system {", ".join(others)}; judged is "{name}".'
-    return [Finding("warning", "other-system", who, sentence)]
+    sentence = f'The results of the {which} are of system {", ".join(others)}; judged is "{name}".'
+    return [Finding("warning", "other-system", which, sentence)] if others else []
 
 
-def _other_suite(header: Mapping[str, Any], suite: Suite) -> list[Finding]:
-    then = (header.get("suite"), header.get("suite_version"))
-    if then == (suite.name, suite.version):
-        return []
-    sentence = (
-        f"The baseline was accepted on suite {then[0]} version {then[1]}, and this is {suite.name} version "
-        f"{suite.version}: the same corpus, queries and judgements under another name."
-    )
-    return [Finding("warning", "suite-version", "baseline", sentence)]
-
-
-def _accepted(header: Mapping[str, Any]) -> list[Finding]:
+def _baseline_findings(header: Mapping[str, Any], suite: Suite) -> Iterator[Finding]:
     at = f" at commit {str(header['commit'])[:12]}" if header.get("commit") else ""
-    sentence = (
-        f"Baseline {header.get('system')}, accepted {str(header.get('accepted'))[:10]}{at}: {header.get('reason')}"
-    )
-    found = [Finding("info", "baseline", "baseline", sentence)]
-    if header.get("outcome") == "not compared":
+    when, outcome, reason = str(header.get("accepted"))[:10], header.get("outcome"), header.get("reason")
+    yield Finding("info", "baseline", "baseline", f"Baseline {header.get('system')}, accepted {when}{at}: {reason}")
+    if outcome == "not compared":
         sentence = "The baseline was accepted without a comparison with the one before it: the suite had changed."
-        found.append(Finding("info", "accepted-uncompared", "baseline", sentence))
-    if header.get("outcome") in ("fail", "inconclusive"):
-        sentence = f"The baseline was accepted although its own verdict was {header['outcome']}: {header.get('reason')}"
-        found.append(Finding("warning", "accepted-worse", "baseline", sentence))
-    return found
-
-
-def _no_merge_base(results: Sequence[Result]) -> list[Finding]:
-    if results:
-        return []
-    sentence = (
-        "No results of the merge base were given, so the verdict is on all changes since the baseline together, not on "
-        "this one alone (--merge-base-result F)."
-    )
-    return [Finding("info", "merge-base-absent", "merge base", sentence)]
+        yield Finding("info", "accepted-uncompared", "baseline", sentence)
+    if outcome in ("fail", "inconclusive"):
+        sentence = f"The baseline was accepted although its own verdict was {outcome}: {reason}"
+        yield Finding("warning", "accepted-worse", "baseline", sentence)
+    name, version = header.get("suite"), header.get("suite_version")
+    if (name, version) != (suite.name, suite.version):
+        sentence = (
+            f"The baseline was accepted on suite {name} version {version}, and this is {suite.name} version "
+            f"{suite.version}: the same corpus, queries and judgements under another name."
+        )
+        yield Finding("warning", "suite-version", "baseline", sentence)
 
 
 # --- accepting -------------------------------------------------------------------------------------
@@ -226,89 +182,97 @@ def _no_merge_base(results: Sequence[Result]) -> list[Finding]:
 def succession(
     workspace: Workspace, suite: Suite, name: str, policy: Policy, path: Path, results: Sequence[Result]
 ) -> tuple[str | None, str]:
-    """The outcome of results against the baseline that they would replace, and why there is none.
+    """The outcome of results against the baseline that they would replace; or None, and why there is none.
 
     Rules for a dimension or precision that the old baseline lacks are left out: they have nothing to compare with.
 
     Raises:
         BaselineError: the file there is damaged.
-        Missing: a ceiling on time, and nothing was timed.
+        Missing: a ceiling on time, and no times.
     """
     if not path.exists():
         return None, ""
     _, before = read_baseline(path)
-    held = {result.variant for result in before}
-    rules = tuple(rule for rule in policy.rules if rule.variant in held or rule.kind != "margin")
-    kept = [result for result in results if result.variant in held or result.variant in {r.variant for r in rules}]
+    variants = {result.variant for result in before}
+    rules = tuple(rule for rule in policy.rules if rule.variant in variants or rule.kind != "margin")
+    variants |= {rule.variant for rule in rules}
+    after = [result for result in results if result.variant in variants]
     try:
-        beside = measured_beside(workspace, suite, name, policy)
-        ceilings = _ceilings(policy, before, results, beside)
-        return judge(before, kept, replace(policy, rules=rules), ceilings=ceilings).outcome, ""
+        ratios = measured_ratios(workspace, suite, name, policy)
+        ceilings = _ceiling_checks(policy, before, results, ratios)
+        return judge(before, after, replace(policy, rules=rules), ceilings=ceilings).outcome, ""
     except NotComparable as error:
-        # A changed suite is the very reason to accept anew; that nothing was compared is kept with the baseline.
+        # A changed suite is the usual reason to accept anew; the baseline records that nothing was compared.
         return None, str(error)
 
 
 # --- ceilings --------------------------------------------------------------------------------------
 
-Ratio = tuple[float | None, float | None, float | None, int]
-"""What a ceiling is held against: ratio, its one-sided bounds, lower and upper, and how many queries were timed."""
+
+class Ratio(NamedTuple):
+    """The candidate's cost over that of a ceiling's system, one-sided bounds, and the number of timed queries."""
+
+    ratio: float | None
+    lower: float | None = None
+    upper: float | None = None
+    n: int = 0
 
 
-def measured_beside(workspace: Workspace, suite: Suite, name: str, policy: Policy) -> dict[str, Ratio]:
-    """Ceiling → what was measured beside the candidate here, for ceilings that name another system.
+def measured_ratios(workspace: Workspace, suite: Suite, name: str, policy: Policy) -> dict[str, Ratio]:
+    """Ceiling → the ratio measured here, for ceilings that name another system.
 
     Raises:
         Missing: the two were never timed together as they are now, or the other was not evaluated.
     """
-    found: dict[str, Ratio] = {}
+    ratios: dict[str, Ratio] = {}
     for ceiling in policy.ceilings:
         if ceiling.what == "latency_ms_p95":
-            found[ceiling.name] = _timed(workspace, suite, name, ceiling, policy.alpha)
+            ratios[ceiling.name] = _time_ratio(workspace, suite, name, ceiling, policy.alpha)
         elif ceiling.of not in ("", "baseline"):
             ratio = _size_ratio(workspace.stored(suite, name), workspace.stored(suite, ceiling.of))
-            found[ceiling.name] = (ratio, None, None, 0)
-    return found
+            ratios[ceiling.name] = Ratio(ratio)
+    return ratios
 
 
-def _ceilings(
-    policy: Policy, baseline: Sequence[Result], candidate: Sequence[Result], beside: Mapping[str, Ratio]
+def _ceiling_checks(
+    policy: Policy, baseline: Sequence[Result], candidate: Sequence[Result], ratios: Mapping[str, Ratio]
 ) -> list[Check]:
-    """The checks of a policy's ceilings."""
-    found = []
+    results = []
     for ceiling in policy.ceilings:
-        if ceiling.name in beside:
-            ratio, lower, upper, n = beside[ceiling.name]
+        if ceiling.name in ratios:
+            ratio, lower, upper, n = ratios[ceiling.name]
             timed = ceiling.what == "latency_ms_p95"
-            found.append(latency_check(ceiling, ratio, lower, upper, n=n) if timed else size_check(ceiling, ratio))
+            results.append(latency_check(ceiling, ratio, lower, upper, n=n) if timed else size_check(ceiling, ratio))
         elif ceiling.of == "baseline":
-            found.append(size_check(ceiling, _size_ratio(candidate, baseline)))
+            results.append(size_check(ceiling, _size_ratio(candidate, baseline)))
         elif not ceiling.of:
             sizes = list(_sizes(candidate).values())
-            found.append(size_check(ceiling, None if None in sizes else float(sum(size or 0 for size in sizes))))
-    return found
+            results.append(size_check(ceiling, None if None in sizes else float(sum(size or 0 for size in sizes))))
+    return results
 
 
-def _read_beside(path: Path) -> dict[str, Ratio]:
-    """What a file of results says was measured beside the candidate; the policy's own numbers are not in it."""
+def _read_ratios(path: Path) -> dict[str, Ratio]:
+    """The ratios in a file of results."""
     document = read_json(path)
-    held = document.get("measured", {}) if isinstance(document, dict) else {}
-    found: dict[str, Ratio] = {}
-    for name, row in held.items() if isinstance(held, dict) else ():
-        numbers = [row.get(key) if isinstance(row, dict) else None for key in ("ratio", "lower", "upper")]
-        if any(number is not None and not _is_number(number) for number in numbers):
-            raise BaselineError(f'{path}: measured["{name}"] holds something that is no number; run bench run --gated.')
-        ratio, lower, upper = (None if number is None else float(number) for number in numbers)
-        found[str(name)] = (ratio, lower, upper, int(row.get("n") or 0))
-    return found
+    rows = document.get("measured", {}) if isinstance(document, dict) else {}
+    ratios: dict[str, Ratio] = {}
+    for name, row in rows.items() if isinstance(rows, dict) else ():
+        row = row if isinstance(row, dict) else {}
+        numbers = [row.get(key) for key in ("ratio", "lower", "upper")]
+        for value in numbers:
+            if value is not None and (
+                not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value)
+            ):
+                raise BaselineError(
+                    f'{path}: measured["{name}"] holds something that is no number; run bench run --gated.'
+                )
+        ratio, lower, upper = (None if value is None else float(value) for value in numbers)
+        ratios[str(name)] = Ratio(ratio, lower, upper, int(row.get("n") or 0))
+    return ratios
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _timed(workspace: Workspace, suite: Suite, name: str, ceiling: Ceiling, alpha: float) -> Ratio:
-    """The candidate's p95 over that of the ceiling's system, both timed in one process."""
+def _time_ratio(workspace: Workspace, suite: Suite, name: str, ceiling: Ceiling, alpha: float) -> Ratio:
+    """The candidate's 95th percentile over that of the ceiling's system, both timed in one process."""
     import numpy as np
 
     from bench.evaluation.evaluate import Missing
@@ -323,11 +287,11 @@ def _timed(workspace: Workspace, suite: Suite, name: str, ceiling: Ceiling, alph
             "they are now. Time them: bench run --gated"
         )
     ratio = percentile_ratio(*times, percentile=95, alpha=alpha, rng=np.random.default_rng(0))
-    return ratio.ratio, ratio.low, ratio.high, len(times[0])
+    return Ratio(ratio.ratio, ratio.low, ratio.high, len(times[0]))
 
 
 def _sizes(results: Sequence[Result]) -> dict[str, int | None]:
-    """Bytes of a system's index of each corpus."""
+    """Corpus digest → bytes of a system's index."""
     return {result.corpus_digest: result.index_bytes for result in results if not result.variant}
 
 

@@ -1,8 +1,8 @@
 """The fine-tune-then-evaluate loop: pairs → negatives → models → results beside the base model's → verdict.
 
-What a recipe's models are worth is asked of the systems in the config that use them: each is compared, query by query,
-with the same system built on the base model. More seeds say how much of a gain is luck of the training; smaller
-shares of the pairs say what more pairs would bring.
+Each system of the config that uses the recipe's models is compared, query by query, with the same system on the base
+model. Several seeds show how much of a gain is luck of the training; smaller shares of the pairs show what more pairs
+would bring.
 """
 
 from __future__ import annotations
@@ -36,11 +36,13 @@ from bench.train.fitting.finetune import Model, finetune
 from bench.train.models import trained_pairs
 
 FORMAT = 1
+_CELL = ["query_set", "role", "measure", "n", "baseline", "candidate", "delta", "ci", "test", "wins", "ties", "losses"]
+"""What the loop's document has of a cell: no ids and texts of queries."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """A system of the recipe against its counterpart on the base model; one cell a query set and measure."""
+    """A system of the recipe against its counterpart on the base model; one cell per query set and measure."""
 
     system: str
     against: str
@@ -49,7 +51,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class Point:
-    """The mean of one model, trained on so many pairs with one seed, on one query set and measure."""
+    """The mean of one model on one query set and measure; `pairs` is the number of pairs that it was trained on."""
 
     pairs: int
     share: float
@@ -64,7 +66,7 @@ class Point:
 
 @dataclass(frozen=True)
 class RecipeGain:
-    """What a recipe gains over its base over several seeds; `ci` is None under five, where a claim would be luck."""
+    """The gain of a recipe over its base, averaged over seeds; `ci` is None under five seeds, which show too little."""
 
     query_set: str
     role: str
@@ -77,10 +79,10 @@ class RecipeGain:
 
 @dataclass(frozen=True)
 class Loop(Answer):
-    """All that one loop found out.
+    """The result of one loop.
 
-    `left_out` are systems without a counterpart on the base model, each with why. `accepted`: the verdict is against
-    the accepted baseline, not against a counterpart.
+    `left_out`: system without a counterpart on the base model → why. `accepted`: the verdict is against the accepted
+    baseline, not against a counterpart.
     """
 
     recipe: str
@@ -104,11 +106,17 @@ class Loop(Answer):
         """Models, comparisons, seeds and shares, the verdict."""
         measure = self.compared[0].cells[0].measure
         blocks: list[Block] = [Prose([_state(model)]) for model in self.models]
-        blocks.append(self._comparisons(measure))
-        blocks += [
-            Prose([f"{system} is compared with nothing: {why.rstrip('.')}."], "warning")
-            for system, why in self.left_out.items()
-        ]
+        rows = [
+            [pair.system, pair.against, cell.query_set, words.number(cell.baseline), words.number(cell.candidate),
+             words.signed(cell.delta), words.interval(cell.ci)]
+            for pair in self.compared
+            for cell in pair.cells
+            if cell.measure == measure
+        ]  # fmt: skip
+        columns = ["system", "against", "query set", "base", "tuned", "difference", "95 % interval"]
+        blocks.append(tables.table(f"{measure}, each taken alone", columns, rows, text=3))
+        for system, why in self.left_out.items():
+            blocks.append(Prose([f"{system} is compared with nothing: {why.rstrip('.')}."], "warning"))
         against = "the accepted baseline" if self.accepted else "the counterpart"
         blocks += [*self._seeds(measure), *verdict_blocks(self.verdict)]
         blocks.append(Prose([f"{self.verdict.baseline} is {against}."]))
@@ -117,26 +125,8 @@ class Loop(Answer):
             blocks.append(Prose([text]))
         return [*blocks, Prose([f"Report: bench report --config {self.config} --suite {self.suite}"])]
 
-    def _comparisons(self, measure: str) -> Block:
-        rows = [
-            [
-                one.system,
-                one.against,
-                cell.query_set,
-                words.number(cell.baseline),
-                words.number(cell.candidate),
-                words.signed(cell.delta),
-                words.interval(cell.ci),
-            ]
-            for one in self.compared
-            for cell in one.cells
-            if cell.measure == measure
-        ]
-        columns = ["system", "against", "query set", "base", "tuned", "difference", "95 % interval"]
-        return tables.table(f"{measure}, each taken alone", columns, rows, text=3)
-
     def _seeds(self, measure: str) -> list[Block]:
-        """What several seeds and several shares of the pairs show."""
+        """Tables of several seeds and of several shares of the pairs."""
         blocks: list[Block] = []
         rows = [
             [g.query_set, str(g.n_seeds), words.signed(g.delta), words.number(g.seed_sd), words.interval(g.ci)]
@@ -149,16 +139,16 @@ class Loop(Answer):
             if any(g.ci is None for g in self.gains if g.n_seeds > 1):
                 few = f"Under {stats.MINIMUM_SEEDS} seeds the spread is too poorly known for an interval of the recipe."
                 blocks.append(Prose([few]))
-        shares = sorted({point.share for point in self.points})
-        if len(shares) > 1:
+        curve: dict[tuple[str, float], list[Point]] = {}
+        for point in sorted(self.points, key=lambda point: (point.query_set, point.share)):
+            if point.measure == measure:
+                curve.setdefault((point.query_set, point.share), []).append(point)
+        if len({share for _, share in curve}) > 1:
             rows = []
-            for name in sorted({point.query_set for point in self.points}):
-                for share in shares:
-                    mine = [p for p in self.points if (p.share, p.query_set, p.measure) == (share, name, measure)]
-                    mean = sum(point.mean for point in mine) / len(mine)
-                    rows.append([name, f"{share:.0%}", f"{mine[0].pairs:,}", str(len(mine)), words.number(mean)])
-            columns = ["query set", "share", "pairs", "seeds", measure]
-            blocks.append(tables.table("Learning curve", columns, rows))
+            for (query_set, share), points in curve.items():
+                mean = words.number(sum(point.mean for point in points) / len(points))
+                rows.append([query_set, f"{share:.0%}", f"{points[0].pairs:,}", str(len(points)), mean])
+            blocks.append(tables.table("Learning curve", ["query set", "share", "pairs", "seeds", measure], rows))
         return blocks
 
     def rows(self) -> list[dict[str, Any]]:
@@ -167,31 +157,34 @@ class Loop(Answer):
 
     def to_json(self) -> dict[str, Any]:
         """The document that `bench decide` and reports read; ids and texts of queries are left out."""
+        models = [
+            {"folder": model.folder.name, "pairs": trained_pairs(model.lineage)}
+            | {key: model.lineage[key] for key in ("seed", "weights", "seconds")}
+            for model in self.models
+        ]
+        compared = [
+            {"system": pair.system, "against": pair.against}
+            | {"cells": [{name: getattr(cell, name) for name in _CELL} for cell in pair.cells]}
+            for pair in self.compared
+        ]
         return {
             "format": FORMAT,
             "recipe": self.recipe,
             "suite": self.suite,
             "suite_digest": self.suite_digest,
-            "models": [
-                {
-                    "folder": model.folder.name,
-                    "seed": model.lineage["seed"],
-                    "pairs": trained_pairs(model.lineage),
-                    "weights": model.lineage["weights"],
-                    "seconds": model.lineage["seconds"],
-                }
-                for model in self.models
-            ],
-            "compared": [
-                {"system": one.system, "against": one.against, "cells": [_numbers(cell) for cell in one.cells]}
-                for one in self.compared
-            ],
-            "points": [asdict(point) for point in self.points],
+            "models": models,
+            "compared": compared,
+            "points": self.rows(),
             "gains": [asdict(gain) for gain in self.gains],
             "left_out": dict(self.left_out),
             "accepted": self.accepted,
             "verdict": self.verdict.to_json(),
         }
+
+
+def _state(model: Model) -> str:
+    state = f"trained in {model.lineage['seconds']:.0f} s" if model.made else "unchanged, not trained again"
+    return f"{model.lineage['name']}, seed {model.lineage['seed']}: {state}"
 
 
 def loop(
@@ -203,66 +196,60 @@ def loop(
     seeds: Sequence[int] | None = None,
     progress: Progress = no_progress,
 ) -> Loop:
-    """Train what a recipe says, evaluate what uses it beside the base, compare, judge, and keep the whole.
+    """Train a recipe's models, evaluate the systems that use them beside the base, compare, judge; store the result.
 
     Args:
         workspace: config and store.
-        suite: what is trained and measured on.
+        suite: the suite to train and measure on.
         name: the recipe.
         shares: parts of the pairs, each above 0 to 1; smaller ones are nested in larger ones. 1 is always among them.
         seeds: instead of the recipe's.
-        progress: told of every step.
+        progress: called at every step.
 
     Raises:
         UsageError: no such recipe, or a share out of range.
         ConfigError: no system of the config uses the recipe's models.
     """
-    recipe = recipe_of(workspace, name)
-    recipe = recipe.model_copy(update={"seeds": list(seeds)}) if seeds else recipe
+    task = _Task(workspace, suite, name, recipe_of(workspace, name, seeds), progress)
     if any(not 0 < share <= 1 for share in shares):
         raise UsageError(f"Shares of the pairs are {', '.join(map(str, shares))}; expected numbers above 0, at most 1.")
     users = systems_of(workspace, name)
-    make_missing(workspace, recipe.pairs or [], suite, progress=progress)
-    models = _train(workspace, suite, name, recipe, progress)
-    tables, unmade = _buildable(workspace, suite, _tables(workspace, recipe, users))
-    evaluator = workspace.evaluator(suite, tables, progress=progress)
-    counterparts, left_out = _counterparts(workspace, name, recipe, evaluator, [u for u in users if u in tables])
-    left_out |= {table: why for table, why in unmade.items() if table in users}
+    make_missing(workspace, task.recipe.pairs or [], suite, progress=progress)
+    models = task.train()
+    names, missing = task.buildable(users)
+    evaluator = workspace.evaluator(suite, names, progress=progress)
+    counterparts, left_out = task.counterparts(evaluator, [user for user in users if user in names])
+    left_out |= {table: why for table, why in missing.items() if table in users}
     if not counterparts:
         raise ConfigError(
-            f'{workspace.path}: recipe "{name}" is based on "{recipe.base}", which is no system of the config, so '
+            f'{workspace.path}: recipe "{name}" is based on "{task.recipe.base}", which is no system of the config, so '
             "there is nothing to compare its models with. Make the base a system, and let the recipe name it."
         )
     compared = tuple(_compared(evaluator, system, against) for system, against in counterparts.items())
-    points, results, smaller = _curve(workspace, suite, name, recipe, sorted({*shares, 1.0}), models, progress)
-    verdict, accepted = _verdict(workspace, suite, users, counterparts, evaluator)
-    found = Loop(
+    points, results, smaller = task.curve(sorted({*shares, 1.0}), models)
+    verdict, accepted = task.verdict(users, counterparts, evaluator)
+    answer = Loop(
         name,
         suite.name,
         suite.digest,
         (*models, *smaller),
         compared,
         points,
-        _gains(evaluator, recipe, results),
+        _gains(evaluator, task.recipe, results),
         verdict,
         left_out,
         accepted,
         str(workspace.path),
     )
-    write_json(workspace.store.path("loops", f"{name}.json"), found.to_json())
-    return found
+    write_json(workspace.store.path("loops", f"{name}.json"), answer.to_json())
+    return answer
 
 
-def _state(model: Model) -> str:
-    state = f"trained in {model.lineage['seconds']:.0f} s" if model.made else "unchanged, not trained again"
-    return f"{model.lineage['name']}, seed {model.lineage['seed']}: {state}"
-
-
-def recipe_of(workspace: Workspace, name: str) -> FinetuneConfig:
-    """A recipe of the config.
+def recipe_of(workspace: Workspace, name: str, seeds: Sequence[int] | None = None) -> FinetuneConfig:
+    """A recipe of the config, with other seeds where given.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: the config has no such recipe.
     """
     recipes = workspace.config.finetune
     if name not in recipes:
@@ -270,7 +257,7 @@ def recipe_of(workspace: Workspace, name: str) -> FinetuneConfig:
         raise UsageError(
             f'{workspace.path} has no recipe "{name}"; expected one of {known}.{did_you_mean(name, recipes)}'
         )
-    return recipes[name]
+    return recipes[name].model_copy(update={"seeds": list(seeds)}) if seeds else recipes[name]
 
 
 def systems_of(workspace: Workspace, name: str) -> list[str]:
@@ -279,104 +266,163 @@ def systems_of(workspace: Workspace, name: str) -> list[str]:
     Raises:
         ConfigError: there is none.
     """
-    found: list[str] = []
+    users: set[str] = set()
     tables = workspace.config.systems
-    parts = {table: _parts(workspace, table) for table in tables}
-    while added := [t for t in tables if t not in found and (_uses(tables[t], name) or parts[t] & {*found})]:
-        found += added
-    if not found:
+    parts = {table: {table_of(part) for part in workspace.config.system(table).parts} for table in tables}
+    while added := {t for t in tables if t not in users and (_names_model(tables[t], name) or parts[t] & users)}:
+        users |= added
+    if not users:
         raise ConfigError(
             f'{workspace.path}: no system uses the models of recipe "{name}", so nothing would be evaluated. Add one: '
             f'[systems.tuned] kind = "dense", encoder = {{ kind = "local", model = "finetune:{name}" }}'
         )
-    return [table for table in tables if table in found]
+    return [table for table in tables if table in users]
 
 
-def _uses(table: Mapping[str, Any], name: str) -> bool:
+def _names_model(table: Mapping[str, Any], name: str) -> bool:
     """Whether a table names a recipe's model itself, not through a part."""
     models = [ModelName.parse(text) for text in texts(table)]
     return any((model.scheme, model.name) == ("finetune", name) for model in models)
 
 
-def _parts(workspace: Workspace, table: str) -> set[str]:
-    return {table_of(part) for part in workspace.config.system(table).parts}
+@dataclass(frozen=True)
+class _Task:
+    """A recipe in a workspace, trained and measured on a suite."""
 
+    workspace: Workspace
+    suite: Suite
+    name: str
+    recipe: FinetuneConfig
+    progress: Progress
 
-def _tables(workspace: Workspace, recipe: FinetuneConfig, users: Sequence[str]) -> list[str]:
-    """The recipe's systems, the base, and every table that may be a counterpart."""
-    kinds = {workspace.config.systems[table]["kind"] for table in users}
-    return [
-        t for t, table in workspace.config.systems.items() if t in users or t == recipe.base or table["kind"] in kinds
-    ]
+    def train(self) -> tuple[Model, ...]:
+        """One model per seed; those that are there and unchanged are not trained again."""
+        evaluator = self.workspace.trainer(self.suite, self.recipe, progress=self.progress)
+        base, config = self.workspace.base, self.workspace.config
+        models = finetune(self.name, self.recipe, evaluator=evaluator, base=base, config=config, progress=self.progress)
+        return tuple(models)
 
+    def buildable(self, users: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+        """The recipe's systems, the base and every possible counterpart; and those whose model is missing, with why."""
+        tables = self.workspace.config.systems
+        kinds = {tables[table]["kind"] for table in users}
+        names, missing = [], {}
+        for name, table in tables.items():
+            if name in users or name == self.recipe.base or table["kind"] in kinds:
+                try:
+                    self.workspace.evaluator(self.suite, [name], make=False)
+                except ConfigError as problem:
+                    missing[name] = str(problem)
+                else:
+                    names.append(name)
+        return names, missing
 
-def _buildable(workspace: Workspace, suite: Suite, tables: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """The tables whose models are there, and why the others are not: a reranker's recipe may not have been run yet."""
-    found, unmade = [], {}
-    for table in tables:
-        try:
-            workspace.evaluator(suite, [table], make=False)
-        except ConfigError as problem:
-            unmade[table] = str(problem)
-        else:
-            found.append(table)
-    return found, unmade
+    def counterparts(self, evaluator: Evaluator, users: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
+        """System of the recipe → the same system on the base model; and the systems that have none, with why."""
+        config, base = self.workspace.config, self.recipe.base
+        twins: dict[str, str | None] = {}
 
+        def rebuilt(table: str, twins: Mapping[str, str | None]) -> dict[str, Any]:
+            """A table with its parts replaced by their counterparts."""
 
-def _train(
-    workspace: Workspace, suite: Suite, name: str, recipe: FinetuneConfig, progress: Progress
-) -> tuple[Model, ...]:
-    evaluator = workspace.trainer(suite, recipe, progress=progress)
-    return tuple(
-        finetune(name, recipe, evaluator=evaluator, base=workspace.base, config=workspace.config, progress=progress)
-    )
+            def swap(part: str) -> str:
+                own = SystemName.parse(part)
+                twin = twins.get(own.table)
+                return _sized(twin, own) if twin else part
 
+            return config.system(table).rebuilt(swap)
 
-# --- what is compared with what --------------------------------------------------------------------
+        fallback = base if base in config.systems else None
+        for table in users:
+            if _names_model(config.systems[table], self.name):
+                # The gain of a reranker of this recipe shows beside the ranking that it reorders.
+                twins[table] = next(iter(config.system(table).parts), fallback)
+            else:
+                wanted = rebuilt(table, twins)
+                others = (name for name in config.systems if name not in users)
+                twins[table] = next((name for name in others if rebuilt(name, {}) == wanted), fallback)
+        counterparts, left_out = {}, {}
+        for system in selected(evaluator.systems, users):
+            own = SystemName.parse(system)
+            twin = twins.get(own.table)
+            against = _sized(twin, own) if twin else None
+            if against is not None and against in evaluator.systems:
+                counterparts[system] = against
+            else:
+                left_out[system] = f'there is no system "{against}"' if against else f'"{base}" is no system'
+        return counterparts, left_out
 
+    def verdict(
+        self, users: Sequence[str], counterparts: Mapping[str, str], evaluator: Evaluator
+    ) -> tuple[Verdict, bool]:
+        """The gate's verdict, and whether it is against the accepted baseline.
 
-def _counterparts(
-    workspace: Workspace, name: str, recipe: FinetuneConfig, evaluator: Evaluator, users: Sequence[str]
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Expanded system → the same on the base model; and what has none, with why."""
-    tables = workspace.config.systems
-    base = recipe.base if recipe.base in tables else None
-    stands_for: dict[str, str] = {}
-    for table in users:
-        parts = workspace.config.system(table).parts
-        if _uses(tables[table], name):
-            # What a reranker of this recipe is worth shows beside the ranking that it reorders.
-            stands_for |= {table: parts[0]} if parts else {table: base} if base else {}
-        else:
-            wanted = _rebuilt(workspace, table, stands_for)
-            twin = next((t for t in tables if t not in users and _rebuilt(workspace, t, {}) == wanted), base)
-            stands_for |= {table: twin} if twin else {}
-    found, left_out = {}, {}
-    for system in selected(evaluator.systems, users):
-        mine = SystemName.parse(system)
-        twin = stands_for.get(mine.table)
-        against = None if twin is None else _sized(twin, mine)
-        if against in evaluator.systems:
-            found[system] = str(against)
-        else:
-            left_out[system] = f'there is no system "{against}"' if against else f'"{recipe.base}" is no system'
-    return found, left_out
+        It is where the config gates a system of the recipe and has a baseline; else the first of the recipe's systems
+        is judged against its counterpart.
+        """
+        gated, policy = self.workspace.config.gate.system, self.workspace.config.gate.policy()
+        if gated and table_of(gated) in users and self.workspace.baseline_path(self.suite).exists():
+            self.workspace.gated(self.suite, gated, policy, evaluator)
+            return judged(self.workspace, self.suite).verdict, True
+        system = gated if gated is not None and gated in counterparts else next(iter(counterparts))
+        rules = tuple(rule for rule in policy.rules if not rule.variant and rule.slice is None)
+        policy = replace(policy, ceilings=(), system=system, rules=rules)
+        return judge(evaluator.results([counterparts[system]]), evaluator.results([system]), policy), False
+
+    def curve(
+        self, shares: Sequence[float], models: Sequence[Model]
+    ) -> tuple[tuple[Point, ...], list[Result], list[Model]]:
+        """Points of every share and seed, the results of all seeds on all pairs, and the models of smaller shares."""
+        points: list[Point] = []
+        full: list[Result] = []
+        smaller: list[Model] = []
+        for share in shares:
+            name, trained = self.name, models
+            if share < 1:
+                name = f"{name}~{share:g}"
+                most = None if self.recipe.max_pairs is None else max(1, round(share * self.recipe.max_pairs))
+                recipe = self.recipe.model_copy(update={"share": share, "max_pairs": most})
+                trained = replace(self, name=name, recipe=recipe).train()
+                smaller += trained
+            for model in trained:
+                seed, weights = int(model.lineage["seed"]), str(model.lineage["weights"])
+                results = self.results_with(f"finetune:{name}/seed-{seed}")
+                full += results if share == 1 else []
+                for r in results:
+                    head, n_queries = (trained_pairs(model.lineage), share, seed), len(r.scores.query_ids)
+                    for measure, mean in r.scores.means().items():
+                        points.append(Point(*head, r.query_set, r.role, measure, mean, n_queries, weights))
+        return tuple(points), full, smaller
+
+    def results_with(self, model: str) -> list[Result]:
+        """Results of the first system that names the recipe's model, a dense one if any, with `model` in its place.
+
+        The system is evaluated at full size.
+        """
+        config = self.workspace.config
+        users = [t for t in systems_of(self.workspace, self.name) if _names_model(config.systems[t], self.name)]
+        table = min(users, key=lambda user: bool(config.system(user).parts))
+
+        def put(value: Any) -> Any:
+            if isinstance(value, Mapping):
+                return {key: put(part) for key, part in value.items()}
+            if isinstance(value, list):
+                return [put(part) for part in value]
+            return model if isinstance(value, str) and _names_model({"model": value}, self.name) else value
+
+        # A kind that requires a key of this name means something else by it.
+        fields = type(config.system(table)).model_fields
+        sizes = [key for key in ("dims", "precision") if key in fields and not fields[key].is_required()]
+        changed = {key: put(value) for key, value in config.systems[table].items() if key not in sizes}
+        config = config.model_copy(update={"systems": {**config.systems, table: changed}})
+        workspace = replace(self.workspace, config=config)
+        return workspace.evaluator(self.suite, [table], progress=self.progress).results([table])
 
 
 def _sized(name: str, like: SystemName) -> str:
     """A system at another one's size; a name that has a size already keeps it."""
     own = SystemName.parse(name)
     return str(own if own.variant else like.of(own.table))
-
-
-def _rebuilt(workspace: Workspace, table: str, stands_for: Mapping[str, str]) -> dict[str, Any]:
-    """A table with its parts replaced by what stands for them."""
-
-    def swap(part: str) -> str:
-        own = SystemName.parse(part)
-        return _sized(stands_for[own.table], own) if own.table in stands_for else part
-
-    return workspace.config.system(table).rebuilt(swap)
 
 
 def _compared(evaluator: Evaluator, system: str, against: str) -> Compared:
@@ -390,129 +436,30 @@ def _compared(evaluator: Evaluator, system: str, against: str) -> Compared:
     return Compared(system, against, tuple(cells))
 
 
-def _verdict(
-    workspace: Workspace,
-    suite: Suite,
-    users: Sequence[str],
-    counterparts: Mapping[str, str],
-    evaluator: Evaluator,
-) -> tuple[Verdict, bool]:
-    """The gate's: on the config's gated system against the accepted baseline where it is one of the recipe's; else on
-    the first of the recipe's systems against its counterpart."""
-    gated = workspace.config.gate.system
-    if gated and table_of(gated) in users and workspace.baseline_path(suite).exists():
-        workspace.gated(suite, gated, workspace.config.gate.policy(), evaluator)
-        return judged(workspace, suite).verdict, True
-    system = gated if gated is not None and gated in counterparts else next(iter(counterparts))
-    policy = replace(workspace.config.gate.policy(), ceilings=(), system=system)
-    policy = replace(policy, rules=tuple(rule for rule in policy.rules if not rule.variant and rule.slice is None))
-    return judge(evaluator.results([counterparts[system]]), evaluator.results([system]), policy), False
-
-
-# --- seeds and shares ------------------------------------------------------------------------------
-
-
-def _curve(
-    workspace: Workspace,
-    suite: Suite,
-    name: str,
-    recipe: FinetuneConfig,
-    shares: Sequence[float],
-    models: Sequence[Model],
-    progress: Progress,
-) -> tuple[tuple[Point, ...], list[Result], list[Model]]:
-    """Points of every share and seed, the results of all seeds on all pairs, and the models of smaller shares.
-
-    The recipe's own dense system at full size stands for it; a reranker's recipe has the first system that uses it.
-    """
-    points: list[Point] = []
-    whole: list[Result] = []
-    smaller: list[Model] = []
-    for share in shares:
-        part = name if share == 1 else f"{name}~{share:g}"
-        trained = models
-        if share < 1:
-            most = None if recipe.max_pairs is None else max(1, round(share * recipe.max_pairs))
-            smaller_recipe = recipe.model_copy(update={"share": share, "max_pairs": most})
-            trained = _train(workspace, suite, part, smaller_recipe, progress)
-            smaller += trained
-        for model in trained:
-            seed = int(model.lineage["seed"])
-            results = _with_model(workspace, suite, name, f"finetune:{part}/seed-{seed}", progress)
-            whole += results if share == 1 else []
-            points += [
-                Point(
-                    trained_pairs(model.lineage),
-                    share,
-                    seed,
-                    result.query_set,
-                    result.role,
-                    measure,
-                    mean,
-                    len(result.scores.query_ids),
-                    str(model.lineage["weights"]),
-                )
-                for result in results
-                for measure, mean in result.scores.means().items()
-            ]
-    return tuple(points), whole, smaller
-
-
-def _with_model(workspace: Workspace, suite: Suite, name: str, model: str, progress: Progress) -> list[Result]:
-    """Results of the first system that uses the recipe itself, a dense one if any, with another of its models in it."""
-    tables = workspace.config.systems
-    users = [table for table in systems_of(workspace, name) if _uses(tables[table], name)]
-    table = min(users, key=lambda user: bool(workspace.config.system(user).parts))
-
-    def put(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: put(part) for key, part in value.items()}
-        if isinstance(value, list):
-            return [put(part) for part in value]
-        return model if isinstance(value, str) and _uses({"model": value}, name) else value
-
-    # At full size; a kind that demands a key of this name means something else by it.
-    fields = type(workspace.config.system(table)).model_fields
-    sizes = [key for key in ("dims", "precision") if key in fields and not fields[key].is_required()]
-    made = {key: put(value) for key, value in workspace.config.systems[table].items() if key not in sizes}
-    config = workspace.config.model_copy(update={"systems": {**workspace.config.systems, table: made}})
-    changed = replace(workspace, config=config)
-    evaluator = changed.evaluator(suite, [table], progress=progress)
-    return evaluator.results([table])
-
-
 def _gains(evaluator: Evaluator, recipe: FinetuneConfig, results: Sequence[Result]) -> tuple[RecipeGain, ...]:
-    """Over seeds: mean gain against the base, its spread, and from five seeds on an interval for the recipe."""
-    if recipe.base not in evaluator.systems or not results:
+    """Mean gain over the base, its spread between seeds, and from five seeds on an interval for the recipe."""
+    if recipe.base not in evaluator.systems:
         return ()
     gains = []
-    for before in evaluator.results([recipe.base]):
-        mine = [result for result in results if result.query_set == before.query_set]
-        averaged = _averaged(mine) if mine else before
-        for measure in before.scores.measures if mine else ():
-            one = difference([before], [averaged], measure, who="base")
-            columns = np.stack([result.scores.column(measure) for result in mine])
-            spread = float(columns.mean(axis=1).std(ddof=1)) if len(mine) > 1 else None
-            interval, error = None, one.estimate.standard_error
-            if spread is not None and len(mine) >= stats.MINIMUM_SEEDS and error is not None:
-                units = one.estimate.n_clusters or one.n
+    for base in evaluator.results([recipe.base]):
+        seeds = [result for result in results if result.query_set == base.query_set]
+        if not seeds:
+            continue
+        values = np.mean([result.scores.values for result in seeds], axis=0)
+        averaged = replace(seeds[0], scores=replace(seeds[0].scores, values=values, lists={}))
+        for measure in base.scores.measures:
+            gain = difference([base], [averaged], measure, who="base")
+            means = np.stack([result.scores.column(measure) for result in seeds]).mean(axis=1)
+            spread = float(means.std(ddof=1)) if len(seeds) > 1 else None
+            interval, error = None, gain.estimate.standard_error
+            if spread is not None and len(seeds) >= stats.MINIMUM_SEEDS and error is not None:
+                units = gain.estimate.n_clusters or gain.n
+                scale = error * units**0.5
                 interval = stats.recipe_interval(
-                    one.delta,
-                    error * units**0.5,
-                    n=units,
-                    seed_sd=spread,
-                    k_candidate=len(mine),
-                    k_baseline=None,
+                    gain.delta, scale, n=units, seed_sd=spread, k_candidate=len(seeds), k_baseline=None
                 )
-            gains.append(RecipeGain(before.query_set, before.role, measure, len(mine), one.delta, spread, interval))
+            gains.append(RecipeGain(base.query_set, base.role, measure, len(seeds), gain.delta, spread, interval))
     return tuple(gains)
-
-
-def _averaged(results: Sequence[Result]) -> Result:
-    """One result whose values are the means over these, which differ in their seed alone."""
-    first = results[0]
-    values = np.mean([result.scores.values for result in results], axis=0)
-    return replace(first, scores=replace(first.scores, values=values, lists={}))
 
 
 def trained(
@@ -523,21 +470,20 @@ def trained(
     seeds: Sequence[int] | None = None,
     progress: Progress = no_progress,
 ) -> Told:
-    """Train what a recipe says; models that are there and unchanged are not trained again.
+    """Train a recipe's models; models that are there and unchanged are not trained again.
 
     Args:
         workspace: config and store.
         name: the recipe.
         suite: which suite, where the config has several.
         seeds: instead of the recipe's.
-        progress: told of steps.
+        progress: called at every step.
 
     Raises:
         UsageError: no such recipe.
     """
-    recipe = recipe_of(workspace, name)
-    recipe = recipe.model_copy(update={"seeds": list(seeds)}) if seeds else recipe
-    models = _train(workspace, workspace.suite(suite), name, recipe, progress)
+    recipe = recipe_of(workspace, name, seeds)
+    models = _Task(workspace, workspace.suite(suite), name, recipe, progress).train()
     rows = [{"folder": str(m.folder), "made": m.made, "lineage": dict(m.lineage)} for m in models]
     blocks: list[Block] = [Prose([f"{_state(model)}. {model.folder}"]) for model in models]
     try:
@@ -548,20 +494,3 @@ def trained(
         command = f"bench loop {name} --config {workspace.path}"
         blocks.append(Prose([f"Evaluate {users} beside the base model: {command}"]))
     return Told({"format": 1, "models": rows}, blocks)
-
-
-def _numbers(cell: Cell) -> dict[str, Any]:
-    return {
-        "query_set": cell.query_set,
-        "role": cell.role,
-        "measure": cell.measure,
-        "n": cell.n,
-        "baseline": cell.baseline,
-        "candidate": cell.candidate,
-        "delta": cell.delta,
-        "ci": cell.ci,
-        "test": cell.test,
-        "wins": cell.wins,
-        "ties": cell.ties,
-        "losses": cell.losses,
-    }

@@ -43,7 +43,7 @@ class Mined(Answer):
         return document | {"mining": self._report}
 
     def blocks(self) -> list[Block]:
-        """Counts by source, and what makes the negatives doubtful."""
+        """Counts by source, and warnings."""
         report = self.negatives.report
         rows = [[row["source"], row["what"], words.whole(row["count"])] for row in self.rows()]
         blocks: list[Block] = [
@@ -110,15 +110,15 @@ def mined(
 
     Args:
         workspace: config and store.
-        name: a recipe whose table `negatives` is taken.
+        name: a recipe, for the settings in its table `negatives`.
         suite: one of the config's.
         pairs: training sets, pairs:NAME or files; the recipe's where None, else all sets of role train.
         settings: keys of the table `negatives`, in place of the recipe's.
-        seed: of what is drawn; the recipe's first where None, else 0.
+        seed: random seed; the recipe's first where None, else 0.
         out: the file; the recipe's where None, else negatives.jsonl.
-        force: replace a file that was mined for other pairs, or otherwise.
+        force: replace a file that was mined for other pairs, or with other settings.
         private: leave texts of queries and documents out of every form but the file.
-        progress: told of slow stages.
+        progress: called by slow stages.
 
     Raises:
         UsageError: no such recipe, nothing to mine, settings that make no sense, or a file that is not to be replaced.
@@ -139,8 +139,8 @@ def mined(
     wanted = load(names, loaded, base=base, config=config, progress=progress) if names else from_suite(loaded)
     written = chosen.model_dump(mode="json", by_alias=True, exclude_none=True)
     if not force and path.is_file():
-        # A recipe's own file is replaced by what the recipe says, not by a look with other settings.
-        _refuse_others(path, wanted.digest, written if settings and not out else None)
+        # Without --force, options may not replace a recipe's own file.
+        _check_replaced(path, wanted.digest, written if settings and not out else None)
     negatives = mine(evaluator, wanted, chosen, seed=seed, progress=progress)
     header = {
         "suite": {"name": loaded.name, "version": loaded.version, "digest": loaded.digest},
@@ -155,37 +155,37 @@ def mined(
 def _settings(
     workspace: Workspace, name: str | None, recipe: FinetuneConfig | None, settings: Mapping[str, Any]
 ) -> NegativesConfig:
-    """The recipe's table, empty where there is no recipe, with these settings in its place."""
-    given, where = dict(settings), f"{workspace.path}: finetune.{name}"
-    anew = bool({"from", "manual"} & given.keys())
+    """The recipe's table, empty where there is no recipe, with these settings in place of its own."""
+    changes, where = dict(settings), f"{workspace.path}: finetune.{name}"
+    sources = bool({"from", "manual"} & changes.keys())
     table: dict[str, Any] = {}
     if recipe and recipe.negatives:
         table = recipe.negatives.model_dump(by_alias=True, exclude_unset=True)
     elif recipe:
         raise UsageError(f"{where} has no table negatives; there is none to mine.")
-    elif not anew:
+    elif not sources:
         raise UsageError("bench mine: name a recipe, or systems that rank candidates: --from bm25")
-    if anew:
+    if sources:
         table.pop("file", None)
     if table.get("file"):
-        again = f"Say where to mine them from: bench mine {name} --from bm25 …"
-        raise UsageError(f"{where} takes its negatives from {table['file']}. {again}")
-    if "manual" in given:
-        # It starts from where the caller is, and not from the config's folder.
-        given["manual"] = str(Path(given["manual"]).absolute())
-    check = given.get("check")
+        advice = f"Say where to mine them from: bench mine {name} --from bm25 …"
+        raise UsageError(f"{where} takes its negatives from {table['file']}. {advice}")
+    if "manual" in changes:
+        # An option's path starts from the present folder, not from the config's.
+        changes["manual"] = str(Path(changes["manual"]).absolute())
+    check = changes.get("check")
     if check and "reranker" not in check:
         if not table.get("check"):
             raise UsageError(f"bench mine: --check-{next(iter(check))} belongs to a cross-encoder: --check MODEL")
-        given["check"] = {**table["check"], **check}
+        changes["check"] = {**table["check"], **check}
     try:
-        return NegativesConfig.model_validate(table | given).relative_to(workspace.base)
+        return NegativesConfig.model_validate(table | changes).relative_to(workspace.base)
     except ValidationError as problem:
         raise UsageError("\n".join(problems_of(problem, NegativesConfig, "bench mine"))) from None
 
 
-def _refuse_others(path: Path, pairs: str, settings: Mapping[str, Any] | None) -> None:
-    """Refuse to replace a file that was mined for other pairs, or with other settings where some are given."""
+def _check_replaced(path: Path, pairs: str, settings: Mapping[str, Any] | None) -> None:
+    """Refuse to replace a file that was mined for other pairs, or with other settings than these."""
     try:
         header = read_negatives(path).header
     except PairsError:

@@ -1,7 +1,8 @@
-"""Fine-tuned models: what they were made from, their cards, and what may share an index with them."""
+"""Fine-tuned models: their origin, results and promotions, their cards, and manifests of indexes."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from bench.evaluation.evaluate import Missing
 from bench.interop.exports._finetuned_card import write_card
 from bench.project.answers import Told
 from bench.project.workspace import Workspace
-from bench.records import ModelRecord, Result, Suite
+from bench.records import ModelRecord, Result
 from bench.report import tables
 from bench.report.blocks import Block, Prose, shortened
 from bench.retrieval import systems
@@ -24,7 +25,7 @@ from bench.train.registry import ancestors, begun_trainings, find_record, record
 
 
 def model_of(workspace: Workspace, target: str) -> tuple[ModelRecord, list[ModelRecord]]:
-    """The model that a word means, with its results, and the fine-tuned models that it was made from.
+    """The model of a name or digest, with its results, and the fine-tuned models that it was trained from.
 
     Raises:
         UsageError: no such model, several, or one whose training was not finished.
@@ -45,7 +46,7 @@ def systems_of(workspace: Workspace, weights: str) -> list[str]:
         try:
             built = systems.build(workspace.config, systems.Context(workspace.base, workspace.store), only=[table])
         except BenchError:
-            # A model that has not been made yet, or a missing extra: it does not work with these weights.
+            # A model that has not been made yet, or a missing extra.
             continue
         name = systems.selected(built, [table])[0]
         if uses(built[name], built, weights):
@@ -59,7 +60,11 @@ def listed(workspace: Workspace) -> Told:
     rows = []
     for model in models:
         seed = "" if model.seed is None else str(model.seed)
-        status = [*model.status, *(["recipe changed since"] if _outdated(model, workspace) else [])]
+        recipe = workspace.config.finetune.get(model.name)
+        # Where a sweep chose the settings, the recipe does not say them.
+        current = recipe is not None and not recipe.sweep and "current" in model.status
+        changed = recipe is not None and current and recipe_settings(recipe) != model.recipe
+        status = [*model.status, *(["recipe changed since"] if changed else [])]
         pairs = model.data.get("trained_pairs", model.data.get("pairs", ""))
         row = [model.name, seed, model.id[:12], model.base, ", ".join(status), model.kind]
         rows.append([*row, str(pairs), str(len(model.by_suite) or "")])
@@ -71,12 +76,12 @@ def listed(workspace: Workspace) -> Told:
 
 
 def shown(workspace: Workspace, target: str) -> Told:
-    """One model: what it was made from, its results and its promotions."""
+    """One model: its origin, its results and its promotions."""
     model, chain = model_of(workspace, target)
     promotions = [entry for entry in history(workspace.base / PROMOTED) if entry.name == model.name]
     rows = [["weights", model.id], ["folder", model.folder], ["status", ", ".join(model.status) or "–"]]
     rows += [["kind", model.kind], ["base", f"{model.base} ({model.base_digest[:12]})"]]
-    rows += [["made from", f"{one.name}, seed {one.seed} ({one.id[:12]})"] for one in chain]
+    rows += [["made from", f"{parent.name}, seed {parent.seed} ({parent.id[:12]})"] for parent in chain]
     rows += [[f"data: {key.replace('_', ' ')}", _short(v)] for key, v in model.data.items() if v not in (None, [], {})]
     rows += [[f"recipe: {key}", _short(value)] for key, value in model.recipe.items() if value not in (None, [])]
     rows += [["versions", ", ".join(f"{name} {version}" for name, version in model.versions.items())]]
@@ -85,23 +90,15 @@ def shown(workspace: Workspace, target: str) -> Told:
     if model.results:
         columns = ["suite", "digest", "query set", "role", "system", "n", "measure", "mean"]
         results = [
-            [one.suite, one.suite_digest[:8], one.query_set, one.role, one.system, str(one.n), measure, words.number(m)]
-            for one in model.results
-            for measure, m in one.means.items()
+            [r.suite, r.suite_digest[:8], r.query_set, r.role, r.system, str(r.n), measure, words.number(mean)]
+            for r in model.results
+            for measure, mean in r.means.items()
         ]
         blocks.append(tables.table("Results", columns, results, text=5))
     for entry in promotions:
         blocks.append(Prose([f"{entry.when[:10]} {entry.action} {entry.weights[:12]} by {entry.who}: {entry.reason}"]))
-    document = {"format": 1, "model": model.to_json(), "ancestors": [one.to_json() for one in chain]}
+    document = {"format": 1, "model": model.to_json(), "ancestors": [parent.to_json() for parent in chain]}
     return Told(document | {"promotions": [entry.to_json() for entry in promotions]}, blocks)
-
-
-def _outdated(model: ModelRecord, workspace: Workspace) -> bool:
-    """Whether the recipe of its name says something else now; unknown, and so no, where a sweep chose for it."""
-    recipe = workspace.config.finetune.get(model.name)
-    if recipe is None or recipe.sweep or "current" not in model.status:
-        return False
-    return recipe_settings(recipe) != model.recipe
 
 
 def _short(value: Any) -> str:
@@ -114,43 +111,35 @@ def _short(value: Any) -> str:
 
 
 def card_written(workspace: Workspace, target: str, *, suite: str | None = None, system: str | None = None) -> Told:
-    """Write a model's card beside its weights, with results of `system`, or else of all that work with the model.
+    """Write a model's card beside its weights, with results of `system`, or of all systems that work with the model.
 
     Raises:
         UsageError: no such model, or the system does not work with it.
     """
     model, chain = model_of(workspace, target)
     suites, names = workspace.suites(suite), [system] if system else systems_of(workspace, model.id)
-    results = [result for one in suites for name in names for result in _stored(workspace, one, name, model)]
-    # What the base is called where it was published: the model of a system's table, or the name itself.
+    results: list[Result] = []
+    for loaded in suites:
+        for name in names:
+            evaluator = workspace.evaluator(loaded, [name], make=False)
+            if name not in evaluator.systems or not uses(evaluator.systems[name], evaluator.systems, model.id):
+                raise UsageError(f'System "{name}" does not work with {model.name} (weights {model.id[:12]}).')
+            with contextlib.suppress(Missing):
+                results += evaluator.results([name])
+    # The published name of the base: the model of a system's table, or the name itself.
     encoder = workspace.config.systems.get(model.base, {}).get("encoder")
     base = str(encoder.get("model", model.base)) if isinstance(encoder, dict) else model.base
-    licenses = {one.name: _license(Path(one.path)) for one in suites}
+    files = {loaded.name: Path(loaded.path) / "suite.toml" for loaded in suites}
+    licenses = {name: load_suite_config(file).license if file.is_file() else "" for name, file in files.items()}
     path = write_card(model, results, licenses=licenses, base_model=base, ancestors=chain)
     text = f"Wrote {path}, with {words.count(len(results), 'result')}."
     return Told({"format": 1, "written": str(path), "results": len(results)}, [Prose([text], "good")])
 
 
-def _stored(workspace: Workspace, suite: Suite, name: str, model: ModelRecord) -> list[Result]:
-    """A system's stored results, where it works with the model and has any."""
-    evaluator = workspace.evaluator(suite, [name], make=False)
-    if name not in evaluator.systems or not uses(evaluator.systems[name], evaluator.systems, model.id):
-        raise UsageError(f'System "{name}" does not work with {model.name} (weights {model.id[:12]}).')
-    try:
-        return evaluator.results([name])
-    except Missing:
-        return []
-
-
-def _license(folder: Path) -> str:
-    path = folder / "suite.toml"
-    return load_suite_config(path).license if path.is_file() else ""
-
-
 def manifest_written(
     workspace: Workspace, *, system: str, out: Path | str, suite: str | None = None, corpus: str | None = None
 ) -> Told:
-    """Write the manifest of an index that holds a system's vectors, of a suite's `corpus` where that is said.
+    """Write the manifest of an index of a system's vectors, with the digest of a suite's `corpus` where one is named.
 
     Raises:
         UsageError: no such system or corpus, or a system without vectors.
@@ -165,11 +154,11 @@ def manifest_written(
 def manifest_checked(
     workspace: Workspace, path: Path | str, *, system: str, suite: str | None = None, corpus: str | None = None
 ) -> Told:
-    """Check that an index holds vectors of a system's model as it is now, of `corpus` or else the one it names.
+    """Check that an index has vectors of a system's present model, of `corpus` or else the corpus of the manifest.
 
     Raises:
         StoreError: no manifest, or one that cannot be read.
-        NotComparable: says what differs.
+        NotComparable: the index has other vectors; names the difference.
         UsageError: no such system or corpus, or a system without vectors.
     """
     path = Path(path)

@@ -1,4 +1,4 @@
-"""Training pairs: tables of `[pairs]` are made, audited, exported and shown."""
+"""Training pairs: tables of `[pairs]` made, audited, exported and shown."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from bench.train.pairs import Pair, read_pairs
 
 
 def named(workspace: Workspace, names: Sequence[str], *, besides: Sequence[str] = ()) -> list[str]:
-    """These tables of `[pairs]`, all of them where no name is given; the first name may be meant as one of `besides`.
+    """These tables of `[pairs]`, or all of them without names; the first name may be a misspelt word of `besides`.
 
     Raises:
-        UsageError: a table that is not there, or no table at all.
+        UsageError: no such table, or no table at all.
     """
     known = workspace.config.pairs
     for place, name in enumerate(names):
@@ -56,7 +56,7 @@ def make_tables(
     """Make the pairs of these tables, for `suite` or else each table's own.
 
     Raises:
-        BenchError: what `bench.train.making.make` raises; its `answer` tells of the tables before.
+        BenchError: any error of `bench.train.making.make`; its `answer` has the tables before.
     """
     documents: list[dict[str, Any]] = []
     blocks: list[Block] = []
@@ -66,21 +66,21 @@ def make_tables(
         except BenchError as error:
             error.answer = Told({}, blocks)
             raise
-        about = {"name": name, "out": str(result.path), "digest": result.digest}
-        documents.append({**about, **result.counts, "this_run": result.this_run})
+        head = {"name": name, "out": str(result.path), "digest": result.digest}
+        documents.append({**head, **result.counts, "this_run": result.this_run})
         blocks += _counts(name, result.counts)
         for origin in result.this_run:
             rows = [[what, f"{n:,.6g}"] for what, n in origin.items() if what not in ("from", "kind")]
             blocks.append(tables.table(f"{name}, {origin['kind']}: this run", ["what", "number"], rows))
-        kept = words.count(sum(result.counts["kept"].values()), "pair")
-        blocks.append(Prose([f"Wrote {kept} to {result.path}."], "good"))
+        n_pairs = words.count(sum(result.counts["kept"].values()), "pair")
+        blocks.append(Prose([f"Wrote {n_pairs} to {result.path}."], "good"))
     return Told({"format": 1, "made": documents}, blocks, table=documents)
 
 
 def make_missing(
     workspace: Workspace, names: list[str], suite: Suite, *, progress: Progress = no_progress
 ) -> list[str]:
-    """Make those of a recipe's pairs that are tables and not made from them as they are now; returns what was made."""
+    """Make a recipe's tables whose pairs are missing or outdated; returns their names."""
     missing = []
     for name in (name.removeprefix("pairs:") for name in names if name.startswith("pairs:")):
         if name in workspace.config.pairs:
@@ -93,7 +93,7 @@ def make_missing(
 
 
 def _make(workspace: Workspace, name: str, suite: str | None, progress: Progress) -> Made:
-    """Make one table, and keep the evaluation of every protected suite out of it."""
+    """Make one table, without pairs that hold evaluation texts of a protected suite."""
     table = workspace.config.pairs[name]
     loaded = workspace.suite(suite or table.suite)
     others = table.filters.protect or workspace.config.suites
@@ -105,7 +105,7 @@ def _make(workspace: Workspace, name: str, suite: str | None, progress: Progress
 def estimated(
     workspace: Workspace, names: Sequence[str], *, suite: str | None = None, progress: Progress = no_progress
 ) -> Told:
-    """What language models would cost if these tables were made; asks none of them."""
+    """The estimated cost of language models for these tables; calls none of them."""
     documents: list[dict[str, Any]] = []
     blocks: list[Block] = []
     for name in names:
@@ -126,7 +126,7 @@ def estimated(
 
 
 def _counts(name: str, counts: Mapping[str, Any]) -> list[Block]:
-    """How many pairs were read, removed and kept."""
+    """The numbers of pairs that were read, removed and kept."""
     rows: list[tuple[str, int]] = []
     for origin in counts["read"]:
         rows.append((f"read: {origin['kind']}", origin["pairs"]))
@@ -134,14 +134,11 @@ def _counts(name: str, counts: Mapping[str, Any]) -> list[Block]:
     rows += [(f"removed: {RULES[rule]} ({rule})", n) for rule, n in counts["removed"].items()]
     rows += counts["unchecked"].items()
     rows += [(f"kept: {origin}", n) for origin, n in counts["kept"].items()]
-    blocks: list[Block] = [
-        tables.table(f"Pairs of {name}", ["what", "pairs"], [[what, words.whole(n)] for what, n in rows])
-    ]
-    lost = dict.fromkeys(one["kind"] for one in counts["read"] if one["pairs"] and one["kind"] not in counts["kept"])
-    if lost:
-        text = f"Nothing is left of: {', '.join(lost)}. Why: bench pairs show {name} --removed all"
-        blocks.append(Prose([text], "warning"))
-    return blocks
+    table = tables.table(f"Pairs of {name}", ["what", "pairs"], [[what, words.whole(n)] for what, n in rows])
+    read = dict.fromkeys(origin["kind"] for origin in counts["read"] if origin["pairs"])
+    lost = ", ".join(kind for kind in read if kind not in counts["kept"])
+    text = f"Nothing is left of: {lost}. Why: bench pairs show {name} --removed all"
+    return [table, Prose([text], "warning")] if lost else [table]
 
 
 # --- audit -----------------------------------------------------------------------------------------
@@ -161,7 +158,7 @@ def audited(
     `seed` is the table's where None, `out` is audit-NAME.html among the reports.
 
     Raises:
-        PairsError: the pairs are not made, the record is damaged, or the answers are not about these pairs.
+        PairsError: no pairs, a damaged record, or answers about other pairs.
     """
     path, pairs = made(name, base=workspace.base, config=workspace.config, gated=False)
     digest = audits.file_digest(path)
@@ -185,11 +182,10 @@ def audited(
             earlier = (*earlier, {"seed": audit.seed, "accepted": rate.accepted, "judged": rate.judged})
         audits.write_audit(path, audits.Audit(digest, seed, ids, {}, earlier))
     page = Path(out) if out else workspace.reports / f"audit-{name}.html"
-    places = [" · ".join(f"{key} {value}" for key, value in pair.provenance.items()) for pair in drawn]
-    cards = [
-        Card(one, pair.query, pair.document, pair.origin, pair.weight, place)
-        for one, pair, place in zip(ids, drawn, places, strict=True)
-    ]
+    cards = []
+    for pair_id, pair in zip(ids, drawn, strict=True):
+        place = " · ".join(f"{key} {value}" for key, value in pair.provenance.items())
+        cards.append(Card(pair_id, pair.query, pair.document, pair.origin, pair.weight, place))
     write_text(page, audit_page(name, cards, digest=digest))
     blocks.append(Prose([f"{words.count(len(ids), 'pair')} to judge: {page}"], "good"))
     blocks.append(Prose([f"Then: bench pairs audit {name} --answers FILE"]))
@@ -197,9 +193,9 @@ def audited(
 
 
 def _audit_of(path: Path, digest: str) -> tuple[audits.Audit | None, list[str]]:
-    """The audit of the pair file as it is now, if there is one, and a sentence where that of another one is moved.
+    """The audit of the pair file as it is now, if there is one, and a sentence where another file's is set aside.
 
-    Answers are people's time: those about another file are set aside, and hold again when that file is back.
+    Answers are people's time: those about another file are stored aside, and come back with that file.
     """
     audit, notes = audits.read_audit(path), []
     if audit and audit.digest == digest:
@@ -208,19 +204,19 @@ def _audit_of(path: Path, digest: str) -> tuple[audits.Audit | None, list[str]]:
         aside = audits.set_aside(path, audit)
         audits.audit_path(path).replace(aside)
         notes.append(f"The answers about the earlier {path.name} are kept in {aside}.")
-    kept = audits.set_aside(path, audits.Audit(digest, 0, ()))
-    if not kept.is_file():
+    stored = audits.set_aside(path, audits.Audit(digest, 0, ()))
+    if not stored.is_file():
         return None, notes
-    kept.replace(audits.audit_path(path))
+    stored.replace(audits.audit_path(path))
     return audits.read_audit(path), notes
 
 
-def _rates(path: Path, name: str, audit: audits.Audit, pairs: Sequence[Pair], wanted: float | None) -> Told:
+def _rates(path: Path, name: str, audit: audits.Audit, pairs: Sequence[Pair], required: float | None) -> Told:
     """Record an audit's answers, and say whether the batch is accepted."""
     rates = audits.acceptance(audit, pairs)
     audits.write_audit(path, audit, rates)
     low = rates["all"].low
-    accepted = None if wanted is None else not audit.open and low >= wanted
+    accepted = None if required is None else not audit.open and low >= required
     document = {
         "format": 1,
         "name": name,
@@ -228,25 +224,27 @@ def _rates(path: Path, name: str, audit: audits.Audit, pairs: Sequence[Pair], wa
         "level": audits.LEVEL,
         "interval": "wilson",
         "unanswered": len(audit.open),
-        "accept": wanted,
+        "accept": required,
         "accepted": accepted,
         "earlier": list(audit.earlier),
         "record": str(audits.audit_path(path)),
     }
-    cells = {one: [words.percent(share, 1) for share in (r.rate, r.low, r.high)] for one, r in rates.items()}
-    rows = [[one, str(rates[one].judged), rate, f"[{least}, {most}]"] for one, (rate, least, most) in cells.items()]
+    rows = []
+    for origin, rate in rates.items():
+        share, least, most = (words.percent(value, 1) for value in (rate.rate, rate.low, rate.high))
+        rows.append([origin, str(rate.judged), share, f"[{least}, {most}]"])
     columns = ["origin", "judged", "accepted", f"{words.level(1 - audits.LEVEL)} interval (Wilson)"]
     blocks: list[Block] = [tables.table(f"Audit of {name}", columns, rows)]
     if audit.open:
         text = f"{len(audit.open)} of {len(audit.sample)} sampled pairs have no answer yet."
         blocks.append(Prose([text], "warning"))
-    for one in audit.earlier:
-        blocks.append(Prose([f"An earlier sample of this file: {one['accepted']} of {one['judged']} accepted."]))
-    if wanted is not None:
+    for sample in audit.earlier:
+        blocks.append(Prose([f"An earlier sample of this file: {sample['accepted']} of {sample['judged']} accepted."]))
+    if required is not None:
         verdict = "is accepted" if accepted else "is not accepted, and recipes refuse it"
-        text = f"The batch {verdict}: the lower bound is {words.percent(low, 1)}, wanted is {words.percent(wanted, 1)}."
-        blocks.append(Prose([text], "good" if accepted else "error"))
-    return Told(document, blocks, table=[{"origin": one, **asdict(rate)} for one, rate in rates.items()])
+        bounds = f"the lower bound is {words.percent(low, 1)}, required is {words.percent(required, 1)}"
+        blocks.append(Prose([f"The batch {verdict}: {bounds}."], "good" if accepted else "error"))
+    return Told(document, blocks, table=[{"origin": origin, **asdict(rate)} for origin, rate in rates.items()])
 
 
 # --- export, show ----------------------------------------------------------------------------------
@@ -258,10 +256,10 @@ def exported(
     """Write a table's pairs in the layout of another program, with the `negatives` that `bench mine` wrote to a file.
 
     Raises:
-        PairsError: the pairs are not made, or not accepted where the table wants that.
+        PairsError: no pairs, or pairs that the table requires to be accepted and are not.
     """
     hard = layouts.read_negatives(Path(negatives)) if negatives else None
-    # A hosted fine-tune learns from a batch as ours does, so it is gated alike.
+    # A hosted fine-tune needs accepted pairs as ours does.
     _, pairs = made(name, base=workspace.base, config=workspace.config)
     counts = layouts.export(pairs, format, Path(out), negatives=hard)
     text = f"Wrote {out} ({', '.join(f'{what} {n}' for what, n in counts.items())})."
@@ -269,10 +267,10 @@ def exported(
 
 
 def shown(workspace: Workspace, name: str, *, removed: str | None = None) -> Told:
-    """What is in a table's pairs, or which pairs a rule ("all": any rule) removed from it.
+    """A summary and examples of a table's pairs, or the pairs that a rule ("all": any rule) removed from it.
 
     Raises:
-        PairsError: the pairs are not made.
+        PairsError: no pairs.
         UsageError: no such rule.
     """
     path, pairs = made(name, base=workspace.base, config=workspace.config, gated=False)
@@ -287,12 +285,11 @@ def shown(workspace: Workspace, name: str, *, removed: str | None = None) -> Tol
     if removed not in ("all", *RULES):
         hint = did_you_mean(removed, RULES)
         raise UsageError(f'No rule "{removed}"; expected all or one of {", ".join(RULES)}.{hint}')
-    everything = read_removed(path)
-    rows = [row for row in everything if removed in ("all", row["rule"])]
-    others = ", ".join(dict.fromkeys(row["rule"] for row in everything))
-    absent = (
-        f"No pair was removed by {removed}; rules that removed some: {others}." if others else "No pair was removed."
-    )
+    all_rows = read_removed(path)
+    rows = [row for row in all_rows if removed in ("all", row["rule"])]
+    others = ", ".join(dict.fromkeys(row["rule"] for row in all_rows))
+    absent = f"No pair was removed by {removed}; rules that removed some: {others}."
     texts = [[row["rule"], row["why"], row["query"], row["document"][:200]] for row in rows]
     table = tables.table(f"Removed from {name}", ["rule", "why", "query", "document"], texts, text=4)
-    return Told({"format": 1, "name": name, "removed": rows}, [table if rows else Prose([absent])], table=rows)
+    block = table if rows else Prose([absent if others else "No pair was removed."])
+    return Told({"format": 1, "name": name, "removed": rows}, [block], table=rows)

@@ -1,4 +1,4 @@
-"""From a fine-tuned model to the one that is served: only past the gate, and back again with a reason."""
+"""Promotion of a fine-tuned model to the one that is served, if the gate passes it; and the way back."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from bench.retrieval.encoders import find_model, weights_digest
 from bench.retrieval.promotions import PROMOTED, Promotion, append, history, standing
 
 CELL = ("query_set", "role", "measure", "n", "baseline", "candidate", "delta", "outcome")
-"""What an entry keeps of a verdict's cells."""
+"""Keys of a verdict's cells that an entry has."""
 
 
 @dataclass(frozen=True)
 class Attempt(Answer):
-    """What the gate says of a model, and the entry that follows; None where the model is refused."""
+    """The gate's verdicts on a model, one per suite, and the new entry; None where the model is refused."""
 
     model: ModelRecord
     system: str
@@ -38,20 +38,17 @@ class Attempt(Answer):
     @property
     def exit_code(self) -> int:  # type: ignore[override]
         """The gate's: 1 where any suite shows a regression, else 3 where any is inconclusive and that blocks."""
-        return min((code for one in self.judged if (code := one.verdict.exit_code)), default=0)
+        return min((code for answer in self.judged if (code := answer.verdict.exit_code)), default=0)
 
     def to_json(self) -> dict[str, Any]:
         """The document of `bench models promote --json`."""
-        return {
-            "format": 1,
-            "promoted": self.entry.to_json() if self.entry else None,
-            "exit_code": self.exit_code,
-            "verdicts": [one.to_json() for one in self.judged],
-        }
+        entry = self.entry.to_json() if self.entry else None
+        verdicts = [answer.to_json() for answer in self.judged]
+        return {"format": 1, "promoted": entry, "exit_code": self.exit_code, "verdicts": verdicts}
 
     def blocks(self) -> list[Block]:
-        """The verdicts, and what follows from them."""
-        blocks = [block for one in self.judged for block in one.blocks()]
+        """The verdicts, and whether the model is promoted."""
+        blocks = [block for answer in self.judged for block in answer.blocks()]
         if self.entry is None:
             text = f"{self.model.name} ({self.model.id[:12]}) is not promoted: the gate does not pass {self.system}."
             return [*blocks, Prose([text], "error")]
@@ -59,13 +56,13 @@ class Attempt(Answer):
             "inconclusive": "The verdict is inconclusive, which [gate] on_inconclusive lets pass.",
             "pass": "The model is no worse than the margins allow; a gain is not shown (bench decide says more).",
         }
-        blocks += [Prose([doubts[one.outcome]], "warning") for one in self.judged if one.outcome in doubts]
+        blocks += [Prose([doubts[answer.outcome]], "warning") for answer in self.judged if answer.outcome in doubts]
         text = f"promoted:{self.entry.name} is now {self.entry.weights[:12]}. Commit {self.place}."
         return [*blocks, Prose([text], "good")]
 
     def rows(self) -> list[dict[str, Any]]:
         """A row per cell of every verdict."""
-        return [row for one in self.judged for row in one.rows()]
+        return [row for answer in self.judged for row in answer.rows()]
 
 
 def promoted(
@@ -79,14 +76,14 @@ def promoted(
 ) -> Attempt:
     """Make a model the promoted one of its name, if the gate passes it on every suite.
 
-    The verdict is drawn now, from stored results of the model's weights and the accepted baseline: a verdict from
-    before the model, the suite or the baseline changed promotes nothing.
+    The model is judged now, from stored results of its weights and the accepted baseline: an earlier verdict may be
+    about another model, suite or baseline.
 
     Args:
-        workspace: opened with a git ref, baseline and rules are that commit's.
+        workspace: config and store; opened with a git ref, baseline and rules are that commit's.
         target: the model, as `bench.project.models.model_of` takes it.
-        reason: why; kept with the entry.
-        system: the system that is judged, which must work with the model; the gated one where None, or the only one.
+        reason: why; recorded in the entry.
+        system: the judged system, which must work with the model; the gated one where None, or the only one.
         suite: one of the config's; all of them where None.
         baseline: the accepted baseline's file.
 
@@ -111,18 +108,18 @@ def promoted(
     name = _judged_system(workspace, model, system)
     suites = workspace.suites(suite)
     file = Path(baseline) if baseline else None
-    verdicts = tuple(judged(workspace, one, system=name, baseline=file) for one in suites)
-    attempt = Attempt(model, name, verdicts, None, path)
+    answers = tuple(judged(workspace, loaded, system=name, baseline=file) for loaded in suites)
+    attempt = Attempt(model, name, answers, None, path)
     if attempt.exit_code:
         return attempt
-    kept = tuple(_kept(workspace, loaded, one.verdict) for loaded, one in zip(suites, verdicts, strict=True))
+    rows = tuple(_summary(workspace, loaded, answer.verdict) for loaded, answer in zip(suites, answers, strict=True))
     folder = Path(model.folder).name
-    entry = Promotion("promote", model.name, model.id, folder, model.seed, verdicts=kept, **signature)
+    entry = Promotion("promote", model.name, model.id, folder, model.seed, verdicts=rows, **signature)
     return replace(attempt, entry=append(path, entry))
 
 
 def rolled_back(workspace: Workspace, name: str, *, reason: str) -> Told:
-    """Let `promoted:NAME` mean what it meant before the last promotion.
+    """Make `promoted:NAME` the model of before the last promotion again.
 
     Raises:
         UsageError: no reason, or nothing was promoted before.
@@ -131,9 +128,9 @@ def rolled_back(workspace: Workspace, name: str, *, reason: str) -> Told:
     name, path = name.removeprefix("promoted:"), workspace.base / PROMOTED
     before = standing(history(path), name)
     if len(before) < 2:
-        what = "is the first that was promoted" if before else "was never promoted"
+        state = "is the first that was promoted" if before else "was never promoted"
         raise UsageError(
-            f'{path}: "{name}" {what}; there is none to go back to. To serve the base '
+            f'{path}: "{name}" {state}; there is none to go back to. To serve the base '
             f'model, name it in place of "promoted:{name}" in {workspace.path.name}; or promote another.'
         )
     entry = append(path, replace(before[-2], action="rollback", verdicts=(), **signature))
@@ -141,7 +138,7 @@ def rolled_back(workspace: Workspace, name: str, *, reason: str) -> Told:
     try:
         find_model(f"promoted:{name}", base=workspace.base, models=workspace.store.root / "models")
     except ConfigError as error:
-        # The decision stands all the same: another machine may have the folder.
+        # A warning only: another machine may have the folder.
         missing = str(error)
     text = f"promoted:{name} is {entry.weights[:12]} again. Commit {path}."
     blocks = [Prose([text], "good"), *([Prose([missing], "warning")] if missing else [])]
@@ -149,7 +146,7 @@ def rolled_back(workspace: Workspace, name: str, *, reason: str) -> Told:
 
 
 def _signature(workspace: Workspace, reason: str) -> dict[str, Any]:
-    """Why, who, when and at which commit, as an entry has them."""
+    """Reason, author, time and commit of an entry."""
     if not reason.strip():
         raise UsageError('The model that is served changes only with a reason: --reason "…"')
     return {
@@ -160,25 +157,25 @@ def _signature(workspace: Workspace, reason: str) -> dict[str, Any]:
     }
 
 
-def _judged_system(workspace: Workspace, model: ModelRecord, given: str | None) -> str:
+def _judged_system(workspace: Workspace, model: ModelRecord, name: str | None) -> str:
     known = systems_of(workspace, model.id)
     gated = workspace.config.gate.system
-    if given is not None and table_of(given) in set(map(table_of, known)):
-        return given
-    if given is None and gated in known:
+    if name is not None and table_of(name) in set(map(table_of, known)):
+        return name
+    if name is None and gated in known:
         return str(gated)
-    if given is None and len(known) == 1:
+    if name is None and len(known) == 1:
         return known[0]
     works = f"those that do: {', '.join(known)}" if known else "none of the config does"
-    asked = f'System "{given}" does not work' if given else "Which system is to be judged? It must work"
+    problem = f'System "{name}" does not work' if name else "Which system is to be judged? It must work"
     raise UsageError(
-        f"{asked} with {model.name}, seed {model.seed} (weights {model.id[:12]}); {works}. A system works with it "
+        f"{problem} with {model.name}, seed {model.seed} (weights {model.id[:12]}); {works}. A system works with it "
         f'where its model is "finetune:{model.name}/seed-{model.seed}" and means these weights.'
     )
 
 
-def _kept(workspace: Workspace, suite: Suite, verdict: Verdict) -> Mapping[str, Any]:
-    """A verdict in short, with the digest under which the store keeps it whole."""
+def _summary(workspace: Workspace, suite: Suite, verdict: Verdict) -> Mapping[str, Any]:
+    """A verdict in short, with the digest under which the store has all of it."""
     document = verdict.to_json()
     digest = digest_of(document)
     cells = [cell.to_json() for cell in verdict.cells if cell.slice is None and not cell.variant]

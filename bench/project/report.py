@@ -1,4 +1,4 @@
-"""From a workspace to what a report may show: stored results, verdict, lineage, texts."""
+"""The report of a suite from a workspace: stored results, verdict, decision, lineages, texts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 from bench.base.errors import BenchError, ConfigError, StoreError, UsageError, did_you_mean
 from bench.base.store import Store, read_json, write_text
-from bench.decide.records import Recommendation
 from bench.evaluation.evaluate import Missing
 from bench.evaluation.latency import records_of
 from bench.project.answers import Answer, query_rows
@@ -18,26 +17,27 @@ from bench.project.decide import decided
 from bench.project.gate import judged
 from bench.project.material import Curves, assemble
 from bench.project.workspace import Workspace
-from bench.records import Finding, Result, Suite, Verdict
+from bench.records import Finding, Result, Suite
 from bench.report import Material, Times
 from bench.report.blocks import Block, Prose
 from bench.report.forms import html
+from bench.retrieval.systems import selected
 from bench.suites import checks
 from bench.train.models import lineage
 
 
 @dataclass(frozen=True)
 class Reported(Answer):
-    """A report that was written, and what it shows."""
+    """A report that was written; `left_out` are the systems without a stored result."""
 
-    shown: Material = field(repr=False)
+    material: Material = field(repr=False)
     path: Path
     left_out: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The document of `bench report --json`: every section's blocks."""
         head = {"format": 1, "report": str(self.path), "left_out": list(self.left_out)}
-        return {**head, **html.whole_json(self.shown)}
+        return {**head, **html.whole_json(self.material)}
 
     def blocks(self) -> list[Block]:
         """Where the report is, and which systems are not in it."""
@@ -46,18 +46,18 @@ class Reported(Answer):
 
     def html(self) -> str:
         """The page."""
-        return html.render(self.shown)
+        return html.render(self.material)
 
     def markdown(self) -> str:
         """The page's sentences and tables."""
-        return html.whole_markdown(self.shown)
+        return html.whole_markdown(self.material)
 
     def rows(self) -> list[dict[str, Any]]:
         """A row per system, query and measure."""
-        return [row for result in self.shown.results for row in query_rows(result)]
+        return [row for result in self.material.results for row in query_rows(result)]
 
     def _repr_html_(self) -> str:
-        summary = next((section.blocks for section in html.sections(self.shown)), [])
+        summary = next((section.blocks for section in html.sections(self.material)), [])
         return html.fragment(summary)
 
 
@@ -83,31 +83,22 @@ def reported(
         latex: write every table for LaTeX too.
 
     Raises:
-        UsageError: there is no stored result at all, or the reference is none of the systems.
+        UsageError: no stored result at all, or the reference is none of the systems.
     """
     loaded = workspace.suite(suite)
-    shown, left_out = material(workspace, loaded, reference=reference, private=private)
-    path = html.write(shown, out or workspace.reports / f"{loaded.name}.html")
+    material, left_out = _material(workspace, loaded, reference, private)
+    path = html.write(material, out or workspace.reports / f"{loaded.name}.html")
     if markdown:
-        write_text(markdown, html.whole_markdown(shown))
+        write_text(markdown, html.whole_markdown(material))
     if latex:
-        write_text(latex, html.whole_latex(shown))
-    return Reported(shown, path, left_out)
+        write_text(latex, html.whole_latex(material))
+    return Reported(material, path, left_out)
 
 
-def material(
-    workspace: Workspace, suite: Suite, *, reference: str | None = None, private: bool = False
-) -> tuple[Material, list[str]]:
-    """What the report of a suite shows, from stored results alone; and the systems that have none.
-
-    Raises:
-        UsageError: there is no stored result at all, or the reference is none of the systems.
-    """
-    from bench.retrieval import systems
-
+def _material(workspace: Workspace, suite: Suite, reference: str | None, private: bool) -> tuple[Material, list[str]]:
+    """The material of a suite's report, from stored results alone; and the systems that have none."""
     results: list[Result] = []
-    curves = Curves()
-    left_out = []
+    curves, left_out = Curves(), []
     for table in workspace.config.systems:
         try:
             evaluator = workspace.evaluator(suite, [table], make=False)
@@ -115,69 +106,57 @@ def material(
             # A model that has not been made yet: its systems have no results either.
             left_out.append(table)
             continue
-        for name in systems.selected(evaluator.systems, [table]):
+        for name in selected(evaluator.systems, [table]):
             try:
                 results += evaluator.results([name])
+                curves.add(evaluator, name)
             except Missing:
                 left_out.append(name)
-            else:
-                curves.add(evaluator, name)
     if not results:
         raise UsageError(f'No stored result on suite "{suite.name}" fits the config as it is now. Make some: bench run')
     names = list(dict.fromkeys(result.system for result in results))
-    accepted = None
     if reference is not None and reference not in names:
         listed = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
         raise UsageError(f'No results of "{reference}" (has: {listed}).{did_you_mean(reference, names)}')
-    verdicts: list[Verdict] = []
-    before: list[Result] = []
+    accepted, verdicts, baselines = None, [], list[Result]()
     findings = checks.check(suite)
     if workspace.config.gate.system in names and workspace.baseline_path(suite).exists():
         try:
-            found_gate = judged(workspace, suite)
-            accepted, before = found_gate.accepted.get("system"), [*found_gate.baseline]
-            verdicts.append(found_gate.verdict)
+            gate = judged(workspace, suite)
+            accepted, baselines, verdicts = gate.accepted.get("system"), [*gate.baseline], [gate.verdict]
         except BenchError as error:
             findings.append(Finding("error", error.code, "gate", str(error)))
-    decision = _decision(workspace, suite, private=private)
+    decision = None
+    # Without a system in use, or without another option, there is nothing to decide.
+    with contextlib.suppress(ConfigError, UsageError):
+        recommendation = decided(workspace, suite, private=private)
+        decision = recommendation if recommendation.family else None
     in_use = decision.current if decision else None
     timed = times(workspace.store, results)
-    commands = [f"bench finetune {name}" for name in workspace.config.finetune if _used(workspace, name)]
+    systems = str([*workspace.config.systems.values()])
+    commands = [f"bench finetune {name}" for name in workspace.config.finetune if f"finetune:{name}" in systems]
     commands += ["bench run --latency" if timed else "bench run", "bench report"]
-    found = assemble(
+    material = assemble(
         suite,
         results,
-        # Others are compared with what is in use, so that no section contradicts the decision; else the first system.
+        # The reference is the system in use, as in the decision, so that no section contradicts it.
         reference=reference or next(name for name in (in_use, accepted, names[0]) if name in names),
         verdicts=verdicts,
-        baselines=before,
+        baselines=baselines,
         findings=findings,
         training=lineages(workspace),
-        loops=loops(workspace, suite),
+        loops=_loops(workspace, suite),
         curves=curves,
         times=timed,
         commands=commands,
         private=private,
         alpha=workspace.config.gate.alpha,
     )
-    return replace(found, recommendation=decision), left_out
-
-
-def _decision(workspace: Workspace, suite: Suite, *, private: bool) -> Recommendation | None:
-    """What `bench decide` answers; None where it is not known what is in use, or nothing is stored beside it."""
-    with contextlib.suppress(ConfigError, UsageError):
-        found = decided(workspace, suite, private=private)
-        return found if found.family else None
-    return None
-
-
-def _used(workspace: Workspace, recipe: str) -> bool:
-    """Whether a system of the config is made of a recipe's model."""
-    return any(f"finetune:{recipe}" in str(table) for table in workspace.config.systems.values())
+    return replace(material, recommendation=decision), left_out
 
 
 def times(store: Store, results: Sequence[Result]) -> list[Times]:
-    """What the store's latency records say about these systems as they are now."""
+    """The store's latency records of these systems as they are now."""
     return [
         Times(
             record.query_set,
@@ -191,26 +170,22 @@ def times(store: Store, results: Sequence[Result]) -> list[Times]:
 
 def lineages(workspace: Workspace) -> list[dict[str, Any]]:
     """The lineages of the models that each recipe of the config made last, one for each of its seeds."""
-    found: list[dict[str, Any]] = []
+    documents: list[dict[str, Any]] = []
     for name, recipe in workspace.config.finetune.items():
         folder = workspace.store.path("models", name)
-        made: dict[str, dict[str, Any]] = {}
-        for pointer in (folder / "current", *(folder / f"seed-{seed}" for seed in recipe.seeds)):
-            if pointer.exists():
-                target = pointer.read_text(encoding="utf-8").strip()
-                document = lineage(folder / target)
-                if document is not None:
-                    made.setdefault(target, document)
-        found += made.values()
-    return found
+        pointers = (folder / "current", *(folder / f"seed-{seed}" for seed in recipe.seeds))
+        targets = [pointer.read_text(encoding="utf-8").strip() for pointer in pointers if pointer.exists()]
+        models = [lineage(folder / target) for target in dict.fromkeys(targets)]
+        documents += [document for document in models if document is not None]
+    return documents
 
 
-def loops(workspace: Workspace, suite: Suite) -> list[dict[str, Any]]:
-    """What `bench loop` found out last about each recipe, on this suite as it is now."""
-    found: list[dict[str, Any]] = []
+def _loops(workspace: Workspace, suite: Suite) -> list[dict[str, Any]]:
+    """The last result of `bench loop` for each recipe, on this suite as it is now."""
+    documents: list[dict[str, Any]] = []
     for name in workspace.config.finetune:
         with contextlib.suppress(StoreError):
             document = read_json(workspace.store.path("loops", f"{name}.json"))
             if isinstance(document, dict) and document.get("suite_digest") == suite.digest:
-                found.append(document)
-    return found
+                documents.append(document)
+    return documents

@@ -29,43 +29,38 @@ from bench.suites.splits import SplitPlan
 def checked(
     source: str, *, models: Sequence[str] = (), store: Path | str = ".bench", progress: Progress = no_progress
 ) -> Told:
-    """What makes a suite lie; exit code 2 where a finding is an error.
+    """Findings on a suite; exit code 2 where one is an error.
 
     Args:
         source: a suite's folder, a BEIR folder, or a bundled suite's name.
-        models: names; whether they were trained on this is asked of mteb.
-        store: where vectors may be stored that tell how far sets are apart.
-        progress: told what is being done.
+        models: names of models; mteb says whether they were trained on the suite's data.
+        store: a store whose vectors are used to compare query sets.
+        progress: called at every step.
     """
-    loaded: Suite | None = None
+    blocks: list[Block] = []
     try:
         loaded = suite.load(suite.find(source), progress=progress)
-        found = checks.check(loaded, progress=progress)
-        if models:
-            found += checks.contamination(loaded, models)
-        found += [*distribution_findings(loaded), *embedding_findings(loaded, Store(store))]
-        found.sort(key=lambda finding: ("error", "warning", "info").index(finding.severity))
+        findings = checks.check(loaded, progress=progress)
+        findings += checks.contamination(loaded, models) if models else []
+        findings += [*distribution_findings(loaded), *embedding_findings(loaded, Store(store))]
+        findings.sort(key=lambda finding: ("error", "warning", "info").index(finding.severity))
+        rows = [
+            [q.name, q.role, q.corpus, f"{len(q.ids):,}", f"{len(loaded.corpora[q.corpus].ids):,}", q.digest[:12]]
+            for q in loaded.query_sets.values()
+        ]
+        columns = ["query set", "role", "corpus", "queries", "documents", "digest"]
+        blocks.append(tables.table(f"{loaded.name} {loaded.version} ({loaded.digest[:12]})", columns, rows, text=3))
     except SuiteError as error:
-        loaded = None
-        found = [Finding("error", "unreadable", source, line) for line in str(error).split("\n")]
-    document = {"format": 1, "findings": [finding.to_json() for finding in found]}
-    counts = {s: sum(f.severity == s for f in found) for s in ("error", "warning", "info")}
-    said = ", ".join(words.count(n, severity, severity if severity == "info" else "") for severity, n in counts.items())
-    blocks: list[Block] = [*([_sets(loaded)] if loaded else []), *tables.findings(found), Prose([f"{said}."])]
-    rows = [finding.to_json() for finding in found]
-    return Told(document, blocks, exit_code=2 if counts["error"] else 0, table=rows)
+        findings = [Finding("error", "unreadable", source, line) for line in str(error).split("\n")]
+    counts = {s: sum(f.severity == s for f in findings) for s in ("error", "warning", "info")}
+    summary = ", ".join(words.count(n, name, name if name == "info" else "") for name, n in counts.items())
+    documents = [finding.to_json() for finding in findings]
+    blocks += [*tables.findings(findings), Prose([f"{summary}."])]
+    exit_code = 2 if counts["error"] else 0
+    return Told({"format": 1, "findings": documents}, blocks, exit_code=exit_code, table=documents)
 
 
-def _sets(loaded: Suite) -> Block:
-    rows = [
-        [q.name, q.role, q.corpus, f"{len(q.ids):,}", f"{len(loaded.corpora[q.corpus].ids):,}", q.digest[:12]]
-        for q in loaded.query_sets.values()
-    ]
-    columns = ["query set", "role", "corpus", "queries", "documents", "digest"]
-    return tables.table(f"{loaded.name} {loaded.version} ({loaded.digest[:12]})", columns, rows, text=3)
-
-
-# --- made ---------------------------------------------------------------------------------------------
+# --- new suites ---------------------------------------------------------------------------------------------
 
 
 def imported(
@@ -88,50 +83,48 @@ def imported(
         out: the suite's folder; new or empty.
         settings: options of the kind, as text.
         name: the suite's; the source's where None.
-        roles: split → role; train, dev and test become train, dev and held-out where nothing is said.
+        roles: split → role; without an entry, train, dev and test become train, dev and held-out.
         split: divide the queries anew; the source's splits where None.
         force: replace the suite that is there.
-        progress: told of documents and queries.
+        progress: called while documents and queries are read.
 
     Raises:
         UsageError: no such kind or setting, or a suite is there.
         SuiteError: data that cannot be used; names file and line.
     """
-    collection = open_source(kind, source, settings or {})
-    made = import_collection(
-        collection, out, name=name, roles=dict(roles or {}), split=split, force=force, progress=progress
-    )
-    rows = [[q.name, q.role, f"{q.n_queries:,}", f"{q.n_judgements:,}"] for q in made.query_sets]
-    caption = f"{made.name}: {words.count(made.n_docs, 'document')}"
+    data, roles = open_source(kind, source, settings or {}), dict(roles or {})
+    report = import_collection(data, out, name=name, roles=roles, split=split, force=force, progress=progress)
+    rows = [[q.name, q.role, f"{q.n_queries:,}", f"{q.n_judgements:,}"] for q in report.query_sets]
+    caption = f"{report.name}: {words.count(report.n_docs, 'document')}"
     blocks: list[Block] = [tables.table(caption, ["query set", "role", "queries", "judgements"], rows, text=2)]
-    blocks += [Prose([sentence], "warning") for sentence in made.sentences()]
-    blocks.append(Prose([f"Suite: {made.folder}. Next: bench check {out}"]))
-    return Told(made.to_json(), blocks)
+    blocks += [Prose([sentence], "warning") for sentence in report.sentences()]
+    blocks.append(Prose([f"Suite: {report.folder}. Next: bench check {out}"]))
+    return Told(report.to_json(), blocks)
 
 
 def initialised(
     folder: Path, *, name: str | None = None, source: Path | None = None, most_words: int | None = None
 ) -> Told:
-    """What a project needs to begin with.
+    """Scaffold a project: config, suite and workflow.
 
     Args:
         folder: the project.
         name: the suite's; that of `source` or of the project where None.
-        source: a folder of text and Markdown files, cut into documents.
-        most_words: the most that a document holds.
+        source: a folder of text and Markdown files, to be cut into documents.
+        most_words: the most words of a document.
 
     Raises:
-        UsageError: a name that cannot be, or `most_words` without a source.
+        UsageError: an invalid name, or `most_words` without a source.
     """
     if source is None and most_words is not None:
-        raise UsageError("bench init: --words is about cutting documents; it goes with --from FOLDER.")
-    made = scaffold(folder, name=name, source=source, words=most_words or WORDS)
-    blocks: list[Block] = [Prose([f"wrote {path}"], "good") for path in made.written]
-    blocks += [Prose([f"kept  {path}, as it was"]) for path in made.kept]
-    cut = f"{words.count(made.n_documents, 'document')} from {words.count(made.n_files, 'file')}."
+        raise UsageError("bench init: --words is the length of documents that are cut; it goes with --from FOLDER.")
+    report = scaffold(folder, name=name, source=source, words=most_words or WORDS)
+    blocks: list[Block] = [Prose([f"wrote {path}"], "good") for path in report.written]
+    blocks += [Prose([f"kept  {path}, as it was"]) for path in report.kept]
+    cut = f"{words.count(report.n_documents, 'document')} from {words.count(report.n_files, 'file')}."
     blocks.append(Prose([cut if source else "No documents yet."]))
-    blocks += [Prose([f"{number}. {step}"]) for number, step in enumerate(made.next_steps, 1)]
-    return Told({"format": 1, **made.to_json()}, blocks)
+    blocks += [Prose([f"{number}. {step}"]) for number, step in enumerate(report.next_steps, 1)]
+    return Told({"format": 1, **report.to_json()}, blocks)
 
 
 def perturbed(source: str, out: Path, *, query_set: str, transformations: Sequence[str], seed: int = 0) -> Told:
@@ -142,23 +135,18 @@ def perturbed(source: str, out: Path, *, query_set: str, transformations: Sequen
         out: a new folder.
         query_set: the evaluation set whose queries are altered.
         transformations: such as typos, or dictionary=FILE.
-        seed: of what is left to chance.
+        seed: random seed.
 
     Raises:
         UsageError: no such set or transformation, or the folder is there.
     """
-    made = perturb_suite(
-        suite.find(source),
-        out,
-        query_set=query_set,
-        transformations=parse_transformations(transformations),
-        seed=seed,
-    )
-    rows = [[one.query_set, one.transformation, f"{one.n_queries:,}", f"{one.unchanged:,}"] for one in made]
+    changes = parse_transformations(transformations)
+    sets = perturb_suite(suite.find(source), out, query_set=query_set, transformations=changes, seed=seed)
+    rows = [[s.query_set, s.transformation, f"{s.n_queries:,}", f"{s.unchanged:,}"] for s in sets]
     columns = ["query set", "transformation", "queries", "unchanged"]
     blocks: list[Block] = [tables.table(str(out), columns, rows, text=2)]
     blocks.append(Prose([f"Look at some of them, then: bench check {out}"]))
-    return Told({"format": 1, "suite": str(out), "query_sets": [one.to_json() for one in made]}, blocks)
+    return Told({"format": 1, "suite": str(out), "query_sets": [s.to_json() for s in sets]}, blocks)
 
 
 # --- in another program's format ------------------------------------------------------------------------
@@ -166,7 +154,7 @@ def perturbed(source: str, out: Path, *, query_set: str, transformations: Sequen
 
 @dataclass(frozen=True)
 class _Request:
-    """What is exported; results are looked up when a kind asks for them."""
+    """An export; results are looked up when a kind needs them."""
 
     suite: Suite
     system: str
@@ -178,7 +166,7 @@ class _Request:
 
     def results(self) -> list[Result]:
         """The system's stored results."""
-        assert self.workspace is not None  # noqa: S101 (only kinds about results ask)
+        assert self.workspace is not None  # noqa: S101 (only kinds about results call this)
         return self.workspace.stored(self.suite, self.system)
 
     def evaluator(self) -> Evaluator:
@@ -205,9 +193,9 @@ def exported(
         out: a folder or a file.
         config: the config file; a suite alone needs none.
         suite_name: which suite.
-        system: whose results; the gated system's where None.
+        system: the system of the results; the gated one where None.
         query_sets: only these.
-        model_name: what the system is called there.
+        model_name: the system's name in the output.
         force: replace what is there.
 
     Raises:
@@ -218,10 +206,10 @@ def exported(
         raise UsageError(f'No kind of export "{kind}"; expected one of {", ".join(known)}.{did_you_mean(kind, known)}')
     module = module_of("exports", kind)
     about_results = module.WHAT == "results"
-    for option, given in (("system", system), ("model-name", model_name)):
-        if given is not None and not about_results:
+    for option, value in (("system", system), ("model-name", model_name)):
+        if value is not None and not about_results:
             raise UsageError(f"bench export {kind}: --{option} is about results, and this format holds a suite alone.")
-    # A suite of its own needs no config.
+    # A suite alone needs no config.
     alone = suite_name and not about_results and not config and not Path(DEFAULT_CONFIG).exists()
     workspace = None if alone else Workspace.open(config)
     loaded = suite.load(suite.find(str(suite_name))) if workspace is None else workspace.suite(suite_name)

@@ -2,52 +2,33 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
-from typing import TYPE_CHECKING
-
-from bench.cli.verbs._options import Command, config_options, json_option
-
-if TYPE_CHECKING:
-    from bench.base.progress import Progress
-    from bench.project.answers import Answer
-
-HELP = "accept, show or list baselines"
+from bench.cli.parser import Answer, Command, Namespace, Parser, Progress
 
 
-def _options(parser: ArgumentParser) -> None:
-    config_options(parser)
-    parser.add_argument("--baseline", metavar="F", help="the baseline file (default: the suite's baseline.json)")
-    json_option(parser)
+def _options(parser: Parser) -> None:
+    parser.config()
+    parser.option("--baseline", "F", "the baseline file (default: the suite's baseline.json)")
+    parser.json()
 
 
-def _accept_options(parser: ArgumentParser) -> None:
+def _accept_options(parser: Parser) -> None:
     _options(parser)
-    parser.add_argument("--system", metavar="N", help="the system to accept (default: [gate] system)")
-    parser.add_argument("--reason", metavar="TEXT", default="", help="why; required")
-    parser.add_argument("--allow-worse", action="store_true", help="accept a failing or inconclusive candidate")
+    parser.option("--system", "N", "the system to accept (default: [gate] system)")
+    parser.option("--reason", "TEXT", "why; required", default="")
+    parser.flag("--allow-worse", "accept a failing or inconclusive candidate")
 
 
-def _accept(options: Namespace, told: Progress) -> Answer:
+def _run(options: Namespace, progress: Progress) -> Answer:
     from bench.project.api import open_project
 
-    return open_project(options.config).accept(
-        options.reason,
-        system=options.system,
-        suite=options.suite,
-        baseline=options.baseline,
-        allow_worse=options.allow_worse,
-    )
-
-
-def _show(options: Namespace, told: Progress) -> Answer:
-    from bench.project.api import open_project
-
-    whole = options.action == "show"
-    return open_project(options.config).baselines(suite=options.suite, baseline=options.baseline, whole=whole)
+    project, place = open_project(options.config), {"suite": options.suite, "baseline": options.baseline}
+    if options.action == "accept":
+        return project.accept(options.reason, system=options.system, allow_worse=options.allow_worse, **place)
+    return project.baselines(whole=options.action == "show", **place)
 
 
 COMMANDS = {
-    "accept": Command("make stored results the accepted baseline", _accept_options, _accept),
-    "show": Command("show the accepted baselines with their numbers", _options, _show),
-    "list": Command("list the accepted baselines", _options, _show),
+    "accept": Command("make stored results the accepted baseline", _accept_options, _run),
+    "show": Command("show the accepted baselines with their numbers", _options, _run),
+    "list": Command("list the accepted baselines", _options, _run),
 }

@@ -1,30 +1,19 @@
-"""Findings of a suite; 2 where one is an error."""
+"""Look for faults in a suite that would make its numbers wrong."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
-from typing import TYPE_CHECKING
-
-from bench.cli.verbs._options import json_option
-
-if TYPE_CHECKING:
-    from bench.base.progress import Progress
-    from bench.project.answers import Answer
-
-HELP = "look for what makes a suite lie"
+from bench.cli.parser import Answer, Namespace, Parser, Progress
 
 
-def options(parser: ArgumentParser) -> None:
-    """What it takes."""
-    parser.add_argument("suite", metavar="SUITE", help="a suite's folder, a BEIR folder, or a bundled suite's name")
-    parser.add_argument("--model", metavar="N", nargs="+", action="extend", help="was it trained on this? (asks mteb)")
-    text = "where vectors may be stored that tell how far sets are apart; none is made (default: .bench)"
-    parser.add_argument("--store", metavar="DIR", default=".bench", help=text)
-    json_option(parser)
+def options(parser: Parser) -> None:
+    parser.option("suite", "SUITE", "a suite's folder, a BEIR folder, or a bundled suite's name")
+    parser.names("--model", "N", "report whether mteb says that this model was trained on the data")
+    text = "a store whose vectors are used to compare query sets; none are computed (default: .bench)"
+    parser.option("--store", "DIR", text, default=".bench")
+    parser.json()
 
 
-def run(options: Namespace, told: Progress) -> Answer:
-    """Findings of a suite; 2 where one is an error."""
+def run(options: Namespace, progress: Progress) -> Answer:
     from bench.project.suites import checked
 
-    return checked(options.suite, models=options.model or (), store=options.store, progress=told)
+    return checked(options.suite, models=options.model or (), store=options.store, progress=progress)

@@ -1,33 +1,25 @@
-"""One comment on a pull request, or one issue, written or changed; best effort, so that it never hides a verdict."""
+"""Write or update the gate's comment on a pull request, or an issue."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench.base.errors import UsageError
-from bench.cli.verbs._options import positive
-
-if TYPE_CHECKING:
-    from bench.base.progress import Progress
-    from bench.project.answers import Answer
-
-HELP = "write or change the gate's one comment on a pull request, or one issue"
+from bench.cli.parser import Answer, Namespace, Parser, Progress, positive
 
 
-def options(parser: ArgumentParser) -> None:
-    """What it takes."""
-    parser.add_argument("file", metavar="F", help="written by bench gate --comment, or bench drift --markdown")
-    parser.add_argument("--pr", metavar="N", type=positive, help="the pull request (default: the job's own)")
-    parser.add_argument("--issue", metavar="TITLE", help="an issue instead of a comment; opened where none is open")
-    parser.add_argument("--if-open", action="store_true", help="with --issue: only change one that is open already")
-    parser.add_argument("--repo", metavar="R", help="owner/name (default: GITHUB_REPOSITORY)")
-    parser.add_argument("--author", metavar="A", default="github-actions[bot]", help="whose comment may be changed")
+def options(parser: Parser) -> None:
+    parser.option("file", "F", "written by bench gate --comment, or bench drift --markdown")
+    parser.option("--pr", "N", "the pull request (default: the job's own)", type=positive)
+    parser.option("--issue", "TITLE", "an issue instead of a comment; opened where none is open")
+    parser.flag("--if-open", "with --issue: only update an issue that is open already")
+    parser.option("--repo", "R", "owner/name (default: GITHUB_REPOSITORY)")
+    text = "the account whose comment may be changed (default: github-actions[bot])"
+    parser.option("--author", "A", text, default="github-actions[bot]")
 
 
-def run(options: Namespace, told: Progress) -> Answer:
-    """One comment or issue, written or changed; best effort, so that it never hides a verdict."""
+def run(options: Namespace, progress: Progress) -> Answer:
+    """Write the comment; a failure is a sentence, not an error, so that it never hides a verdict."""
     import os
 
     from bench.project.answers import Told

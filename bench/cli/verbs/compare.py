@@ -1,33 +1,23 @@
-"""Two results or runs; informs, so never fails."""
+"""Compare two results, or two TREC runs with --qrels; informs, never fails."""
 
 from __future__ import annotations
 
 import shlex
-from argparse import ArgumentParser, Namespace
-from typing import TYPE_CHECKING
 
-from bench.cli.verbs._options import config_options, form_options, json_option, policy_changes, policy_options
-
-if TYPE_CHECKING:
-    from bench.base.progress import Progress
-    from bench.project.answers import Answer
-
-HELP = "compare two results, or two TREC runs with --qrels; informs, never fails"
+from bench.cli.parser import Answer, Namespace, Parser, Progress, policy_changes
 
 
-def options(parser: ArgumentParser) -> None:
-    """What it takes."""
-    config_options(parser)
-    parser.add_argument("baseline", metavar="A", help="baseline: a result file, a TREC run, or a system of the config")
-    parser.add_argument("candidate", metavar="B", help="candidate, likewise")
-    parser.add_argument("--qrels", metavar="Q", help="judgements, for TREC runs")
-    policy_options(parser)
-    json_option(parser)
-    form_options(parser, "html", "markdown")
+def options(parser: Parser) -> None:
+    parser.config()
+    parser.option("baseline", "A", "baseline: a result file, a TREC run, or a system of the config")
+    parser.option("candidate", "B", "candidate, likewise")
+    parser.option("--qrels", "Q", "judgements, for TREC runs")
+    parser.policy()
+    parser.json()
+    parser.forms("html", "markdown")
 
 
-def run(options: Namespace, told: Progress) -> Answer:
-    """Two results or runs; informs, so never fails."""
+def run(options: Namespace, progress: Progress) -> Answer:
     from bench.project.api import compare
 
     line = ["bench", "compare", options.baseline, options.candidate]

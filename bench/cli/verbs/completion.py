@@ -1,27 +1,16 @@
-"""Completion for shells."""
+"""Print the completion script of a shell."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
-from typing import TYPE_CHECKING
-
-from bench.cli.verbs._options import json_option
-
-if TYPE_CHECKING:
-    from bench.base.progress import Progress
-    from bench.project.answers import Answer
-
-HELP = "print the completion script of a shell"
+from bench.cli.parser import Answer, Namespace, Parser, Progress
 
 
-def options(parser: ArgumentParser) -> None:
-    """What it takes."""
-    parser.add_argument("shell", metavar="SHELL", choices=("bash", "zsh", "fish"), help="bash, zsh or fish")
-    json_option(parser)
+def options(parser: Parser) -> None:
+    parser.option("shell", "SHELL", "bash, zsh or fish", choices=("bash", "zsh", "fish"))
+    parser.json()
 
 
-def run(options: Namespace, told: Progress) -> Answer:
-    """Print the lines."""
+def run(options: Namespace, progress: Progress) -> Answer:
     from bench.project.editor import completion
 
     return completion(options.shell)

@@ -1,28 +1,18 @@
-"""What is installed."""
+"""List what is installed and what is missing."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from bench.cli.verbs._options import json_option
-
-if TYPE_CHECKING:
-    from bench.base.progress import Progress
-    from bench.project.answers import Answer
-
-HELP = "say what is installed and what is not"
+from bench.cli.parser import Answer, Namespace, Parser, Progress
 
 
-def options(parser: ArgumentParser) -> None:
-    """What it takes."""
-    parser.add_argument("--config", metavar="F", help="the config file (default: bench.toml)")
-    json_option(parser)
+def options(parser: Parser) -> None:
+    parser.option("--config", "F", "the config file (default: bench.toml)", default="bench.toml")
+    parser.json()
 
 
-def run(options: Namespace, told: Progress) -> Answer:
-    """What is installed."""
+def run(options: Namespace, progress: Progress) -> Answer:
     from bench.project.doctor import examined
 
-    return examined(Path(options.config or "bench.toml"))
+    return examined(Path(options.config))

@@ -1,38 +1,25 @@
-"""A suite, or a system's stored results, in another program's format."""
+"""Write a suite or stored results in another program's format."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from bench.cli.verbs._options import config_options, json_option
-
-if TYPE_CHECKING:
-    from bench.base.progress import Progress
-    from bench.project.answers import Answer
-
-HELP = "write a suite or stored results in another program's format"
+from bench.cli.parser import Answer, Namespace, Parser, Progress
 
 
-def options(parser: ArgumentParser) -> None:
-    """What it takes."""
-    config_options(parser)
-    parser.add_argument("kind", metavar="KIND", help="beir, mteb-results, model-card, or another package's")
-    parser.add_argument("--out", metavar="PATH", required=True, help="a folder; a model card's file")
-    parser.add_argument("--system", metavar="N", help="whose results (default: [gate] system); not for beir")
-    text = "what it is called there (default: the system's name); not for beir"
-    parser.add_argument("--model-name", metavar="M", help=text)
-    text = "only these (default: all of them in beir, else all that are evaluated)"
-    parser.add_argument("--query-set", metavar="N", nargs="+", action="extend", help=text)
-    parser.add_argument(
-        "--force", action="store_true", help="replace files that are there; a card keeps its other text"
-    )
-    json_option(parser)
+def options(parser: Parser) -> None:
+    parser.config()
+    parser.option("kind", "KIND", "beir, mteb-results, model-card, or another package's")
+    parser.option("--out", "PATH", "a folder; a model card's file", required=True)
+    parser.option("--system", "N", "the system whose results are written (default: [gate] system); not for beir")
+    parser.option("--model-name", "M", "the system's name in the output (default: its name here); not for beir")
+    text = "only these query sets (default: all of them in beir, else all that are evaluated)"
+    parser.names("--query-set", "N", text)
+    parser.flag("--force", "replace files that are there; a card keeps its other text")
+    parser.json()
 
 
-def run(options: Namespace, told: Progress) -> Answer:
-    """A suite, or a system's stored results, in another program's format."""
+def run(options: Namespace, progress: Progress) -> Answer:
     from bench.project.suites import exported
 
     return exported(

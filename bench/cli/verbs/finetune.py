@@ -1,36 +1,25 @@
-"""Train what a recipe says."""
+"""Train the models of a recipe of the config."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
-from typing import TYPE_CHECKING
-
-from bench.cli.verbs._options import config_options, json_option
-
-if TYPE_CHECKING:
-    from bench.base.progress import Progress
-    from bench.project.answers import Answer
-
-HELP = "train what a recipe of the config says"
+from bench.cli.parser import Answer, Namespace, Parser, Progress
 
 
-def options(parser: ArgumentParser) -> None:
-    """What it takes."""
-    config_options(parser)
-    parser.add_argument("name", metavar="NAME", help="the recipe")
-    parser.add_argument("--seed", metavar="N", type=int, nargs="+", help="instead of the recipe's seeds")
-    json_option(parser)
+def options(parser: Parser) -> None:
+    parser.config()
+    parser.option("name", "NAME", "the recipe")
+    parser.option("--seed", "N", "instead of the recipe's seeds", type=int, nargs="+")
+    parser.json()
 
 
-def run(options: Namespace, told: Progress) -> Answer | None:
-    """Train what a recipe says."""
+def run(options: Namespace, progress: Progress) -> Answer | None:
     from bench.base.progress import no_progress
     from bench.project.api import open_project
     from bench.train.fitting import workers
 
     project = open_project(options.config)
-    alone = workers.rank() == 0
-    trained = project.finetune(
-        options.name, suite=options.suite, seeds=options.seed, progress=told if alone else no_progress
-    )
-    return trained if alone else None  # one of several processes speaks
+    # Of several processes, the first one reports.
+    first = workers.rank() == 0
+    report = progress if first else no_progress
+    answer = project.finetune(options.name, suite=options.suite, seeds=options.seed, progress=report)
+    return answer if first else None

@@ -1,55 +1,43 @@
-"""The verdict; its exit code."""
+"""Judge stored results, or TREC runs, against the accepted baseline."""
 
 from __future__ import annotations
 
 import shlex
-from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.base.errors import BenchError, UsageError
-from bench.cli.verbs._options import config_options, form_options, json_option, policy_changes, policy_options, positive
+from bench.cli.parser import Answer, Namespace, Parser, Progress, policy_changes, positive
 
 if TYPE_CHECKING:
-    from bench.base.progress import Progress
-    from bench.project.answers import Answer, Judged
-
-HELP = "judge stored results, or TREC runs, against the accepted baseline"
+    from bench.project.answers import Judged
 
 
-def options(parser: ArgumentParser) -> None:
-    """What it takes."""
-    config_options(parser)
-    parser.add_argument("--system", metavar="N", help="the candidate (default: [gate] system)")
-    parser.add_argument("--baseline", metavar="F", help="the baseline file (default: the suite's baseline.json)")
-    parser.add_argument(
-        "--base-ref", metavar="REF", help="take baseline and rules from this git ref, such as origin/main"
-    )
-    parser.add_argument(
-        "--merge-base-result", metavar="F", nargs="+", action="extend", help="results of the merge base"
-    )
-    parser.add_argument("--candidate-result", metavar="F", help="a file of results instead of stored ones")
-    parser.add_argument(
-        "--after", metavar="F", help="JSON of the bench run before: where that failed, so does the gate"
-    )
-    parser.add_argument("--qrels", metavar="Q", help="judgements, for run files of any engine")
-    parser.add_argument("--baseline-run", metavar="A", help="TREC run of the baseline")
-    parser.add_argument("--candidate-run", metavar="B", help="TREC run of the candidate")
-    parser.add_argument("--on-inconclusive", choices=["warn", "block"], help="what an inconclusive cell does")
+def options(parser: Parser) -> None:
+    parser.config()
+    parser.option("--system", "N", "the candidate (default: [gate] system)")
+    parser.option("--baseline", "F", "the baseline file (default: the suite's baseline.json)")
+    parser.option("--base-ref", "REF", "take baseline and rules from this git ref, such as origin/main")
+    parser.names("--merge-base-result", "F", "results of the merge base")
+    parser.option("--candidate-result", "F", "a file of results instead of stored ones")
+    parser.option("--after", "F", "JSON of the bench run before: where that failed, so does the gate")
+    parser.option("--qrels", "Q", "judgements, for run files of any engine")
+    parser.option("--baseline-run", "A", "TREC run of the baseline")
+    parser.option("--candidate-run", "B", "TREC run of the candidate")
+    parser.add_argument("--on-inconclusive", choices=["warn", "block"], help="what an inconclusive result does")
     text = "no verdict: how often this gate would err, from N draws of the queries (default: 2000)"
-    parser.add_argument("--calibrate", metavar="N", type=positive, nargs="?", const=2_000, help=text)
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the draws of --calibrate (default: 0)")
-    policy_options(parser)
-    json_option(parser)
-    form_options(parser, "json-out", "junit", "markdown", "comment", "metrics", "html")
-    parser.add_argument("--github", action="store_true", help="write job summary, step outputs and annotations too")
-    parser.add_argument("--private", action="store_true", help="no query or document texts in any of them")
-    parser.add_argument("--link", metavar="URL", help="where the page will be found; for the comment")
-    parser.add_argument("--comment-key", metavar="K", help="tells apart several gates on one pull request")
+    parser.option("--calibrate", "N", text, type=positive, nargs="?", const=2_000)
+    parser.option("--seed", "N", "random seed of --calibrate (default: 0)", type=int, default=0)
+    parser.policy()
+    parser.json()
+    parser.forms("json-out", "junit", "markdown", "comment", "metrics", "html")
+    parser.flag("--github", "write job summary, step outputs and annotations too")
+    parser.flag("--private", "no query or document texts in any of these")
+    parser.option("--link", "URL", "address of the page, for the comment")
+    parser.option("--comment-key", "K", "tells apart several gates on one pull request")
 
 
-def run(options: Namespace, told: Progress) -> Answer:
-    """The verdict, or how often the gate would err."""
+def run(options: Namespace, progress: Progress) -> Answer:
     from bench.project.api import calibrate
 
     if options.after:
@@ -61,7 +49,7 @@ def run(options: Namespace, told: Progress) -> Answer:
         if getattr(options, option):
             named = option.replace("_", "-")
             raise UsageError(f"bench gate: --{named} writes a verdict and --calibrate draws none; leave one out.")
-    return calibrate(judged, repetitions=options.calibrate, seed=options.seed, progress=told)
+    return calibrate(judged, repetitions=options.calibrate, seed=options.seed, progress=progress)
 
 
 def _runs(options: Namespace) -> Judged:
@@ -95,28 +83,28 @@ def _stored(options: Namespace) -> Judged:
         candidate=options.candidate_result,
         commands=["bench run --gated", *_commands(options)],
         private=options.private,
-        # Costs are not drawn anew, and may not have been measured.
+        # A calibration draws queries, not costs, and these may not have been measured.
         ceilings=not options.calibrate,
         **policy_changes(options),
     )
 
 
 def _commands(options: Namespace) -> list[str]:
-    """The line that comes to the same verdict."""
-    names = ["config", "suite", "system", "baseline", "base_ref", "candidate_result"]
+    """The command line that gives the same verdict."""
     line = ["bench", "gate"]
-    for name in [*names, "qrels", "baseline_run", "candidate_run"]:
+    stored = ("config", "suite", "system", "baseline", "base_ref", "candidate_result")
+    for name in (*stored, "qrels", "baseline_run", "candidate_run"):
         value = getattr(options, name)
         line += [f"--{name.replace('_', '-')}", str(value)] if value else []
     return [shlex.join(line)]
 
 
 def _raise_again(path: Path) -> None:
-    """Raise what a `bench run` before this failed with; nothing where it did not fail.
+    """Raise the error of the `bench run` before; return where it did not fail.
 
     Raises:
         BenchError: the same sentence, code and exit code.
-        UsageError: no document of such a run.
+        UsageError: the file is no document of such a run.
     """
     from bench.base.store import read_json
 

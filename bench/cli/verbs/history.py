@@ -1,37 +1,25 @@
-"""Results over time: trends, accepted baselines, steps."""
+"""Show results over time: trends, accepted baselines, steps."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from bench.cli.verbs._options import below, flat, form_options, json_option
-
-if TYPE_CHECKING:
-    from bench.base.progress import Progress
-    from bench.project.answers import Answer
-
-HELP = "show results over time: trends, accepted baselines, steps"
+from bench.cli.parser import Answer, Namespace, Parser, Progress, below, flat
 
 
-def options(parser: ArgumentParser) -> None:
-    """What it takes."""
-    parser.add_argument("--config", metavar="F", help="the config file (default: bench.toml)")
-    parser.add_argument("--log", metavar="F", help="the history log (default: the config's)")
-    parser.add_argument("--suite", metavar="S", help="only this suite, by name")
-    parser.add_argument("--system", metavar="N", nargs="+", action="extend", help="only these systems")
-    parser.add_argument("--measure", metavar="M", nargs="+", action="extend", help="only these measures")
-    parser.add_argument("--since", metavar="DATE", help="only what is not older, such as 2026-01-31")
-    parser.add_argument(
-        "--alpha", metavar="A", type=below(0.5), default=0.05, help="error rate of all steps (default: 0.05)"
-    )
-    form_options(parser, "html")
-    json_option(parser)
+def options(parser: Parser) -> None:
+    parser.option("--config", "F", "the config file (default: bench.toml)")
+    parser.option("--log", "F", "the history log (default: the config's)")
+    parser.option("--suite", "S", "only this suite, by name")
+    parser.names("--system", "N", "only these systems")
+    parser.names("--measure", "M", "only these measures")
+    parser.option("--since", "DATE", "only results of this day or later, such as 2026-01-31")
+    parser.option("--alpha", "A", "error rate of all steps together (default: 0.05)", type=below(0.5), default=0.05)
+    parser.forms("html")
+    parser.json()
 
 
-def run(options: Namespace, told: Progress) -> Answer:
-    """Results over time; informs, so never fails."""
+def run(options: Namespace, progress: Progress) -> Answer:
     from bench.project.api import open_project
     from bench.project.history import over_time
 

@@ -1,33 +1,22 @@
-"""What a project needs to begin with."""
+"""Scaffold bench.toml, a suite and the workflow."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from bench.cli.verbs._options import json_option, positive
-
-if TYPE_CHECKING:
-    from bench.base.progress import Progress
-    from bench.project.answers import Answer
-
-HELP = "scaffold bench.toml, a suite and the workflow"
+from bench.cli.parser import Answer, Namespace, Parser, Progress, positive
 
 
-def options(parser: ArgumentParser) -> None:
-    """What it takes."""
-    parser.add_argument("folder", metavar="DIR", nargs="?", default=".", help="the project (default: this folder)")
-    parser.add_argument("--from", dest="from_", metavar="FOLDER", help="text and Markdown files, cut into documents")
-    parser.add_argument("--name", metavar="N", help="the suite's name (default: that of FOLDER, or of the project)")
-    text = "with --from: the most a document holds (default: 200)"
-    parser.add_argument("--words", metavar="N", type=positive, help=text)
-    json_option(parser)
+def options(parser: Parser) -> None:
+    parser.option("folder", "DIR", "the project (default: this folder)", nargs="?", default=".")
+    parser.option("--from", "FOLDER", "text and Markdown files, to be cut into documents", dest="from_")
+    parser.option("--name", "N", "the suite's name (default: that of FOLDER, or of the project)")
+    parser.option("--words", "N", "with --from: the most words of a document (default: 200)", type=positive)
+    parser.json()
 
 
-def run(options: Namespace, told: Progress) -> Answer:
-    """What a project needs to begin with; says what was written, what was there, and what to do next."""
+def run(options: Namespace, progress: Progress) -> Answer:
     from bench.project.suites import initialised
 
-    source = None if options.from_ is None else Path(options.from_)
+    source = Path(options.from_) if options.from_ else None
     return initialised(Path(options.folder), name=options.name, source=source, most_words=options.words)

@@ -1,33 +1,22 @@
-"""Train what a recipe says, evaluate what uses it beside the base model, compare and judge."""
+"""Fine-tune, evaluate beside the base model, compare and judge."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
-from typing import TYPE_CHECKING
-
-from bench.cli.verbs._options import config_options, json_option
-
-if TYPE_CHECKING:
-    from bench.base.progress import Progress
-    from bench.project.answers import Answer
-
-HELP = "fine-tune, evaluate beside the base model, compare and judge"
+from bench.cli.parser import Answer, Namespace, Parser, Progress
 
 
-def options(parser: ArgumentParser) -> None:
-    """What it takes."""
-    config_options(parser)
-    parser.add_argument("name", metavar="NAME", help="the recipe")
+def options(parser: Parser) -> None:
+    parser.config()
+    parser.option("name", "NAME", "the recipe")
     text = "train on these shares of the training queries too, such as 0.25 0.5: the learning curve"
-    parser.add_argument("--share", metavar="S", type=float, nargs="+", default=[], help=text)
-    parser.add_argument("--seed", metavar="N", type=int, nargs="+", help="instead of the recipe's seeds")
-    json_option(parser)
+    parser.option("--share", "S", text, type=float, nargs="+", default=[])
+    parser.option("--seed", "N", "instead of the recipe's seeds", type=int, nargs="+")
+    parser.json()
 
 
-def run(options: Namespace, told: Progress) -> Answer:
-    """The loop's verdict; its exit code."""
+def run(options: Namespace, progress: Progress) -> Answer:
     from bench.project.api import open_project
 
     return open_project(options.config).loop(
-        options.name, suite=options.suite, shares=options.share or (1.0,), seeds=options.seed, progress=told
+        options.name, suite=options.suite, shares=options.share or (1.0,), seeds=options.seed, progress=progress
     )

@@ -1,32 +1,21 @@
-"""One TREC run against judgements."""
+"""Measure a TREC run file."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
-from typing import TYPE_CHECKING
-
-from bench.cli.verbs._options import json_option, measures_option, positive
-
-if TYPE_CHECKING:
-    from bench.base.progress import Progress
-    from bench.project.answers import Answer
-
-HELP = "measure a TREC run file"
+from bench.cli.parser import Answer, Namespace, Parser, Progress, positive
 
 
-def options(parser: ArgumentParser) -> None:
-    """What it takes."""
-    parser.add_argument("--qrels", metavar="Q", required=True, help="judgements, TREC or BEIR")
-    parser.add_argument("--run", metavar="R", required=True, help="a TREC run file, plain or gzip")
-    measures_option(parser)
-    parser.add_argument("--relevance-level", metavar="L", type=positive, default=1, help="lowest relevant grade")
-    parser.add_argument("--depth", metavar="K", type=positive, help="ranks that count (default: all)")
-    parser.add_argument("--per-query", action="store_true", help="every query's numbers too")
-    json_option(parser)
+def options(parser: Parser) -> None:
+    parser.option("--qrels", "Q", "judgements, TREC or BEIR", required=True)
+    parser.option("--run", "R", "a TREC run file, plain or gzip", required=True)
+    parser.measures()
+    parser.option("--relevance-level", "L", "lowest relevant grade (default: 1)", type=positive, default=1)
+    parser.option("--depth", "K", "ranks that count (default: all)", type=positive)
+    parser.flag("--per-query", "every query's numbers too")
+    parser.json()
 
 
-def run(options: Namespace, told: Progress) -> Answer:
-    """One TREC run against judgements."""
+def run(options: Namespace, progress: Progress) -> Answer:
     from bench.project.api import measure
 
     return measure(

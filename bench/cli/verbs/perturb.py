@@ -1,39 +1,24 @@
-"""A copy of a suite with altered queries beside the others."""
+"""Copy a suite and add altered queries to it."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from bench.cli.verbs._options import json_option
-
-if TYPE_CHECKING:
-    from bench.base.progress import Progress
-    from bench.project.answers import Answer
-
-HELP = "copy a suite and add altered queries to it"
+from bench.cli.parser import Answer, Namespace, Parser, Progress
 
 
-def options(parser: ArgumentParser) -> None:
-    """What it takes."""
-    parser.add_argument("suite", metavar="SUITE", help="a suite's folder, a BEIR folder, or a bundled suite's name")
-    parser.add_argument("--query-set", metavar="Q", required=True, help="the evaluation set whose queries are altered")
+def options(parser: Parser) -> None:
+    parser.option("suite", "SUITE", "a suite's folder, a BEIR folder, or a bundled suite's name")
+    parser.option("--query-set", "Q", "the evaluation set whose queries are altered", required=True)
     text = "typos, casing, keywords, abbreviations[=FILE], dictionary=FILE, python=module:function"
-    parser.add_argument("--with", dest="with_", metavar="T", action="append", required=True, help=text)
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of what is left to chance (default: 0)")
-    parser.add_argument("--out", metavar="DIR", required=True, help="a new folder")
-    json_option(parser)
+    parser.option("--with", "T", text, dest="with_", action="append", required=True)
+    parser.option("--seed", "N", "random seed (default: 0)", type=int, default=0)
+    parser.option("--out", "DIR", "a new folder", required=True)
+    parser.json()
 
 
-def run(options: Namespace, told: Progress) -> Answer:
-    """A copy of a suite with altered queries beside the others."""
+def run(options: Namespace, progress: Progress) -> Answer:
     from bench.project.suites import perturbed
 
-    return perturbed(
-        options.suite,
-        Path(options.out),
-        query_set=options.query_set,
-        transformations=options.with_,
-        seed=options.seed,
-    )
+    out, query_set = Path(options.out), options.query_set
+    return perturbed(options.suite, out, query_set=query_set, transformations=options.with_, seed=options.seed)

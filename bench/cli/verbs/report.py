@@ -1,35 +1,22 @@
-"""The comparison report from stored results."""
+"""Write the model-comparison report from stored results."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
-from typing import TYPE_CHECKING
-
-from bench.cli.verbs._options import config_options, json_option
-
-if TYPE_CHECKING:
-    from bench.base.progress import Progress
-    from bench.project.answers import Answer
-
-HELP = "write the model-comparison report from stored results"
+from bench.cli.parser import Answer, Namespace, Parser, Progress
 
 
-def options(parser: ArgumentParser) -> None:
-    """What it takes."""
-    config_options(parser)
-    parser.add_argument("--reference", metavar="N", help="the system that others are compared with")
-    parser.add_argument("--private", action="store_true", help="no query or document texts in any of the forms")
-    parser.add_argument("--out", metavar="F", help="the page; default: reports/SUITE.html")
-    # Not `form_options`: on an error, an old report may stay.
-    parser.add_argument(
-        "--markdown", dest="as_markdown", metavar="F", help="write the same as Markdown, without charts"
-    )
-    parser.add_argument("--latex", metavar="F", help="write every table for LaTeX, with booktabs")
-    json_option(parser)
+def options(parser: Parser) -> None:
+    parser.config()
+    parser.option("--reference", "N", "the system that others are compared with")
+    parser.flag("--private", "no query or document texts in any of the forms")
+    parser.option("--out", "F", "the page (default: reports/SUITE.html)")
+    # Not a form: on an error, an old report may stay.
+    parser.option("--markdown", "F", "write the same as Markdown, without charts", dest="as_markdown")
+    parser.option("--latex", "F", "write every table for LaTeX, with booktabs")
+    parser.json()
 
 
-def run(options: Namespace, told: Progress) -> Answer:
-    """The comparison report from stored results."""
+def run(options: Namespace, progress: Progress) -> Answer:
     from bench.project.api import open_project
 
     return open_project(options.config).report(

@@ -1,34 +1,23 @@
-"""Suites × systems, evaluated."""
+"""Evaluate systems on suites."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
-from typing import TYPE_CHECKING
-
 from bench.base.errors import UsageError
-from bench.cli.verbs._options import config_options, flat, form_options, json_option
-
-if TYPE_CHECKING:
-    from bench.base.progress import Progress
-    from bench.project.answers import Answer
-
-HELP = "evaluate systems on suites"
+from bench.cli.parser import Answer, Namespace, Parser, Progress, flat
 
 
-def options(parser: ArgumentParser) -> None:
-    """What it takes."""
-    config_options(parser)
-    parser.add_argument("--system", metavar="N", nargs="+", action="extend", help="only these systems")
-    parser.add_argument("--gated", action="store_true", help="only what the gate needs: its system, variants, ceilings")
-    parser.add_argument("--base-ref", metavar="REF", help="with --gated: suites, store and gate of this git ref")
-    parser.add_argument("--out", metavar="DIR", help="also write results: one file per system; gated.json with --gated")
-    form_options(parser, "json-out")
-    parser.add_argument("--latency", action="store_true", help="also time single queries, systems side by side")
-    json_option(parser)
+def options(parser: Parser) -> None:
+    parser.config()
+    parser.names("--system", "N", "only these systems")
+    parser.flag("--gated", "only what the gate needs: its system, variants, ceilings")
+    parser.option("--base-ref", "REF", "with --gated: suites, store and gate of this git ref")
+    parser.option("--out", "DIR", "also write results: one file per system; gated.json with --gated")
+    parser.forms("json-out")
+    parser.flag("--latency", "also time single queries, systems side by side")
+    parser.json()
 
 
-def run(options: Namespace, told: Progress) -> Answer:
-    """Suites × systems, evaluated."""
+def run(options: Namespace, progress: Progress) -> Answer:
     from bench.project.api import open_project
 
     if options.base_ref and not options.gated:
@@ -39,5 +28,5 @@ def run(options: Namespace, told: Progress) -> Answer:
         gated=options.gated,
         latency=options.latency,
         out=options.out,
-        progress=told,
+        progress=progress,
     )
