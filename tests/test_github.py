@@ -432,7 +432,7 @@ def test_output_keeps_its_value_to_itself(text, tmp_path, monkeypatch, make_resu
 def test_annotation_is_an_error_where_the_gate_blocks(make_result, lost, policy, kind):
     verdict = a_verdict(make_result, lost=lost, n=60 if lost == 3 else 200, policy=policy)
     assert verdict.outcome == ("fail" if lost == 30 else "inconclusive")
-    (line,) = github.annotated(verdict)
+    (line,) = github.annotation_commands(verdict)
     assert line.startswith(f"::{kind} ")
 
 
@@ -442,7 +442,7 @@ def test_at_most_nine_annotations_and_errors_first(make_result):
     after[:30] = 0
     old, new = (make_result({"recall@10": v}, system=s) for v, s in ((np.ones(200), "old"), (after, "new")))
     verdict = judge([old], [new], POLICY, findings=findings)
-    lines = github.annotated(verdict)
+    lines = github.annotation_commands(verdict)
     assert len(lines) == 9
     assert lines[0].startswith("::error ")
 

@@ -21,7 +21,7 @@ from bench.base import registry, words
 from bench.gate.verdict import judge
 from bench.records import Change, EvalProtocol, Finding, Policy, Result, Scores, digest_of
 from bench.report import Material, charts, sentences
-from bench.report.blocks import Banner, Bullets, Figure, Folded, Prose, QueryList, Span, Table, plain
+from bench.report.blocks import Banner, Bullets, Figure, Folded, Prose, QueryList, Table
 from bench.report.forms.html import markdown, render, sections, write
 from bench.report.forms.markdown import inert
 from bench.report.reading import differences, judged_result, pooled, tasks
@@ -39,6 +39,7 @@ from bench.report.sections import (
     training,
     verdicts,
 )
+from bench.report.text import Span, plain
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -436,7 +437,7 @@ def test_numbers_have_three_decimals_and_a_proper_minus() -> None:
     ]
     assert words.p_value(0.0001) == "<\u202f0.001"
     assert words.count(1, "query") == "1 query" and words.count(1204, "query") == "1,204 queries"
-    assert words.explained("recall@10").endswith("among the first ten") and words.explained("odd") == ""
+    assert words.meaning("recall@10").endswith("among the first ten") and words.meaning("odd") == ""
 
 
 def test_difference_is_shown_only_after_holm_over_its_family() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
@@ -16,8 +17,6 @@ from test_report_browser import a_whole_material
 
 from bench.report import Fusion, Material, Times
 from bench.report.blocks import Block, Explorer, Figure, Folded, Table
-from bench.report.embedded import decoded
-from bench.report.embedded import document as embedded_document
 from bench.report.forms.html import STYLES, TEMPLATES, render, sections, whole_json, whole_latex, whole_markdown
 from bench.report.forms.latex import escaped
 from bench.report.forms.markdown import inert
@@ -139,10 +138,15 @@ def test_no_form_of_a_private_report_holds_a_text(material: Material) -> None:
 # --- what the sections say ---------------------------------------------------------------------------
 
 
+def decoded(packed: str, kind: str, shape: Sequence[int]) -> np.ndarray:
+    """An array as the page's script reads it."""
+    return np.frombuffer(base64.b64decode(packed), dtype=kind).reshape(shape)
+
+
 def test_explorer_packs_what_it_was_given() -> None:
     material = a_material()
     explorer = next(block for block in queries.build(material) if isinstance(block, Explorer))
-    data = embedded_document(explorer)
+    data = explorer.document()
     away = data["sets"][1]
     n_runs, n_queries = len(away["runs"]), len(away["ids"])
     values = decoded(away["values"], "<u2", (n_runs, len(away["measures"]), n_queries)) / away["scale"]

@@ -17,7 +17,7 @@ from bench.gate.verdict import judge, read_baseline, read_results, same_file
 from bench.project.answers import Judged
 from bench.project.workspace import Workspace
 from bench.records import Ceiling, Check, Finding, Policy, Result, Suite
-from bench.report.forms.github import Place, touched
+from bench.report.forms.github import Place, changed_line
 from bench.suites import checks
 
 TARGET_BRANCH = ("GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
@@ -98,7 +98,7 @@ def judged(
 
 def _place(workspace: Workspace, system: str) -> Place | None:
     """The line of the config that the change touched, for annotations."""
-    return touched(workspace.path, workspace.base_ref, workspace.tables(system)) if workspace.base_ref else None
+    return changed_line(workspace.path, workspace.base_ref, workspace.tables(system)) if workspace.base_ref else None
 
 
 def _of_suite(results: Sequence[Result], suite: Suite, path: Path) -> None:

@@ -135,7 +135,7 @@ def _counts(name: str, counts: Mapping[str, Any]) -> list[Block]:
     rows += counts["unchecked"].items()
     rows += [(f"kept: {origin}", n) for origin, n in counts["kept"].items()]
     blocks: list[Block] = [
-        tables.table(f"Pairs of {name}", ["what", "pairs"], [[what, words.whole(n)] for what, n in rows])
+        tables.table(f"Pairs of {name}", ["what", "pairs"], [[what, words.integer(n)] for what, n in rows])
     ]
     lost = dict.fromkeys(one["kind"] for one in counts["read"] if one["pairs"] and one["kind"] not in counts["kept"])
     if lost:
@@ -235,7 +235,7 @@ def _rates(path: Path, name: str, audit: audits.Audit, pairs: Sequence[Pair], wa
     }
     cells = {one: [words.percent(share, 1) for share in (r.rate, r.low, r.high)] for one, r in rates.items()}
     rows = [[one, str(rates[one].judged), rate, f"[{least}, {most}]"] for one, (rate, least, most) in cells.items()]
-    columns = ["origin", "judged", "accepted", f"{words.level(1 - audits.LEVEL)} interval (Wilson)"]
+    columns = ["origin", "judged", "accepted", f"{words.confidence(1 - audits.LEVEL)} interval (Wilson)"]
     blocks: list[Block] = [tables.table(f"Audit of {name}", columns, rows)]
     if audit.open:
         text = f"{len(audit.open)} of {len(audit.sample)} sampled pairs have no answer yet."

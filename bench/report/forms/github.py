@@ -1,7 +1,7 @@
-"""GitHub's own surfaces: workflow commands, step outputs, the job summary, one comment per pull request, one issue.
+"""Output for GitHub: workflow commands, step outputs, the job summary, one comment per pull request, one issue.
 
-Summary, outputs and annotations need no token and are always written. The comment is best effort: a pull request from
-a fork has no right to write one, and that must not hide the verdict.
+Summary, outputs and annotations need no token and are always written. The comment may fail: a pull request from a fork
+has no right to write one, and that must not hide the verdict.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ import secrets
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.base import git
 from bench.base.errors import UsageError
-from bench.records import Finding, Verdict
-from bench.report.blocks import visible
+from bench.records import Verdict
+from bench.report.text import visible
 
 MOST_ANNOTATIONS = 9
-"""GitHub shows ten of a kind for a step."""
+"""GitHub shows ten of each kind for a step."""
 
 MOST_PAGES = 30
-SECONDS = 20
+TIMEOUT_S = 20
 BOT = "github-actions[bot]"
 _TABLE = re.compile(r"^\s*\[\[?\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
 
@@ -44,75 +44,70 @@ class Place:
 
 
 def command(kind: str, message: str, *, title: str = "", place: Place | None = None) -> str:
-    """One workflow command; nothing in it can end it or begin another."""
+    """One workflow command; no text in it can end it or begin another."""
     properties = {"file": place.file if place else "", "line": str(place.line or "") if place else "", "title": title}
-    # The runner's own escapes; the percent sign first, since the others are written with it.
-    text = visible(message, 2000).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-    listed = ",".join(f"{key}={_property(value)}" for key, value in properties.items() if value)
-    return f"::{kind} {listed}::{text}" if listed else f"::{kind}::{text}"
+
+    def escaped(text: str) -> str:
+        # The runner's own escapes; the percent sign first, since the others are written with it.
+        return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+    values = {
+        key: escaped(visible(value, 300)).replace(":", "%3A").replace(",", "%2C") for key, value in properties.items()
+    }
+    head = " ".join(filter(None, (kind, ",".join(f"{key}={value}" for key, value in values.items() if value))))
+    return f"::{head}::{escaped(visible(message, 2000))}"
 
 
-def _property(value: str) -> str:
-    text = visible(value, 300).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
-    return text.replace("\r", "%0D").replace("\n", "%0A")
-
-
-def annotated(verdict: Verdict, place: Place | None = None) -> list[str]:
+def annotation_commands(verdict: Verdict, place: Place | None = None) -> list[str]:
     """Workflow commands for what a reviewer should see beside the code: errors where the gate blocks, else warnings.
 
     Args:
-        verdict: what the gate said.
+        verdict: of the gate.
         place: the line that the change touched, where that is known.
     """
     unclear = "error" if verdict.policy.on_inconclusive == "block" else "warning"
     rows = [(cell.outcome, cell.softened, cell.reason) for cell in verdict.cells]
     rows += [(check.outcome, False, check.reason) for check in verdict.checks]
     kinds = {"fail": "error", "inconclusive": unclear}
-    found = [
+    lines = [
         command("error" if softened else kinds[outcome], reason, title=f"bench gate: {outcome}", place=place)
         for outcome, softened, reason in rows
         if outcome in kinds
     ]
-    found += [_of_finding(finding, place) for finding in verdict.findings if finding.severity in ("error", "warning")]
-    # Ten of a kind are shown: what blocks comes first.
-    return sorted(found, key=lambda line: not line.startswith("::error"))[:MOST_ANNOTATIONS]
+    lines += [
+        command(finding.severity, finding.message, title=f"bench gate: {finding.code}", place=place)
+        for finding in verdict.findings
+        if finding.severity in ("error", "warning")
+    ]
+    # Only ten of a kind are shown: what blocks comes first.
+    return sorted(lines, key=lambda line: not line.startswith("::error"))[:MOST_ANNOTATIONS]
 
 
-def _of_finding(finding: Finding, place: Place | None) -> str:
-    return command(finding.severity, finding.message, title=f"bench gate: {finding.code}", place=place)
-
-
-def touched(config: Path, since: str, tables: Sequence[str]) -> Place | None:
-    """The first line of a config that a change touched, one inside the tables named before any other.
+def changed_line(config: Path, since: str, tables: Sequence[str]) -> Place | None:
+    """The first line of a config that a change touched, preferably one inside the named tables.
 
     Args:
         config: a TOML file in the working tree.
         since: a git ref that the change started from.
-        tables: names such as "systems.hybrid" that the verdict speaks of.
+        tables: names such as "systems.hybrid" that the verdict is about.
     """
     lines = git.changed_lines(since, config)
     if not lines:
         return None
     text = config.read_text(encoding="utf-8", errors="replace").split("\n")
-    wanted = tuple(tables)
 
-    def table(line: int) -> str:
-        headers = [match[1] for match in map(_TABLE.match, text[:line]) if match]
-        return headers[-1].replace('"', "") if headers else ""
+    def is_inside(line: int) -> bool:
+        headers = [match[1].replace('"', "") for match in map(_TABLE.match, text[:line]) if match]
+        return any(f"{headers[-1]}.".startswith(f"{table}.") for table in tables) if headers else False
 
-    inside = [line for line in lines if table(line) in wanted or table(line).startswith(tuple(f"{t}." for t in wanted))]
-    return Place(_from_root(config), (inside or lines)[0])
-
-
-def _from_root(path: Path) -> str:
-    root = os.environ.get("GITHUB_WORKSPACE") or "."
-    try:
-        return path.resolve().relative_to(Path(root).resolve()).as_posix()
-    except ValueError:
-        return path.as_posix()
+    inside = [line for line in lines if is_inside(line)]
+    root = Path(os.environ.get("GITHUB_WORKSPACE") or ".").resolve()
+    path = config.resolve()
+    file = path.relative_to(root) if path.is_relative_to(root) else config
+    return Place(file.as_posix(), (inside or lines)[0])
 
 
-# --- what the runner reads from files --------------------------------------------------------------
+# --- files of the runner ---------------------------------------------------------------------------
 
 
 def outputs(verdict: Verdict | None, *, exit_code: int, report: Path | None) -> dict[str, str]:
@@ -141,7 +136,7 @@ def write_files(summary: str, values: Mapping[str, str]) -> None:
 
 
 def _output(name: str, value: str) -> str:
-    # A delimiter that nobody can know beforehand: no value can end its own text and set another output.
+    # Nobody can know the delimiter beforehand, so no value can end its own text and set another output.
     delimiter = secrets.token_hex(16)
     return f"{name}<<{delimiter}\n{value}\n{delimiter}\n"
 
@@ -161,7 +156,10 @@ def pull_request() -> int | None:
 
 
 def post(body: str, *, repository: str, number: int, token: str, author: str = BOT, api: str | None = None) -> str:
-    """Write a comment, or change the one that begins with the same marker; says where it is.
+    """Write a comment, or change the one that begins with the same marker.
+
+    Returns:
+        The comment's address.
 
     Args:
         body: the comment; its first line is the marker.
@@ -169,44 +167,7 @@ def post(body: str, *, repository: str, number: int, token: str, author: str = B
         number: of the pull request.
         token: with the right to write comments.
         author: whose comments may be changed; somebody else may have copied the marker.
-        api: the API's address; GitHub's own, or GITHUB_API_URL, where None.
-
-    Raises:
-        OSError: GitHub could not be reached, or refused.
-        UsageError: a repository, an address or a body that cannot be right.
-    """
-    root, mark = _checked(body, repository, api)
-    found = _existing(root, repository, number, token, mark, author)
-    if found is None:
-        answer = _call("POST", f"{root}/repos/{repository}/issues/{number}/comments", token, {"body": body})
-    else:
-        answer = _call("PATCH", f"{root}/repos/{repository}/issues/comments/{found}", token, {"body": body})
-    return str(answer.get("html_url", ""))
-
-
-def post_issue(
-    body: str,
-    *,
-    title: str,
-    repository: str,
-    token: str,
-    author: str = BOT,
-    begin: bool = True,
-    api: str | None = None,
-) -> str:
-    """Change the one open issue that begins with the same marker, or open it; says where it is, "" where there is none.
-
-    Two jobs at once could each open one: let the workflow run one at a time (`concurrency`). A closed issue is done
-    with: people closed it, and the next finding opens another.
-
-    Args:
-        body: the issue; its first line is the marker.
-        title: of an issue that is opened; one that is there keeps the title that people may have given it.
-        repository: "owner/name".
-        token: with the right to write issues.
-        author: whose issues may be changed; somebody else may have copied the marker.
-        begin: open one where there is none.
-        api: the API's address; GitHub's own, or GITHUB_API_URL, where None.
+        api: the API's address; GITHUB_API_URL, else GitHub's own, where None.
 
     Raises:
         OSError: GitHub could not be reached, or refused.
@@ -214,16 +175,45 @@ def post_issue(
     """
     root, mark = _checked(body, repository, api)
     address = f"{root}/repos/{repository}/issues"
-    found = None
-    for issue in _pages(f"{address}?state=open&sort=created&direction=asc", token):
-        # GitHub lists pull requests among the issues. The oldest is kept, should there ever be two.
-        whose = (issue.get("user") or {}).get("login")
-        first = str(issue.get("body") or "").split("\n", 1)[0].strip()
-        if "pull_request" not in issue and whose == author and first == mark:
-            found = int(issue["number"])
-            break
-    if found is not None:
-        answer = _call("PATCH", f"{address}/{found}", token, {"body": body})
+    comment = _first(_pages(f"{address}/{number}/comments", token), mark, author)
+    if comment is None:
+        answer = _call("POST", f"{address}/{number}/comments", token, {"body": body})
+    else:
+        answer = _call("PATCH", f"{address}/comments/{int(comment['id'])}", token, {"body": body})
+    return str(answer.get("html_url", ""))
+
+
+def post_issue(
+    body: str, *, title: str, repository: str, token: str, author: str = BOT, begin: bool = True, api: str | None = None
+) -> str:
+    """Change the one open issue that begins with the same marker, or open it.
+
+    Two jobs at once could each open one: let the workflow run one at a time (`concurrency`). A closed issue stays
+    closed; the next finding opens another.
+
+    Returns:
+        The issue's address; "" where there is none.
+
+    Args:
+        body: the issue; its first line is the marker.
+        title: of a new issue; an existing one keeps its title, which people may have changed.
+        repository: "owner/name".
+        token: with the right to write issues.
+        author: whose issues may be changed; somebody else may have copied the marker.
+        begin: open one where there is none.
+        api: the API's address; GITHUB_API_URL, else GitHub's own, where None.
+
+    Raises:
+        OSError: GitHub could not be reached, or refused.
+        UsageError: a repository, an address or a body that cannot be right.
+    """
+    root, mark = _checked(body, repository, api)
+    address = f"{root}/repos/{repository}/issues"
+    # GitHub lists pull requests among the issues. The oldest issue is changed, should there be two.
+    listed = _pages(f"{address}?state=open&sort=created&direction=asc", token)
+    issue = _first((row for row in listed if "pull_request" not in row), mark, author)
+    if issue is not None:
+        answer = _call("PATCH", f"{address}/{int(issue['number'])}", token, {"body": body})
     elif begin:
         answer = _call("POST", address, token, {"title": visible(title, 200), "body": body})
     else:
@@ -232,7 +222,7 @@ def post_issue(
 
 
 def _checked(body: str, repository: str, api: str | None) -> tuple[str, str]:
-    """(the API's address, the body's marker), looked at before a token is sent anywhere.
+    """(the API's address, the body's marker), checked before a token is sent anywhere.
 
     Raises:
         UsageError: a repository, an address or a body that cannot be right.
@@ -249,16 +239,17 @@ def _checked(body: str, repository: str, api: str | None) -> tuple[str, str]:
     return root, mark
 
 
-def _existing(root: str, repository: str, number: int, token: str, mark: str, author: str) -> int | None:
-    for comment in _pages(f"{root}/repos/{repository}/issues/{number}/comments", token):
-        whose = (comment.get("user") or {}).get("login")
-        if whose == author and str(comment.get("body", "")).split("\n", 1)[0].strip() == mark:
-            return int(comment["id"])
+def _first(rows: Iterable[dict[str, Any]], mark: str, author: str) -> dict[str, Any] | None:
+    """The first comment or issue of the author that begins with the marker."""
+    for row in rows:
+        first_line = str(row.get("body") or "").split("\n", 1)[0].strip()
+        if (row.get("user") or {}).get("login") == author and first_line == mark:
+            return row
     return None
 
 
 def _pages(address: str, token: str) -> Iterator[dict[str, Any]]:
-    """Every row of a list that comes in pages."""
+    """Every row of a paged list."""
     joint = "&" if "?" in address else "?"
     for page in range(1, MOST_PAGES + 1):
         rows = _call("GET", f"{address}{joint}per_page=100&page={page}", token)
@@ -268,7 +259,7 @@ def _pages(address: str, token: str) -> Iterator[dict[str, Any]]:
 
 
 def _call(method: str, address: str, token: str, body: Mapping[str, Any] | None = None) -> Any:
-    request = urllib.request.Request(  # noqa: S310 (the scheme was looked at)
+    request = urllib.request.Request(  # noqa: S310 (the scheme was checked)
         address,
         method=method,
         data=json.dumps(body).encode() if body is not None else None,
@@ -281,7 +272,7 @@ def _call(method: str, address: str, token: str, body: Mapping[str, Any] | None 
         },
     )
     try:
-        with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
             return json.loads(answer.read().decode("utf-8"))
     except urllib.error.HTTPError as error:
         with error:
