@@ -330,7 +330,7 @@ def test_comment_has_the_verdict_first_and_at_most_six_rows_worst_first(make_res
     rows = rows_of(text)
     assert len(rows) == 6
     assert ["Regression" in row for row in rows] == [True] * 4 + [False] * 2
-    assert "2 more checks" in text
+    assert "2 more comparisons, none of them worse than these, in the job summary." in text
 
 
 def test_comment_tells_texts_and_ranks_of_lost_queries(make_result):
@@ -379,7 +379,7 @@ def test_marker_is_one_comment_whatever_the_key(key):
 
 def test_error_comment_says_that_nothing_was_judged():
     text = error_comment("No baseline at x.json.\nsecond", key="k")
-    assert text.startswith(f"{marker('k')}\n### Not judged")
+    assert text.startswith(f"{marker('k')}\n### No verdict: the systems could not be compared")
     assert "No baseline at x.json." in text
 
 

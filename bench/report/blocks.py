@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, TypeVar
 
 from bench.report.text import NAME_LIMIT, Text, plain
+from bench.report.text import Span as Span  # for sections of other packages
 
 Row = TypeVar("Row")
 

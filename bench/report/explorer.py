@@ -70,8 +70,8 @@ def document(material: Material, sets: Runs) -> dict[str, Any]:
         if documents := material.documents.get(query_set):
             texts.setdefault(next(iter(results.values())).corpus_digest, documents)
     limit = max(SHORTEST_TEXT, min(LONGEST_TEXT, TEXT_BUDGET // max(1, len(places))))
-    documents = [[visible(doc, ID_LIMIT), visible(texts.get(corpus, {}).get(doc, ""), limit)] for corpus, doc in places]
-    return {"documents": documents, "sets": data, "pair": [visible(part, ID_LIMIT) for part in _pair(material, sets)]}
+    shown = [[visible(doc, ID_LIMIT), visible(texts.get(corpus, {}).get(doc, ""), limit)] for corpus, doc in places]
+    return {"documents": shown, "sets": data, "pair": [visible(part, ID_LIMIT) for part in _pair(material, sets)]}
 
 
 def _pair(material: Material, sets: Runs) -> tuple[str, str, str]:

@@ -23,6 +23,8 @@ SILENT_S = 30.0
 """Without a terminal, seconds between two lines about a stage that takes longer."""
 GAP = 3
 """Characters between two columns of a table."""
+LONGEST_WORD = 60
+"""Characters of a word that a table breaks only if nothing else makes room."""
 _COMMAND = re.compile(r"(?<=^:)(?=:)|(?<=#)(?=#\[)")
 _COMMAND_ANYWHERE = re.compile(r"(?<=:)(?=:)|(?<=#)(?=#\[)")
 _OUTCOME_STYLE = {"pass": "green", "improved": "bold green", "inconclusive": "yellow", "fail": "bold red"}
@@ -106,7 +108,8 @@ def _table(block: Table) -> None:
     numbers = {
         place: [row[place].text for row in block.rows] if block.columns[place].numeric else [] for place in shown
     }
-    least = {place: longest([*numbers[place], *" ".join(lines[place]).split()]) for place in shown}
+    breakable = {place: min(longest(" ".join(lines[place]).split()), LONGEST_WORD) for place in shown}
+    least = {place: max(longest(numbers[place]), breakable[place]) for place in shown}
     fitting = list(shown)
     while len(fitting) > 2 and sum(least[place] + GAP for place in fitting) - 1 > console_width():
         fitting.pop()

@@ -85,7 +85,7 @@ def _options(found: Recommendation) -> Table:
     timed: Columns[Option] = {
         Column("Time", "95th percentile of a query's time, divided by the current system's"): _time
     }
-    other = Column("Out-of-distribution", "The query set whose drop is bounded least, with the one-sided bound")
+    drop = Column("Largest drop", "On the out-of-distribution query set with the lowest one-sided bound (≥)")
     return Table.of(
         f"Options on {plain(found.suite, 40)}",
         [option for option in found.options if option.system],
@@ -95,7 +95,7 @@ def _options(found: Recommendation) -> Table:
             "Verdict": lambda option: _verdict(found, option),
             Column(plain(found.measure, 40), words.meaning(found.measure)): lambda option: datum.number(option.mean),
             Column("Gain", f"Over {found.current}, on all held-out queries"): _gain,
-            other: _worst_bound,
+            drop: _worst_bound,
             Column("Index", "At the planned number of documents"): _size,
             **(priced if found.prices else {}),
             **(timed if any(option.latency for option in found.options) else {}),
@@ -161,7 +161,8 @@ def _how_to_read(found: Recommendation) -> Prose:
         "each taken alone. ▲ shown to be better, ▼ shown to be worse, counting all "
         f"{words.count(found.family, 'option')} (two-sided, Holm). An option is eligible if its gain is shown and at "
         f"least {found.minimum_gain:g}, and a drop beyond the margin is ruled out on every out-of-distribution query "
-        f"set. Of the eligible options, the cheapest by {found.cheapest_by} is recommended."
+        f"set. Of the eligible options, the cheapest by {found.cheapest_by} is recommended. Largest drop: on the "
+        "out-of-distribution query set with the lowest one-sided bound (≥)."
     )
     return Prose([text], style="note")
 
