@@ -12,22 +12,21 @@ from bench.report.blocks import Block, Bullets, Column, Datum, Heading, Prose, T
 from bench.report.text import Parts, fill, name, plain, strong
 
 
-def build(found: Recommendation) -> list[Block]:
+def build(decision: Recommendation) -> list[Block]:
     """Everything about money, and quantities where there is no price."""
-    documents, suite = found.plan.get("documents") or 0, found.plan.get("suite_documents") or 0
-    queries, months = found.plan.get("queries_per_month"), found.plan.get("horizon_months") or 0
+    documents, suite = decision.plan.get("documents") or 0, decision.plan.get("suite_documents") or 0
+    queries, months = decision.plan.get("queries_per_month"), decision.plan.get("horizon_months") or 0
     traffic = f"{queries:,.0f} queries a month" if queries else "no stated number of queries a month"
     planned = f"For {documents:,.0f} documents (the suite has {suite:,.0f}) and {traffic}, over {months:g} months."
-    shown = [found.stay] if found.chosen.system == found.stay.system else [found.stay, found.chosen]
-    shown += [option for option in found.options if option.eligible and option not in shown]
+    shown = [decision.stay] if decision.chosen.system == decision.stay.system else [decision.stay, decision.chosen]
+    shown += [option for option in decision.options if option.eligible and option not in shown]
     if len(shown) == 1:
-        tested = [option for option in found.options if option.gain and option.name != "smaller"]
+        tested = [option for option in decision.options if option.gain and option.name != "smaller"]
         shown += sorted(tested, key=lambda option: -(option.gain.delta if option.gain else 0.0))[:1]
     blocks: list[Block] = [Prose([planned]), Heading(["What is paid for"], level=4), _lines(shown)]
-    blocks += [_payback(shown), *_prices(found)]
-    if found.scenarios:
-        blocks += [Heading(["Under other assumptions"], level=4), _scenarios(found, months)]
-    return blocks
+    blocks += [_payback(shown), *_prices(decision)]
+    other: list[Block] = [Heading(["Under other assumptions"], level=4), _scenarios(decision, months)]
+    return [*blocks, *(other if decision.scenarios else [])]
 
 
 def _lines(options: Sequence[Option]) -> Table:
@@ -80,13 +79,13 @@ def _months(value: float | None) -> str:
     return "never" if value is None else "at once" if value == 0 else f"{value:,.1f} months"
 
 
-def _prices(found: Recommendation) -> list[Block]:
-    if not found.prices:
+def _prices(decision: Recommendation) -> list[Block]:
+    if not decision.prices:
         text = "No price is stated. [decide.prices] takes prices, each with its source and date (docs/decide.md)."
         return [Prose([text], style="note")]
     table = Table.of(
         "Prices, as stated in the config",
-        found.prices.items(),
+        decision.prices.items(),
         {
             "Price": lambda row: datum.text(row[0].replace("_", " ")),
             "US dollars": lambda row: datum.number(float(row[1]["usd"]), f"{row[1]['usd']:,.6g}"),
@@ -97,23 +96,24 @@ def _prices(found: Recommendation) -> list[Block]:
     return [Heading(["Prices"], level=4), table]
 
 
-def _scenarios(found: Recommendation, months: float) -> Table:
+def _scenarios(decision: Recommendation, months: float) -> Table:
     def dollars(amount: float) -> Datum:
         return datum.number(amount, words.usd(amount))
 
-    missing = found.chosen.cost.missing if found.chosen.cost else ()
+    def payback(months: float | None) -> Datum:
+        return Datum(_months(months) if decision.chosen.benefit else "–", kind="number")
+
+    missing = decision.chosen.cost.missing if decision.chosen.cost else ()
     return Table.of(
-        f"What {plain(found.system, 40)} costs under other assumptions",
-        found.scenarios,
+        f"What {plain(decision.system, 40)} costs under other assumptions",
+        decision.scenarios,
         {
             "If": lambda scenario: datum.text(scenario.what, 200),
             "Once": lambda scenario: dollars(scenario.once),
             "A month": lambda scenario: dollars(scenario.monthly),
             f"Over {months:g} months": lambda scenario: dollars(scenario.total),
-            "Payback": lambda scenario: Datum(
-                _months(scenario.payback) if found.chosen.benefit else "–", kind="number"
-            ),
+            "Payback": lambda scenario: payback(scenario.payback),
             "Cheapest that helps": lambda scenario: datum.name(scenario.choice),
         },
-        note=f"Of what has a price; without {', '.join(missing)}." if missing else "",
+        note=f"Only items that have a price; missing are {', '.join(missing)}." if missing else "",
     )

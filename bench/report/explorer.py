@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bench.report import Material
-from bench.report.reading import Runs, is_smaller, labelled_results, tasks
+from bench.report.reading import Runs, is_smaller, judged_systems, labelled_results, tasks
 from bench.report.text import visible
 
 TOP = 10
@@ -48,10 +48,9 @@ def runs(material: Material) -> Runs:
     for results in sets.values():
         for label, result in results.items():
             means[label] = max(means.get(label, 0.0), float(result.scores.values[:, 0].mean()))
-    judged = [system for verdict in material.verdicts for system in (verdict.baseline, verdict.candidate)]
     ranked = sorted(means, key=lambda label: (is_smaller(label, means), -means[label]))
     room = max(2, MOST_RANKINGS // max(1, sum(sizes)))
-    shown = list(dict.fromkeys([material.reference, *judged, *ranked]))[:room]
+    shown = list(dict.fromkeys([material.reference, *judged_systems(material), *ranked]))[:room]
     sets = {key: {label: r for label, r in results.items() if label in shown} for key, results in sets.items()}
     return {key: results for key, results in sets.items() if results}
 

@@ -5,10 +5,9 @@ An error is written to every form too: no file may keep an earlier run's answer.
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +17,9 @@ from bench.records import Finding, Verdict
 from bench.report import Material
 from bench.report.forms import github, html, junit, metrics
 from bench.report.forms.comment import comment, error_comment
+
+FILES = ("json", "junit", "markdown", "html", "comment", "metrics")
+"""Forms that are files."""
 
 
 class Publishable(Protocol):
@@ -45,10 +47,10 @@ class Gated(Publishable, Protocol):
 
 @dataclass(frozen=True)
 class Forms:
-    """The file of each form, None where it is not wanted.
+    """The file of each form; None if the form is not wanted.
 
-    `key` tells apart the comments of several gates on one pull request, `link` is the address of the report, `github`
-    also writes job summary, outputs and annotations.
+    `github` also writes the job summary, outputs and annotations. `key` separates the comments of several gates on one
+    pull request, and `link` is the address of the report.
     """
 
     json: Path | None = None
@@ -64,8 +66,7 @@ class Forms:
     @classmethod
     def of(cls, options: Namespace) -> Forms:
         """The forms of a command line."""
-        options_of = {"json": "json_out"} | {form: form for form in ("junit", "markdown", "html", "comment", "metrics")}
-        paths = {form: getattr(options, option, None) for form, option in options_of.items()}
+        paths = {form: getattr(options, "json_out" if form == "json" else form, None) for form in FILES}
         return cls(
             **{form: Path(path) for form, path in paths.items() if path},
             github=bool(getattr(options, "github", False)),
@@ -75,9 +76,9 @@ class Forms:
 
     def each(self) -> Iterator[Forms]:
         """Every wanted form, alone."""
-        for field in fields(self):
-            if field.name not in ("key", "link") and getattr(self, field.name):
-                yield Forms(**{field.name: getattr(self, field.name)}, key=self.key, link=self.link)
+        for form in (*FILES, "github"):
+            if value := getattr(self, form):
+                yield Forms(**{form: value}, key=self.key, link=self.link)
 
 
 def publish(answer: Publishable | Gated, forms: Forms) -> None:
@@ -97,8 +98,9 @@ def publish(answer: Publishable | Gated, forms: Forms) -> None:
             material: Material = answer.material()  # type: ignore[union-attr]
             write_text(forms.comment, comment(material, key=forms.key, link=forms.link))
         if forms.github:
-            _write_commands(github.annotation_commands(verdict, getattr(answer, "place", None)))
-            github.write_files(summary, github.outputs(verdict, exit_code=verdict.exit_code, report=forms.html))
+            commands = github.annotation_commands(verdict, getattr(answer, "place", None))
+            values = github.outputs(verdict, exit_code=verdict.exit_code, report=forms.html)
+            github.write_files(summary, values, commands)
     if forms.html:
         write_text(forms.html, answer.html())
 
@@ -117,14 +119,8 @@ def publish_error(error: BenchError, forms: Forms) -> None:
         if path:
             write_text(path, content)
     if forms.github:
-        _write_commands([github.command("error", message, title=f"bench gate: {error.code}")])
-        github.write_files(text, github.outputs(None, exit_code=error.exit_code, report=forms.html))
+        commands = [github.command("error", message, title=f"bench gate: {error.code}")]
+        github.write_files(text, github.outputs(None, exit_code=error.exit_code, report=forms.html), commands)
     if forms.html:
         finding = Finding("error", error.code, "gate", message)
         html.write(Material("No verdict", (), "", findings=(finding,)), forms.html)
-
-
-def _write_commands(commands: list[str]) -> None:
-    """Write workflow commands, one a line, to standard error; standard output may have a JSON document."""
-    sys.stderr.write("".join(f"{line}\n" for line in commands))
-    sys.stderr.flush()

@@ -89,13 +89,15 @@ def main_systems(material: Material, names: Iterable[str]) -> list[str]:
     everything = list(names)
     if len(everything) <= MOST_MAIN:
         return everything
-    always = {
-        material.reference,
-        *(name for verdict in material.verdicts for name in (verdict.baseline, verdict.candidate)),
-    }
+    always = {material.reference, *judged_systems(material)}
     known = {*everything, material.reference}
     main = [name for name in everything if name in always or not is_smaller(name, known)]
     return main if len(main) > 1 else everything
+
+
+def judged_systems(material: Material) -> list[str]:
+    """Baseline and candidate of each verdict."""
+    return [system for verdict in material.verdicts for system in (verdict.baseline, verdict.candidate)]
 
 
 def tasks(material: Material) -> list[Task]:
@@ -267,10 +269,7 @@ def labelled_results(material: Material) -> Runs:
         first = next(iter(of_set.values()), result)
         if result.variant or not result.top_ids or first.scores.query_ids != result.scores.query_ids:
             continue
-        if not any(_same_run(other, result) for other in of_set.values()):
+        run = (result.system, result.run_digest, result.labels_digest)
+        if not any((r.system, r.run_digest, r.labels_digest) == run for r in of_set.values()):
             of_set.setdefault(f"{result.system}{suffixes.get(id(result), '')}", result)
     return runs
-
-
-def _same_run(a: Result, b: Result) -> bool:
-    return (a.system, a.run_digest, a.labels_digest) == (b.system, b.run_digest, b.labels_digest)

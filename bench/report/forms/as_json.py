@@ -7,24 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from bench.report.blocks import (
-    Banner,
-    Block,
-    Bullets,
-    Code,
-    Datum,
-    Explorer,
-    Figure,
-    Folded,
-    Heading,
-    Prose,
-    QueryList,
-    Table,
-)
+from bench.report import blocks as kinds
 from bench.report.text import Text, visible
 
 
-def blocks(content: Sequence[Block]) -> list[dict[str, Any]]:
+def blocks(content: Sequence[kinds.Block]) -> list[dict[str, Any]]:
     """One object a block: its "kind" and what it says; strings without control characters.
 
     Raises:
@@ -33,35 +20,35 @@ def blocks(content: Sequence[Block]) -> list[dict[str, Any]]:
     return [{"kind": block.kind, **_fields(block)} for block in content]
 
 
-def _fields(block: Block) -> dict[str, Any]:
+def _fields(block: kinds.Block) -> dict[str, Any]:
     match block:
-        case Heading():
+        case kinds.Heading():
             return {"text": _text(block.text), "level": block.level}
-        case Prose():
+        case kinds.Prose():
             return {"text": _text(block.parts), "style": block.style}
-        case Bullets():
+        case kinds.Bullets():
             return {"items": [_text(item) for item in block.items]}
-        case Banner():
+        case kinds.Banner():
             title, sentence = _text(block.title), _text(block.sentence)
             return {"tone": block.tone, "label": block.label, "title": title, "sentence": sentence}
-        case Code():
+        case kinds.Code():
             return {"lines": [visible(line) for line in block.lines]}
-        case Folded():
+        case kinds.Folded():
             return {"summary": visible(block.summary), "blocks": blocks(block.blocks)}
-        case Table():
+        case kinds.Table():
             return {
                 "caption": visible(block.caption),
                 "columns": [visible(column.title) for column in block.columns],
                 "rows": [[_datum(datum) for datum in row] for row in block.rows],
                 "note": visible(block.note),
             }
-        case Figure():
+        case kinds.Figure():
             table = {"table": _fields(block.table)} if block.table else {}
             panels = [visible(panel.title) for panel in block.panels]
             return {"panels": panels, "caption": visible(block.caption), **table}
-        case QueryList():
+        case kinds.QueryList():
             return {"groups": [_visible(asdict(group)) for group in block.groups]}
-        case Explorer():
+        case kinds.Explorer():
             return {"data": block.document(), **({"changes": _fields(block.changes)} if block.changes else {})}
     raise TypeError(f"A section returned {type(block).__name__}; expected a block of bench.report.blocks.")
 
@@ -70,17 +57,15 @@ def _text(parts: Text) -> str:
     return "".join(visible(part if isinstance(part, str) else part.text) for part in parts)
 
 
-def _datum(datum: Datum) -> dict[str, Any]:
-    """The text of a cell, and whatever else is not empty: number, note, tone, label, interval."""
+def _datum(datum: kinds.Datum) -> dict[str, Any]:
+    """The text of a cell, and what else it has: number, note, tone, label, interval."""
     fields: dict[str, Any] = {"text": visible(datum.text)}
     # A dash has a place in the order of its column, and no value.
     if isinstance(datum.sort, (int, float)) and datum.text != "–" and math.isfinite(datum.sort):
         fields["value"] = datum.sort
-    for key, value in (("note", datum.note), ("tone", datum.tone), ("label", datum.label)):
-        if value:
-            fields[key] = visible(value)
+    fields |= {key: visible(value) for key in ("note", "tone", "label") if (value := getattr(datum, key))}
     if datum.range:
-        fields["range"] = {"low": datum.range.low, "middle": datum.range.middle, "high": datum.range.high}
+        fields["range"] = {key: getattr(datum.range, key) for key in ("low", "middle", "high")}
     return fields
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from bench.base import words
 from bench.records import Cell, Verdict
 from bench.report import Material, datum, sentences
-from bench.report.blocks import Banner, Block, Bullets, Column, Prose, QueryEntry, QueryList, Table
+from bench.report.blocks import Banner, Block, Bullets, Column, Prose, QueryEntry, QueryGroup, QueryList, Table
 from bench.report.forms.markdown import markdown
 from bench.report.sections import queries
 from bench.report.text import Text, plain, strong
@@ -59,9 +59,8 @@ def comment(material: Material, *, key: str = "", link: str = "") -> str:
 def error_comment(message: str, *, key: str = "") -> str:
     """The comment of a gate that could not compare."""
     lines = [[plain(line, 1000)] for line in message.split("\n")[:10]]
-    head = Banner(
-        "fail", "No verdict", ["the systems could not be compared"], ["This is no result about their quality."]
-    )
+    sentence = ["This is no result about their quality."]
+    head = Banner("fail", "No verdict", ["the systems could not be compared"], sentence)
     return f"{marker(key)}\n{markdown([head, Bullets(lines)])}"
 
 
@@ -119,15 +118,11 @@ def _warnings(verdict: Verdict) -> list[Block]:
 
 
 def _fewer(block: QueryList, most: int) -> QueryList:
-    def some(entries: Sequence[QueryEntry], *, lost: bool) -> list[QueryEntry]:
-        return [entry for entry in entries if entry.lost is lost][:most]
+    def largest(group: QueryGroup) -> list[QueryEntry]:
+        sides = ([entry for entry in group.entries if entry.lost is lost] for lost in (True, False))
+        return [entry for side in sides for entry in side[:most]]
 
-    return QueryList(
-        [
-            replace(group, entries=[*some(group.entries, lost=True), *some(group.entries, lost=False)])
-            for group in block.groups
-        ]
-    )
+    return QueryList([replace(group, entries=largest(group)) for group in block.groups])
 
 
 def _small_print(verdict: Verdict) -> Block:

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import secrets
+import sys
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -45,17 +46,15 @@ class Place:
 
 def command(kind: str, message: str, *, title: str = "", place: Place | None = None) -> str:
     """One workflow command; no text in it can end it or begin another."""
-    properties = {"file": place.file if place else "", "line": str(place.line or "") if place else "", "title": title}
 
-    def escaped(text: str) -> str:
+    def escaped(text: str, limit: int) -> str:
         # The runner's own escapes; the percent sign first, since the others are written with it.
-        return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+        return visible(text, limit).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
-    values = {
-        key: escaped(visible(value, 300)).replace(":", "%3A").replace(",", "%2C") for key, value in properties.items()
-    }
-    head = " ".join(filter(None, (kind, ",".join(f"{key}={value}" for key, value in values.items() if value))))
-    return f"::{head}::{escaped(visible(message, 2000))}"
+    values = {"file": place.file, "line": str(place.line or "")} if place else {}
+    values = {key: escaped(value, 300) for key, value in (values | {"title": title}).items() if value}
+    properties = ",".join(f"{key}={text.replace(':', '%3A').replace(',', '%2C')}" for key, text in values.items())
+    return f"::{kind} {properties}".rstrip() + f"::{escaped(message, 2000)}"
 
 
 def annotation_commands(verdict: Verdict, place: Place | None = None) -> list[str]:
@@ -65,22 +64,13 @@ def annotation_commands(verdict: Verdict, place: Place | None = None) -> list[st
         verdict: of the gate.
         place: the line that the change touched, where that is known.
     """
-    unclear = "error" if verdict.policy.on_inconclusive == "block" else "warning"
-    rows = [(cell.outcome, cell.softened, cell.reason) for cell in verdict.cells]
-    rows += [(check.outcome, False, check.reason) for check in verdict.checks]
-    kinds = {"fail": "error", "inconclusive": unclear}
-    lines = [
-        command("error" if softened else kinds[outcome], reason, title=f"bench gate: {outcome}", place=place)
-        for outcome, softened, reason in rows
-        if outcome in kinds
-    ]
-    lines += [
-        command(finding.severity, finding.message, title=f"bench gate: {finding.code}", place=place)
-        for finding in verdict.findings
-        if finding.severity in ("error", "warning")
-    ]
+    kinds = {"fail": "error", "inconclusive": "error" if verdict.policy.on_inconclusive == "block" else "warning"}
+    rows = [("error" if c.softened else kinds.get(c.outcome or ""), c.outcome, c.reason) for c in verdict.cells]
+    rows += [(kinds.get(check.outcome or ""), check.outcome, check.reason) for check in verdict.checks]
+    rows += [(f.severity, f.code, f.message) for f in verdict.findings if f.severity in ("error", "warning")]
     # Only ten of a kind are shown: what blocks comes first.
-    return sorted(lines, key=lambda line: not line.startswith("::error"))[:MOST_ANNOTATIONS]
+    rows = sorted((row for row in rows if row[0]), key=lambda row: row[0] != "error")[:MOST_ANNOTATIONS]
+    return [command(kind or "", text, title=f"bench gate: {what}", place=place) for kind, what, text in rows]
 
 
 def changed_line(config: Path, since: str, tables: Sequence[str]) -> Place | None:
@@ -98,13 +88,11 @@ def changed_line(config: Path, since: str, tables: Sequence[str]) -> Place | Non
 
     def is_inside(line: int) -> bool:
         headers = [match[1].replace('"', "") for match in map(_TABLE.match, text[:line]) if match]
-        return any(f"{headers[-1]}.".startswith(f"{table}.") for table in tables) if headers else False
+        return any(f"{header}.".startswith(f"{table}.") for header in headers[-1:] for table in tables)
 
-    inside = [line for line in lines if is_inside(line)]
-    root = Path(os.environ.get("GITHUB_WORKSPACE") or ".").resolve()
-    path = config.resolve()
-    file = path.relative_to(root) if path.is_relative_to(root) else config
-    return Place(file.as_posix(), (inside or lines)[0])
+    line = next(filter(is_inside, lines), lines[0])
+    root, path = Path(os.environ.get("GITHUB_WORKSPACE") or ".").resolve(), config.resolve()
+    return Place((path.relative_to(root) if path.is_relative_to(root) else config).as_posix(), line)
 
 
 # --- files of the runner ---------------------------------------------------------------------------
@@ -123,35 +111,30 @@ def outputs(verdict: Verdict | None, *, exit_code: int, report: Path | None) -> 
     }
 
 
-def write_files(summary: str, values: Mapping[str, str]) -> None:
-    """Append to the job summary and to the step's outputs, where the runner names files for them."""
-    for variable, text in (
-        ("GITHUB_STEP_SUMMARY", summary),
-        ("GITHUB_OUTPUT", "".join(_output(name, value) for name, value in values.items())),
-    ):
-        path = os.environ.get(variable)
-        if path:
+def write_files(summary: str, values: Mapping[str, str], commands: Sequence[str] = ()) -> None:
+    """Write commands to standard error, and append to the job summary and the outputs where the runner names files."""
+    # Standard output may have a JSON document.
+    sys.stderr.write("".join(f"{line}\n" for line in commands))
+    sys.stderr.flush()
+    # Nobody can know the delimiter beforehand, so no value can end its own text and set another output.
+    end = secrets.token_hex(16)
+    outputs = "".join(f"{name}<<{end}\n{value}\n{end}\n" for name, value in values.items())
+    for variable, text in (("GITHUB_STEP_SUMMARY", summary), ("GITHUB_OUTPUT", outputs)):
+        if path := os.environ.get(variable):
             with Path(path).open("a", encoding="utf-8") as file:
                 file.write(text)
-
-
-def _output(name: str, value: str) -> str:
-    # Nobody can know the delimiter beforehand, so no value can end its own text and set another output.
-    delimiter = secrets.token_hex(16)
-    return f"{name}<<{delimiter}\n{value}\n{delimiter}\n"
 
 
 # --- the comment -----------------------------------------------------------------------------------
 
 
 def pull_request() -> int | None:
-    """The number of the pull request that this job runs for, from the event; None where it runs for none."""
-    path = os.environ.get("GITHUB_EVENT_PATH")
+    """The number of the pull request that this job runs for; None where it runs for none."""
     try:
-        event = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
+        event = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
         number = event.get("pull_request", {}).get("number") or event.get("issue", {}).get("number")
         return int(number) if number else None
-    except (OSError, ValueError, AttributeError, TypeError):
+    except (KeyError, OSError, ValueError, AttributeError, TypeError):
         return None
 
 
@@ -173,42 +156,37 @@ def post(body: str, *, repository: str, number: int, token: str, author: str = B
         OSError: GitHub could not be reached, or refused.
         UsageError: a repository, an address or a body that cannot be right.
     """
-    root, mark = _checked(body, repository, api)
-    address = f"{root}/repos/{repository}/issues"
+    address, mark = _checked(body, repository, api)
     comment = _first(_pages(f"{address}/{number}/comments", token), mark, author)
-    if comment is None:
-        answer = _call("POST", f"{address}/{number}/comments", token, {"body": body})
-    else:
-        answer = _call("PATCH", f"{address}/comments/{int(comment['id'])}", token, {"body": body})
-    return str(answer.get("html_url", ""))
+    method, place = ("PATCH", f"comments/{int(comment['id'])}") if comment else ("POST", f"{number}/comments")
+    return str(_call(method, f"{address}/{place}", token, {"body": body}).get("html_url", ""))
 
 
 def post_issue(
     body: str, *, title: str, repository: str, token: str, author: str = BOT, begin: bool = True, api: str | None = None
 ) -> str:
-    """Change the one open issue that begins with the same marker, or open it.
+    """Change the open issue that begins with the same marker, or open an issue.
 
-    Two jobs at once could each open one: let the workflow run one at a time (`concurrency`). A closed issue stays
-    closed; the next finding opens another.
+    Two jobs at once could each open an issue: let the workflow run one job at a time (`concurrency`). A closed issue
+    stays closed, and the next finding opens another.
 
     Returns:
         The issue's address; "" where there is none.
 
     Args:
         body: the issue; its first line is the marker.
-        title: of a new issue; an existing one keeps its title, which people may have changed.
+        title: of a new issue; an existing issue keeps its title, which people may have changed.
         repository: "owner/name".
         token: with the right to write issues.
         author: whose issues may be changed; somebody else may have copied the marker.
-        begin: open one where there is none.
+        begin: open an issue where there is none.
         api: the API's address; GITHUB_API_URL, else GitHub's own, where None.
 
     Raises:
         OSError: GitHub could not be reached, or refused.
         UsageError: a repository, an address or a body that cannot be right.
     """
-    root, mark = _checked(body, repository, api)
-    address = f"{root}/repos/{repository}/issues"
+    address, mark = _checked(body, repository, api)
     # GitHub lists pull requests among the issues. The oldest issue is changed, should there be two.
     listed = _pages(f"{address}?state=open&sort=created&direction=asc", token)
     issue = _first((row for row in listed if "pull_request" not in row), mark, author)
@@ -222,7 +200,7 @@ def post_issue(
 
 
 def _checked(body: str, repository: str, api: str | None) -> tuple[str, str]:
-    """(the API's address, the body's marker), checked before a token is sent anywhere.
+    """(address of the repository's issues, the body's marker), checked before a token is sent anywhere.
 
     Raises:
         UsageError: a repository, an address or a body that cannot be right.
@@ -236,16 +214,13 @@ def _checked(body: str, repository: str, api: str | None) -> tuple[str, str]:
     mark = body.split("\n", 1)[0]
     if not mark.startswith("<!-- retrieval-gate"):
         raise UsageError("The text does not begin with the gate's marker; expected a file written by bench.")
-    return root, mark
+    return f"{root}/repos/{repository}/issues", mark
 
 
 def _first(rows: Iterable[dict[str, Any]], mark: str, author: str) -> dict[str, Any] | None:
     """The first comment or issue of the author that begins with the marker."""
-    for row in rows:
-        first_line = str(row.get("body") or "").split("\n", 1)[0].strip()
-        if (row.get("user") or {}).get("login") == author and first_line == mark:
-            return row
-    return None
+    of_author = (row for row in rows if (row.get("user") or {}).get("login") == author)
+    return next((row for row in of_author if str(row.get("body") or "").split("\n", 1)[0].strip() == mark), None)
 
 
 def _pages(address: str, token: str) -> Iterator[dict[str, Any]]:

@@ -6,21 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from bench.base import words
-from bench.report.blocks import (
-    Banner,
-    Block,
-    Bullets,
-    Code,
-    Datum,
-    Explorer,
-    Figure,
-    Folded,
-    Heading,
-    Prose,
-    QueryEntry,
-    QueryList,
-    Table,
-)
+from bench.report import blocks as kinds
 from bench.report.text import Text, visible
 
 MOST_QUERIES = 20
@@ -50,7 +36,7 @@ def inert(text: object, limit: int = TEXT_LIMIT) -> str:
     return _WEB.sub(lambda match: match[0][:3] + "&#46;", cleaned)
 
 
-def markdown(blocks: Sequence[Block]) -> str:
+def markdown(blocks: Sequence[kinds.Block]) -> str:
     """The blocks with an empty line between them.
 
     Raises:
@@ -59,29 +45,29 @@ def markdown(blocks: Sequence[Block]) -> str:
     return "\n\n".join(text for text in map(_written, blocks) if text) + "\n"
 
 
-def _written(block: Block) -> str:
+def _written(block: kinds.Block) -> str:
     match block:
-        case Heading():
+        case kinds.Heading():
             return f"{'#' * block.level} {_text(block.text)}"
-        case Prose():
+        case kinds.Prose():
             return f"<sub>{_text(block.parts)}</sub>" if block.style == "note" else _text(block.parts)
-        case Bullets():
+        case kinds.Bullets():
             return "\n".join(f"- {_text(item)}" for item in block.items)
-        case Banner():
+        case kinds.Banner():
             title = f"### {inert(block.label)}: {_text(block.title)}"
             return f"{title}\n\n{_text(block.sentence)}" if block.sentence else title
-        case Code():
+        case kinds.Code():
             # No fence: a line of backticks would close it.
             return "<pre>" + "<br>".join(map(inert, block.lines)) + "</pre>"
-        case Folded():
+        case kinds.Folded():
             return _details(inert(block.summary), markdown(block.blocks).strip())
-        case Table():
+        case kinds.Table():
             return _table(block)
-        case Figure():  # a chart has no place here, its numbers do
+        case kinds.Figure():  # a chart has no place here, its numbers do
             return _table(block.table) if block.table else ""
-        case QueryList():
+        case kinds.QueryList():
             return _queries(block)
-        case Explorer():
+        case kinds.Explorer():
             return _queries(block.changes) if block.changes else ""
     raise TypeError(f"A section returned {type(block).__name__}; expected a block of bench.report.blocks.")
 
@@ -98,15 +84,14 @@ def _text(parts: Text) -> str:
     )
 
 
-def _table(block: Table) -> str:
-    kept = [place for place, column in enumerate(block.columns) if not column.minor]
-
+def _table(block: kinds.Table) -> str:
     def line(cells: Iterable[str]) -> str:
         return f"| {' | '.join(cells)} |"
 
-    lines = [line(inert(block.columns[place].title) for place in kept)]
-    lines.append(line("---:" if block.columns[place].numeric else "---" for place in kept))
-    lines += [line(_datum(row[place]) for place in kept) for row in block.rows[:MOST_ROWS]]
+    columns = [(place, column) for place, column in enumerate(block.columns) if not column.minor]
+    lines = [line(inert(column.title) for _, column in columns)]
+    lines.append(line("---:" if column.numeric else "---" for _, column in columns))
+    lines += [line(_datum(row[place]) for place, _ in columns) for row in block.rows[:MOST_ROWS]]
     if len(block.rows) > MOST_ROWS:
         lines += ["", f"{words.count(len(block.rows) - MOST_ROWS, 'more row')} not shown."]
     if block.note:
@@ -114,13 +99,13 @@ def _table(block: Table) -> str:
     return "\n".join(lines)
 
 
-def _datum(datum: Datum) -> str:
+def _datum(datum: kinds.Datum) -> str:
     text = inert(datum.text, 200)
     text = {"name": f"<code>{text}</code>", "outcome": f"<strong>{text}</strong>"}.get(datum.kind, text)
     return f"{text} {inert(datum.note, 100)}" if datum.note else text
 
 
-def _queries(block: QueryList) -> str:
+def _queries(block: kinds.QueryList) -> str:
     lists = []
     for group in block.groups:
         for label, lost, total in (("lost", True, group.n_lost), ("gained", False, group.n_gained)):
@@ -131,7 +116,7 @@ def _queries(block: QueryList) -> str:
     return "\n\n".join(filter(None, lists))
 
 
-def _query(entry: QueryEntry) -> str:
+def _query(entry: kinds.QueryEntry) -> str:
     """A query with its values, and the ranks of its relevant documents that moved."""
     moves = ", ".join(
         f"{inert(measure, 40)} {words.number(before)} → {words.number(after)}"

@@ -24,13 +24,12 @@ Differences = Mapping[str, Mapping[str, Difference]]
 
 def build(material: Material) -> list[Block]:
     """A forest plot over all query sets, then a table for each."""
-    compared = [
-        (task, differences(material, task, material.reference)) for task in tasks(material) if len(task.results) > 1
-    ]
+    sets = [task for task in tasks(material) if len(task.results) > 1]
+    compared = [(task, differences(material, task, material.reference)) for task in sets]
     blocks: list[Block] = _figure(material, compared)
-    for position, (task, found) in enumerate(compared):
+    for position, (task, by_system) in enumerate(compared):
         main = task.by_mean(main_systems(material, task.results))
-        table = _table(material, task, found, main)
+        table = _table(material, task, by_system, main)
         errors = " ".join(f"Not compared: {plain(error, 300)}" for error in comparison_errors(material, task)[:3])
         # The signs are explained once, below the first table.
         note = f"{table.note} {errors}".strip() if position == 0 else errors
@@ -39,7 +38,7 @@ def build(material: Material) -> list[Block]:
         blocks += [heading, Prose(_as_good_as_the_best(material, task, main)), replace(table, note=note)]
         if len(main) < len(task.results):
             # Without letters, which would count other pairs than the table above.
-            everything = _table(material, task, found, list(task.results), letters=False)
+            everything = _table(material, task, by_system, list(task.results), letters=False)
             caption = f"All systems on {plain(task.name, 40)}"
             folded = [replace(everything, note="", caption=caption)]
             blocks.append(Folded(f"All {len(task.results)} systems on {plain(task.name, 40)}", folded))
@@ -50,9 +49,9 @@ def _figure(material: Material, compared: Sequence[tuple[Task, Differences]]) ->
     """Differences of the primary measure, one panel per query set, on one scale and in one order."""
     order: dict[str, float] = {}
     rows: list[tuple[Task, dict[str, Difference]]] = []
-    for task, found in compared:
+    for task, by_system in compared:
         main = main_systems(material, task.results)
-        deltas = {s: d[task.primary] for s, d in found.items() if s in main and task.primary in d}
+        deltas = {s: by[task.primary] for s, by in by_system.items() if s in main and task.primary in by}
         best = sorted(deltas, key=lambda system: -deltas[system].delta)[:MOST_ROWS]
         for system in deltas:
             order.setdefault(system, deltas[system].delta)
@@ -75,18 +74,20 @@ def _figure(material: Material, compared: Sequence[tuple[Task, Differences]]) ->
         "that point up are shown to be better, those that point down to be worse, counting all systems of a query set "
         "(Holm). Circles are not shown to differ, even where the line does not cross zero."
     )
-    if any(len(row) < len(found) for (_, row), (_, found) in zip(rows, compared, strict=True)):
+    if any(len(row) < len(by_system) for (_, row), (_, by_system) in zip(rows, compared, strict=True)):
         caption += f" Smaller copies of a model, and systems after the best {MOST_ROWS}, are only in the tables."
     return [Figure(panels, caption)]
 
 
-def _table(material: Material, task: Task, found: Differences, shown: Sequence[str], *, letters: bool = True) -> Table:
+def _table(
+    material: Material, task: Task, by_system: Differences, shown: Sequence[str], *, letters: bool = True
+) -> Table:
     """Systems by measures, with the difference to the reference below each mean."""
     groups = significance_groups(task, task.primary, shown, alpha=material.alpha) if letters else {}
     best = {measure: max(task.mean(s, measure) or 0.0 for s in task.results) for measure in task.measures}
 
     def mean(system: str, measure: str) -> Datum:
-        value, d = task.mean(system, measure), found.get(system, {}).get(measure)
+        value, d = task.mean(system, measure), by_system.get(system, {}).get(measure)
         cell = datum.mean(value, d.delta, d.ci, d.shown) if d else datum.number(value)
         if value is None or abs(value - best[measure]) >= 1e-12:
             return cell
@@ -110,7 +111,7 @@ def _table(material: Material, task: Task, found: Differences, shown: Sequence[s
         rows.append([*row, datum.size(result.index_bytes)])
     note = (
         f"Small print: difference to {plain(material.reference, 40)} with its {words.confidence(material.alpha)} "
-        f"interval. ▲ shown to be better, ▼ shown to be worse, counting all {words.count(len(found), 'system')} "
+        f"interval. ▲ shown to be better, ▼ shown to be worse, counting all {words.count(len(by_system), 'system')} "
         "compared here (two-sided, Holm); no mark: not shown to differ. The best of each column is underlined."
     )
     if groups:
@@ -127,14 +128,13 @@ def _as_good_as_the_best(material: Material, task: Task, main: Sequence[str]) ->
     if measure not in task.measures:
         return []
     best = task.by_mean(task.results)[0]
-    found = differences(material, task, best, measures=[measure])
-    equals = task.by_mean(system for system, by in found.items() if measure in by and not by[measure].shown)
+    by_system = differences(material, task, best, measures=[measure])
+    equals = task.by_mean(system for system, by in by_system.items() if measure in by and not by[measure].shown)
     parts: Parts = ["Highest ", strong(plain(measure, 40)), ": ", name(best), "; "]
     if not equals:
-        many = len(found) > 1
-        return [*parts, f"all {len(found)} other systems are" if many else "the other system is", " shown to be worse."]
+        others = f"all {len(by_system)} other systems are" if len(by_system) > 1 else "the other system is"
+        return [*parts, others, " shown to be worse."]
     named: Parts = [name(system) for system in equals if system in main]
     if folded := len(equals) - len(named):
         named.append(words.count(folded, "smaller copy", "smaller copies") + " of a model")
-    verb = "is" if len(equals) == 1 else "are"
-    return [*parts, *words.join(named, most=8), f" {verb} not shown to differ from it."]
+    return [*parts, *words.join(named, most=8), f" {'is' if len(equals) == 1 else 'are'} not shown to differ from it."]

@@ -31,15 +31,15 @@ WHY_NOT = {
 
 def build(material: Material) -> list[Block]:
     """The recommendation in full; nothing without one."""
-    found = material.recommendation
-    if found is None:
+    decision = material.recommendation
+    if decision is None:
         return []
-    tone, label = LABELS[found.outcome]
-    if found.outcome != "recommended" and any(helps_at_home(option) for option in found.options):
+    tone, label = LABELS[decision.outcome]
+    if decision.outcome != "recommended" and any(helps_at_home(option) for option in decision.options):
         label = "Gain shown, but a drop is not ruled out"
-    answer, *more = ([plain(sentence, 1000)] for sentence in found.sentences)
-    doubts = [[plain(sentence, 600)] for sentence in found.doubts]
-    conditions = [reason for option in found.options for reason in option.conditions]
+    answer, *more = ([plain(sentence, 1000)] for sentence in decision.sentences)
+    doubts = [[plain(sentence, 600)] for sentence in decision.doubts]
+    conditions = [reason for option in decision.options for reason in option.conditions]
     named = {reason.rule for reason in conditions}
     rules_note = (
         "Rules of thumb only advise; the measurements decide. A table [decide.thresholds] changes a threshold and says "
@@ -49,17 +49,17 @@ def build(material: Material) -> list[Block]:
         Banner(tone, label, answer),
         *([Bullets(more, style="lead")] if more else []),
         Heading(["Options"]),
-        _options(found),
-        _how_to_read(found),
-        *_unmeasured(found),
-        *_other_measures(found),
+        _options(decision),
+        _how_to_read(decision),
+        *_unmeasured(decision),
+        *_other_measures(decision),
         Heading(["Why"]),
         Heading(["Rules of thumb"], level=4),
-        _reasons("Rules of thumb", [reason for reason in found.reasons if reason.rule not in named], rules_note),
+        _reasons("Rules of thumb", [reason for reason in decision.reasons if reason.rule not in named], rules_note),
         Folded("Conditions of each option", [_reasons("Conditions", conditions)]),
-        Bullets(_signs(found)),
+        Bullets(_signs(decision)),
         Heading(["Cost"]),
-        *costs.build(found),
+        *costs.build(decision),
         Heading(["What would change this"]),
         Bullets(doubts) if doubts else Prose(["Nothing known. More queries, documents or other prices may change it."]),
     ]
@@ -68,8 +68,33 @@ def build(material: Material) -> list[Block]:
 # --- options ---------------------------------------------------------------------------------------
 
 
-def _options(found: Recommendation) -> Table:
-    """Every option with a system, and what is known of it."""
+def _options(decision: Recommendation) -> Table:
+    """Every option with a system: its quality, its size, its costs and its verdict."""
+
+    def gain(option: Option) -> Datum:
+        d = option.gain
+        # A smaller copy is not meant to gain.
+        mark = datum.MARKS.get(d.shown, "") if d and option.name != "smaller" else ""
+        return datum.difference(d.delta, d.ci, shown=d.shown, mark=mark) if d else datum.number(None)
+
+    def largest_drop(option: Option) -> Datum:
+        if not option.losses:
+            return datum.number(None)
+        worst = min(option.losses, key=lambda bound: -2.0 if bound.lower is None else bound.lower)
+        note = f"{plain(worst.query_set, 30)}, ≥ {words.signed(worst.lower)}"
+        return datum.number(worst.delta, words.signed(worst.delta), note=note, tone="worse" if worst.lost else "")
+
+    def size(option: Option) -> Datum:
+        n = option.cost.index_bytes if option.cost else None
+        # In GiB from a tenth of one, as memory is rented.
+        return datum.size(n) if n is None or n < GIB / 10 else datum.number(n, f"{n / GIB:,.2f}\u202fGiB")
+
+    def time(option: Option) -> Datum:
+        ratio = option.latency
+        if ratio is None or ratio.ratio is None:
+            return datum.number(None)
+        ends = "" if ratio.low is None or ratio.high is None else f"{ratio.low:.2f} … {ratio.high:.2f}"
+        return datum.number(ratio.ratio, f"× {ratio.ratio:.2f}", note=ends)
 
     def dollars(option: Option, when: str) -> Datum:
         if option.cost is None:
@@ -82,65 +107,33 @@ def _options(found: Recommendation) -> Table:
         Column("Once", "US dollars"): lambda option: dollars(option, "once"),
         Column("A month", "US dollars"): lambda option: dollars(option, "monthly"),
     }
-    timed: Columns[Option] = {
-        Column("Time", "95th percentile of a query's time, divided by the current system's"): _time
-    }
+    timed: Columns[Option] = {Column("Time", "95th percentile of a query's time, by that of the current system"): time}
+    mean = Column(plain(decision.measure, 40), words.meaning(decision.measure))
     drop = Column("Largest drop", "On the out-of-distribution query set with the lowest one-sided bound (≥)")
     return Table.of(
-        f"Options on {plain(found.suite, 40)}",
-        [option for option in found.options if option.system],
+        f"Options on {plain(decision.suite, 40)}",
+        [option for option in decision.options if option.system],
         {
             "Option": lambda option: datum.text(option.label),
             "System": lambda option: datum.name(option.system),
-            "Verdict": lambda option: _verdict(found, option),
-            Column(plain(found.measure, 40), words.meaning(found.measure)): lambda option: datum.number(option.mean),
-            Column("Gain", f"Over {found.current}, on all held-out queries"): _gain,
-            drop: _worst_bound,
-            Column("Index", "At the planned number of documents"): _size,
-            **(priced if found.prices else {}),
-            **(timed if any(option.latency for option in found.options) else {}),
+            "Verdict": lambda option: _verdict(decision, option),
+            mean: lambda option: datum.number(option.mean),
+            Column("Gain", f"Over {decision.current}, on all held-out queries"): gain,
+            drop: largest_drop,
+            Column("Index", "At the planned number of documents"): size,
+            **(priced if decision.prices else {}),
+            **(timed if any(option.latency for option in decision.options) else {}),
         },
     )
 
 
-def _gain(option: Option) -> Datum:
-    gain = option.gain
-    if gain is None:
-        return datum.number(None)
-    # A smaller copy is not meant to gain.
-    mark = datum.MARKS.get(gain.shown, "") if option.name != "smaller" else ""
-    return datum.difference(gain.delta, gain.ci, shown=gain.shown, mark=mark)
-
-
-def _worst_bound(option: Option) -> Datum:
-    if not option.losses:
-        return datum.number(None)
-    worst = min(option.losses, key=lambda bound: -2.0 if bound.lower is None else bound.lower)
-    note = f"{plain(worst.query_set, 30)}, ≥ {words.signed(worst.lower)}"
-    return datum.number(worst.delta, words.signed(worst.delta), note=note, tone="worse" if worst.lost else "")
-
-
-def _size(option: Option) -> Datum:
-    """In GiB from a tenth of one, as memory is rented."""
-    size = option.cost.index_bytes if option.cost else None
-    return datum.size(size) if size is None or size < GIB / 10 else datum.number(size, f"{size / GIB:,.2f}\u202fGiB")
-
-
-def _time(option: Option) -> Datum:
-    ratio = option.latency
-    if ratio is None or ratio.ratio is None:
-        return datum.number(None)
-    ends = "" if ratio.low is None or ratio.high is None else f"{ratio.low:.2f} … {ratio.high:.2f}"
-    return datum.number(ratio.ratio, f"× {ratio.ratio:.2f}", note=ends)
-
-
-def _verdict(found: Recommendation, option: Option) -> Datum:
-    if option.name == found.choice and option.system == found.system:
+def _verdict(decision: Recommendation, option: Option) -> Datum:
+    if option.name == decision.choice and option.system == decision.system:
         return datum.text("chosen", tone="better")
     if option.name == "stay":
         return datum.text("in use")
     if option.name == "smaller":
-        fits = found.smaller is not None and found.smaller.system == option.system
+        fits = decision.smaller is not None and decision.smaller.system == option.system
         return datum.text("drop within the margin" if fits else "drop not ruled out")
     if option.eligible:
         return datum.text("helps, but is not the cheapest")
@@ -154,31 +147,31 @@ def _verdict(found: Recommendation, option: Option) -> Datum:
     return datum.text(WHY_NOT.get(reason.rule, reason.rule))
 
 
-def _how_to_read(found: Recommendation) -> Prose:
+def _how_to_read(decision: Recommendation) -> Prose:
+    n, options = words.count(decision.n_held_out, "held-out query"), words.count(decision.family, "option")
     text = (
-        f"A gain is the difference to {found.current} ({found.current_from}) over the same "
-        f"{words.count(found.n_held_out, 'held-out query')}. Brackets hold {words.confidence(found.alpha)} intervals, "
-        "each taken alone. ▲ shown to be better, ▼ shown to be worse, counting all "
-        f"{words.count(found.family, 'option')} (two-sided, Holm). An option is eligible if its gain is shown and at "
-        f"least {found.minimum_gain:g}, and a drop beyond the margin is ruled out on every out-of-distribution query "
-        f"set. Of the eligible options, the cheapest by {found.cheapest_by} is recommended. Largest drop: on the "
+        f"A gain is the difference to {decision.current} ({decision.current_from}) over the same {n}. Brackets hold "
+        f"{words.confidence(decision.alpha)} intervals, each taken alone. ▲ shown to be better, ▼ shown to be worse, "
+        f"counting all {options} (two-sided, Holm). An option is eligible if its gain is shown and at least "
+        f"{decision.minimum_gain:g}, and a drop beyond the margin is ruled out on every out-of-distribution query set. "
+        f"Of the eligible options, the cheapest by {decision.cheapest_by} is recommended. Largest drop: on the "
         "out-of-distribution query set with the lowest one-sided bound (≥)."
     )
     return Prose([text], style="note")
 
 
-def _unmeasured(found: Recommendation) -> list[Block]:
+def _unmeasured(decision: Recommendation) -> list[Block]:
     """Options without a result, and how to get one."""
     items: list[Parts] = []
-    for option in found.options:
+    for option in decision.options:
         if option.gain is None and option.todo and option.name != "stay":
             system: Parts = [" (", name(option.system), ")"] if option.system else []
             items.append([strong(option.label), *system, f": {plain(option.todo, 400)}."])
     return [Prose(["Not measured:"]), Bullets(items)] if items else []
 
 
-def _other_measures(found: Recommendation) -> list[Block]:
-    options = [option for option in found.options if option.others]
+def _other_measures(decision: Recommendation) -> list[Block]:
+    options = [option for option in decision.options if option.others]
     if not options:
         return []
     measures = list(dict.fromkeys(d.measure for option in options for d in option.others))
@@ -187,8 +180,8 @@ def _other_measures(found: Recommendation) -> list[Block]:
         by = {d.measure: datum.difference(d.delta, d.ci) for d in option.others}
         rows.append([datum.name(option.system), *(by.get(measure, datum.number(None)) for measure in measures)])
     columns: list[Head] = ["System", *(Column(plain(measure, 40), words.meaning(measure)) for measure in measures)]
-    note = f"For information: the decision goes by {plain(found.measure, 40)} alone."
-    table = Table.grid(f"Gains over {plain(found.current, 40)} by other measures", columns, rows, note=note)
+    note = f"For information: the decision goes by {plain(decision.measure, 40)} alone."
+    table = Table.grid(f"Gains over {plain(decision.current, 40)} by other measures", columns, rows, note=note)
     return [Heading(["By other measures"], level=4), table]
 
 
@@ -197,13 +190,11 @@ def _other_measures(found: Recommendation) -> list[Block]:
 
 def _reasons(caption: str, reasons: list[Reason], note: str = "") -> Table:
     def value(number: float | None, unit: str) -> Datum:
-        written = {
-            "count": words.integer(number or 0),
-            "share": words.percent(number),
-            "p": words.p_value(number),
-            "pieces": words.number(number, 2),
-        }
-        return datum.number(number, written.get(unit, ""))
+        texts = {"count": words.integer(number or 0), "share": words.percent(number), "p": words.p_value(number)}
+        return datum.number(number, (texts | {"pieces": words.number(number, 2)}).get(unit, ""))
+
+    def meaning(reason: Reason) -> Datum:
+        return datum.sentence(f"{reason.says} [{reason.source}]", note=plain(reason.note, 160))
 
     return Table.of(
         caption,
@@ -213,26 +204,25 @@ def _reasons(caption: str, reasons: list[Reason], note: str = "") -> Table:
             "Measured": lambda reason: value(reason.value, reason.unit),
             "Threshold": lambda reason: value(reason.threshold, reason.unit),
             "Holds": lambda reason: datum.text(HOLDS[reason.holds] if reason.asked else "not applicable"),
-            "Meaning [source]": lambda reason: datum.sentence(
-                f"{reason.says} [{reason.source}]", note=plain(reason.note, 160)
-            ),
+            "Meaning [source]": meaning,
         },
         note=note,
     )
 
 
-def _signs(found: Recommendation) -> list[Parts]:
+def _signs(decision: Recommendation) -> list[Parts]:
     """Headroom, labels, vocabulary and learning curves, a sentence each."""
     items: list[Parts] = []
-    ten, more = found.headroom.get("recall@10"), found.headroom.get("between")
+    ten, more = decision.headroom.get("recall@10"), decision.headroom.get("between")
     if ten is not None and more is not None:
         text = (
             f" has {words.number(ten)} of the relevant documents among the first ten, and another {words.number(more)} "
             "down to rank 100. Reranking can add that much at most; the rest is not retrieved."
         )
-        items.append([strong("Headroom: "), name(found.current), text])
-    items.append([strong("Labelled pairs: "), f"{'none in the suite' if found.pairs is None else f'{found.pairs:,}'}."])
-    vocabulary = found.vocabulary
+        items.append([strong("Headroom: "), name(decision.current), text])
+    pairs = "none in the suite" if decision.pairs is None else words.integer(decision.pairs)
+    items.append([strong("Labelled pairs: "), f"{pairs}."])
+    vocabulary = decision.vocabulary
     if isinstance(vocabulary, str):
         text = f"not known, because {plain(vocabulary, 200)}."
     else:
@@ -244,14 +234,15 @@ def _signs(found: Recommendation) -> list[Parts]:
         if vocabulary.examples:
             text += f" Most frequent words in pieces: {plain(', '.join(vocabulary.examples), 300)}."
     items.append([strong("Vocabulary: "), text])
-    for curve in found.curves:
+    for curve in decision.curves:
         items.append([strong(f"Learning curve of {plain(curve.recipe, 40)}: "), _curve(curve)])
-    if not found.curves:
+    if not decision.curves:
         items.append([strong("Learning curve: "), "not measured; bench loop measures it."])
     return items
 
 
 def _curve(curve: Forecast) -> str:
+    """The measured points of a learning curve, and what more pairs are forecast to bring."""
     points = ", ".join(f"{pairs:,}: {words.number(mean)}" for pairs, mean in curve.sizes.items())
     measured = f"{curve.measure} by pairs: {points}. " if points else ""
     if curve.gain is None:

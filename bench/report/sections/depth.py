@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from bench.report import Material, charts, datum
 from bench.report.blocks import Block, Figure, Panel, Prose, Table
 from bench.report.explorer import TOP
-from bench.report.reading import Task, is_smaller, tasks
+from bench.report.reading import Task, is_smaller, judged_systems, tasks
 from bench.report.text import plain
 
 ORDER = 48
@@ -67,8 +67,8 @@ def _drawn_systems(material: Material, sets: Sequence[Task]) -> list[str]:
     every = {system: None for task in sets for system in task.results}
     names = [system for system in every if not is_smaller(system, every)]
     ranked = sets[0].by_mean(names)
-    judged = [system for verdict in material.verdicts for system in (verdict.baseline, verdict.candidate)]
-    return [s for s in dict.fromkeys([material.reference, *ranked[:2], *judged, *ranked]) if s in names][:MOST_LINES]
+    ordered = dict.fromkeys([material.reference, *ranked[:2], *judged_systems(material), *ranked])
+    return [system for system in ordered if system in names][:MOST_LINES]
 
 
 def _chart(position: int, task: Task, curves: Curves, drawn: Sequence[str]) -> str:

@@ -37,10 +37,8 @@ def build(material: Material) -> list[Block]:
         f"and the first {TOP} documents of both rankings."
     )
     labels = {label for results in sets.values() for label in results}
-    if left_out := {result.system for result in material.results} - labels:
-        sentence += (
-            f" {words.count(len(left_out), 'system')} with the lowest means are left out to keep the page small."
-        )
+    if left_out := len({result.system for result in material.results} - labels):
+        sentence += f" The {words.count(left_out, 'system')} with the lowest means are left out to keep the page small."
     return [Prose([sentence]), Explorer(lambda: explorer.document(material, sets), changed)]
 
 
@@ -65,22 +63,14 @@ def _group(material: Material, verdict: Verdict) -> QueryGroup | None:
         query_set: [_tops(judged_result(material, verdict, query_set, side)) for side in (reference, "candidate")]
         for query_set, _ in shown
     }
-    entries = []
-    for query_set, query_id in shown:
-        before, after = (top.get(query_id, ()) for top in tops[query_set])
-        entries.append(
-            QueryEntry(
-                query_set=query_set,
-                query_id=query_id,
-                text=plain(material.texts.get(query_set, {}).get(query_id, ""), QUERY_LIMIT),
-                lost=_lost(changed[query_set, query_id]),
-                pinned=(query_set, query_id) in pinned,
-                changes=changed[query_set, query_id],
-                relevant=_relevant(material, query_set, query_id, before, after),
-                before=before,
-                after=after,
-            )
-        )
+
+    def entry(query_set: str, query_id: str) -> QueryEntry:
+        moves, (before, after) = changed[query_set, query_id], (top.get(query_id, ()) for top in tops[query_set])
+        text = plain(material.texts.get(query_set, {}).get(query_id, ""), QUERY_LIMIT)
+        relevant, is_pinned = _relevant(material, query_set, query_id, before, after), (query_set, query_id) in pinned
+        return QueryEntry(query_set, query_id, text, _lost(moves), is_pinned, moves, relevant, before, after)
+
+    entries = [entry(*key) for key in shown]
     title = "".join(part if isinstance(part, str) else part.text for part in sentences.verdict_title(verdict))
     before_name = "accepted baseline" if verdict.baseline == verdict.candidate else verdict.baseline
     before_name = "merge base" if reference == "merge-base" else before_name
