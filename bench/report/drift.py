@@ -12,7 +12,7 @@ from bench.report.text import Parts, name, plain, strong
 from bench.watch.drift import Drift, Signal
 
 KEY = "drift"
-"""Of the marker by which an issue is recognised."""
+"""The word in an issue's first line by which the issue is recognised."""
 
 STATUS = {
     "shown": ("fail", "Shown"),
@@ -73,10 +73,9 @@ def _signals(drift: Drift) -> list[Block]:
                 title = "Pinned queries that were lost"
             content.append(Folded(plain(title, 80), [Bullets([[plain(text, 300)] for text in signal.examples])]))
     n_tests = sum(signal.p is not None for signal in drift.signals)
-    shared = "1 test has" if n_tests == 1 else f"{n_tests} tests together have"
     note = (
-        f"{shared} an error rate of {drift.alpha:g} (Holm): without any drift, the chance that one of them shows some "
-        "is not larger. To be shown, a shift must also reach its floor."
+        f"Error rate: {drift.alpha:g}, over {words.count(n_tests, 'test')} (Holm). Without drift, the probability that "
+        "any test shows a shift is at most that. To be shown, a shift must also reach its floor."
     )
     return [*content, Prose([note], style="note")]
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import groupby
+from operator import attrgetter
 
 from bench.base import words
 from bench.report import Material, datum
-from bench.report.blocks import Banner, Block, Bullets, Code, Column, Figure, Head, Heading, Panel, Prose, Table
+from bench.report.blocks import Banner, Block, Bullets, Code, Column, Datum, Figure, Head, Heading, Panel, Prose, Table
 from bench.report.forms.html import Section, composed
 from bench.report.text import Parts, fill, name, plain, strong
 from bench.report.trend import trend
-from bench.watch.history import History, Segment, Series
+from bench.watch.history import History, Point, Segment, Series
 from bench.watch.steps import Step
 
 MOST_LINES = 8
@@ -28,7 +28,7 @@ MOST_BANNERS = 3
 def render(history: History, *, title: str = "Retrieval over time", made: str = "", version: str = "") -> str:
     """The dashboard as one HTML document."""
     sections = [Section("summary", "Summary", _summary(history))]
-    for place, (heading, group) in enumerate(_query_sets(history)):
+    for place, (heading, group) in enumerate(_query_sets(history.series)):
         sections.append(Section(f"set-{place}", heading, _query_set(group, place, history)))
     source = [Prose(["Source: ", name(history.path), ". This command writes the page again:"])]
     sections.append(Section("log", "The log", [*source, Code(["bench history --html reports/history.html"])]))
@@ -43,8 +43,8 @@ def blocks(history: History) -> list[Block]:
     content = _summary(history)
     first = {series.suite: series.measure for series in reversed(history.series)}
     few = len(history.series) <= MOST_SERIES
-    shown = tuple(series for series in history.series if few or series.measure == first[series.suite])
-    for heading, group in _query_sets(replace(history, series=shown)):
+    shown = [series for series in history.series if few or series.measure == first[series.suite]]
+    for heading, group in _query_sets(shown):
         content += [Heading([heading]), _table(group, history)]
     if left_out := len(history.series) - len(shown):
         more = words.count(left_out, "more row")
@@ -52,13 +52,10 @@ def blocks(history: History) -> list[Block]:
     return content
 
 
-def _query_sets(history: History) -> list[tuple[str, list[Series]]]:
+def _query_sets(every: Sequence[Series]) -> list[tuple[str, list[Series]]]:
     """(heading, series) of each query set."""
-
-    def key(series: Series) -> tuple[str, str]:
-        return series.suite, series.query_set
-
-    groups = groupby(sorted(history.series, key=key), key=key)
+    key = attrgetter("suite", "query_set")
+    groups = groupby(sorted(every, key=key), key=key)
     return [(f"{plain(query_set, 60)} ({plain(suite, 40)})", list(group)) for (suite, query_set), group in groups]
 
 
@@ -69,19 +66,17 @@ def _summary(history: History) -> list[Block]:
         "If only the choice of queries moved the means, no step would be shown, with a probability of "
         f"{words.confidence(history.alpha)} over all series together."
     )
-    if not any(segment.steps is not None for series in history.series for segment in series.segments):
-        reason = next((plain(f.message, 300) for f in history.findings if f.code == "no-steps"), "")
-        content.append(Banner("inconclusive", "Not tested", ["Steps"], [reason]))
-    elif not steps:
+    if steps:
+        content += [_steps(steps), Prose([note], style="note")]
+    elif any(segment.steps is not None for series in history.series for segment in series.segments):
         title = "No change of level beyond what the choice of queries explains"
         content.append(Banner("pass", "No step", [title], [note]))
     else:
-        content += [_steps(steps), Prose([note], style="note")]
-    findings = [finding for finding in history.findings if finding.code != "no-steps"]
-    if findings:
-        labels = words.SEVERITIES
-        content.append(Bullets([[f"{labels.get(f.severity, f.severity)}: {plain(f.message, 400)}"] for f in findings]))
-    return content
+        reason = next((plain(f.message, 300) for f in history.findings if f.code == "no-steps"), "")
+        content.append(Banner("inconclusive", "Not tested", ["Steps"], [reason]))
+    labels, findings = words.SEVERITIES, [finding for finding in history.findings if finding.code != "no-steps"]
+    items = [[f"{labels.get(f.severity, f.severity)}: {plain(f.message, 400)}"] for f in findings]
+    return [*content, Bullets(items)] if items else content
 
 
 def _banner(series: Series, segment: Segment, step: Step) -> Banner:
@@ -96,10 +91,12 @@ def _banner(series: Series, segment: Segment, step: Step) -> Banner:
 
 
 def _steps(steps: Sequence[tuple[Series, Segment, Step]]) -> Table:
-    rows = [(series, segment.points[step.at], step) for series, segment, step in steps]
+    def change(row: tuple[Series, Point, Step]) -> Datum:
+        return datum.difference(row[2].delta, row[2].ci, shown="worse" if row[2].delta < 0 else "better")
+
     return Table.of(
         "Steps, the latest first",
-        rows,
+        [(series, segment.points[step.at], step) for series, segment, step in steps],
         {
             "System": lambda row: datum.name(row[0].system),
             "Query set": lambda row: datum.text(row[0].query_set, 40),
@@ -108,9 +105,7 @@ def _steps(steps: Sequence[tuple[Series, Segment, Step]]) -> Table:
             Column("Commit", minor=True): lambda row: datum.digest(row[1].commit or "–"),
             Column("Before", "Mean of the level before"): lambda row: datum.number(row[2].before),
             Column("After", "Mean of the new level"): lambda row: datum.number(row[2].after),
-            Column("Change", "With its interval, paired by query"): lambda row: datum.difference(
-                row[2].delta, row[2].ci, shown="worse" if row[2].delta < 0 else "better"
-            ),
+            Column("Change", "With its interval, paired by query"): change,
             Column("p", "Adjusted over all series (Holm)"): lambda row: datum.p_value(row[2].p),
         },
         sortable=True,
@@ -118,19 +113,17 @@ def _steps(steps: Sequence[tuple[Series, Segment, Step]]) -> Table:
 
 
 def _query_set(group: Sequence[Series], place: int, history: History) -> list[Block]:
-    first = group[0]
     cuts = {(segment.points[0].time, segment.began) for series in group for segment in series.segments[1:]}
     marks = {segment.points[i].time for series in group for segment in series.segments for i in segment.marks}
     changes = [(time, f"{plain(why, 200)}; do not compare with numbers before it.") for time, why in cuts]
     changes += [(time, "another part of the suite changed; numbers of this set stay comparable.") for time in marks]
     panels = []
     for i, measure in enumerate(dict.fromkeys(series.measure for series in group)):
-        of_measure = sorted((series for series in group if series.measure == measure), key=_weight)[:MOST_LINES]
+        title = f"{plain(measure, 40)} on {plain(group[0].query_set, 60)}"
         svg = trend(
             f"trend-{place}-{i}",
-            f"{plain(measure, 40)} on {plain(first.query_set, 60)}",
-            of_measure,
-            y_axis="mean over queries",
+            title,
+            sorted((series for series in group if series.measure == measure), key=_weight)[:MOST_LINES],
             cuts=sorted({time for time, _ in cuts}),
             marks=sorted(marks),
         )
@@ -143,11 +136,9 @@ def _query_set(group: Sequence[Series], place: int, history: History) -> list[Bl
     left_out = len({series.system for series in group}) - MOST_LINES
     if left_out > 0:
         caption += f" {words.count(left_out, 'system')} more in the table."
-    role = words.ROLES.get(first.role, plain(first.role, 40))
-    content: list[Block] = [Prose([f"{role.capitalize()} queries."])]
-    if changes:
-        content.append(Bullets([[f"{time:%Y-%m-%d}: {text}"] for time, text in sorted(changes)]))
-    return [*content, Figure(panels, caption), _table(group, history)]
+    role = Prose([f"{words.ROLES.get(group[0].role, plain(group[0].role, 40)).capitalize()} queries."])
+    changed = Bullets([[f"{time:%Y-%m-%d}: {text}"] for time, text in sorted(changes)])
+    return [role, *([changed] if changes else []), Figure(panels, caption), _table(group, history)]
 
 
 def _weight(series: Series) -> tuple[bool, bool, float, str]:
@@ -165,13 +156,12 @@ def _table(group: Sequence[Series], history: History) -> Table:
         searched = all(segment.steps is not None for segment in series.segments)
         n_steps = sum(len(segment.steps or ()) for segment in series.segments)
         mean = series.latest.mean
+        ends = "" if mean.low is None else f"{words.number(mean.low)} … {words.number(mean.high)}"
         rows.append(
             [
                 datum.name(series.system),
                 datum.text(series.measure, 40),
-                datum.number(
-                    mean.value, note="" if mean.low is None else f"{words.number(mean.low)} … {words.number(mean.high)}"
-                ),
+                datum.number(mean.value, note=ends),
                 datum.number(change, words.signed(change)),
                 datum.integer(sum(len(segment.points) for segment in series.segments)),
                 datum.integer(len(series.segments)),

@@ -13,6 +13,7 @@ from bench.report.text import plain
 from bench.watch.history import Series
 
 SHORTEST = timedelta(hours=12)
+"""The least time on either side of the points; matplotlib would draw a single night on an axis of years."""
 MOST_INTERVALS = 2
 """Systems up to which every point has its interval; above it, intervals would hide one another."""
 
@@ -22,7 +23,6 @@ def trend(
     title: str,
     lines: Sequence[Series],
     *,
-    y_axis: str,
     cuts: Sequence[datetime] = (),
     marks: Sequence[datetime] = (),
 ) -> str:
@@ -32,7 +32,6 @@ def trend(
         uid: unique on the page.
         title: what the panel shows.
         lines: at least one series, each with at least one point.
-        y_axis: what is measured, written above the axis.
         cuts: times at which the query set changed, drawn as dashed lines.
         marks: times at which another part of the suite changed, drawn as dotted lines.
     """
@@ -53,13 +52,12 @@ def trend(
             first, last = (f"{point.mean.value:.3f} on {point.time:%Y-%m-%d}" for point in (points[0], points[-1]))
             descriptions.append(f"{label}: {first}, {last}, " + (f"steps {', '.join(steps)}" if steps else "no step"))
         if max(times) - min(times) < SHORTEST:
-            # Matplotlib would draw a single night on an axis of years.
             axes.set_xlim(min(times) - SHORTEST, max(times) + SHORTEST)
         locator = dates.AutoDateLocator(minticks=2, maxticks=5)
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
         axes.yaxis.set_major_locator(charts.few_ticks())
-        axes.set_title(y_axis)
+        axes.set_title("mean over queries")
         charts.end_labels(axes, labels, [series.latest.mean.value for series in lines], range(len(lines)))
         return charts.svg(axes, uid, title, "; ".join(descriptions))
 
