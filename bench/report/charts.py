@@ -43,16 +43,11 @@ _STYLE: Any = {
     "axes.edgecolor": COLOURS["grid"],
     "axes.linewidth": 1,
     "axes.unicode_minus": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right", "axes.spines.left"), False),
     "axes.axisbelow": True,
-    "xtick.color": COLOURS["grid"],
-    "ytick.color": COLOURS["grid"],
-    "xtick.labelcolor": COLOURS["quiet"],
-    "ytick.labelcolor": COLOURS["quiet"],
-    "xtick.labelsize": 10.5,
-    "ytick.labelsize": 10.5,
+    **dict.fromkeys(("xtick.color", "ytick.color"), COLOURS["grid"]),
+    **dict.fromkeys(("xtick.labelcolor", "ytick.labelcolor"), COLOURS["quiet"]),
+    **dict.fromkeys(("xtick.labelsize", "ytick.labelsize"), 10.5),
     "xtick.major.size": 3,
     "ytick.major.size": 0,
     "grid.color": COLOURS["grid"],
@@ -193,9 +188,7 @@ def lines(
         ticks: marked places of the x axis.
     """
     labels = [plain(line.label, LABEL_LIMIT) for line in series]
-    ends = [
-        label if line.end is None else plain(line.end, LABEL_LIMIT) for line, label in zip(series, labels, strict=True)
-    ]
+    ends = [plain(line.label if line.end is None else line.end, LABEL_LIMIT) for line in series]
     with canvas(250.0) as axes:
         inset(axes, left=38, right=14 + max(map(width_of, ends)), top=28)
         axes.grid(axis="y")
@@ -214,11 +207,8 @@ def lines(
         axes.set_xlabel(x_axis)
         axes.set_title(y_axis)
         end_labels(axes, ends, [line.ys[-1] for line in series], [line.group for line in series])
-        descriptions = [
-            f"{label}: " + ", ".join(f"{x:g} {y:.3f}" for x, y in list(zip(line.xs, line.ys, strict=True))[:12])
-            for label, line in zip(labels, series, strict=True)
-        ]
-        return svg(axes, uid, title, "; ".join(descriptions))
+        numbers = (", ".join(f"{x:g} {y:.3f}" for x, y in list(zip(s.xs, s.ys, strict=True))[:12]) for s in series)
+        return svg(axes, uid, title, "; ".join(map("{}: {}".format, labels, numbers)))
 
 
 def end_labels(axes: Any, labels: Sequence[str], heights: Sequence[float], groups: Sequence[int]) -> None:
@@ -270,22 +260,26 @@ def scatter(
         axes.grid(axis="y" if corner else "both")
         for mark in sorted(marks, key=lambda mark: mark.weight):
             colour, shape = _TONES[mark.tone]
-            if mark.x_range:
-                axes.plot(mark.x_range, (mark.y, mark.y), color=colour, linewidth=1, alpha=0.45)
-            if mark.y_range:
-                axes.plot((mark.x, mark.x), mark.y_range, color=colour, linewidth=1, alpha=0.45)
+            for xs, ys in ((mark.x_range, (mark.y, mark.y)), ((mark.x, mark.x), mark.y_range)):
+                if xs and ys:
+                    axes.plot(xs, ys, color=colour, linewidth=1, alpha=0.45)
             # Off the frontier, a mark says only where it is.
             style = {"markerfacecolor": "none" if front and not mark.tone else colour, "linestyle": "none", "zorder": 3}
             axes.plot([mark.x], [mark.y], shape, color=colour, markersize=mark.size, **style)
         _set_limits(axes, marks, logarithmic=bool(x_ticks), around_zero=bool(corner))
+        axes.yaxis.set_major_locator(few_ticks())
         if x_ticks:
             axes.set_xticks([at for at, _ in x_ticks], [text for _, text in x_ticks])
             axes.minorticks_off()
         else:
             axes.xaxis.set_major_locator(few_ticks())
-        axes.yaxis.set_major_locator(few_ticks())
         if corner:
-            _shade_corner(axes, corner)
+            right, bottom = axes.get_xlim()[1], axes.get_ylim()[0]
+            axes.fill_between([0, right], bottom, 0, color=COLOURS["shade"], linewidth=0, zorder=0)
+            axes.axvline(0, color=COLOURS["quiet"], linewidth=1, zorder=1)
+            axes.axhline(0, color=COLOURS["quiet"], linewidth=1, zorder=1)
+            place = {"xytext": (-6, 7), "textcoords": "offset points", "ha": "right", "fontsize": 10.5}
+            axes.annotate(corner, (right, bottom), color=COLOURS["worse"], **place)
         if front:
             axes.step(*zip(*front, strict=True), where="post", color=SERIES[0], linewidth=1.5, zorder=1)
         axes.set_xlabel(x_axis)
@@ -308,13 +302,3 @@ def _set_limits(axes: Any, marks: Sequence[Mark], *, logarithmic: bool, around_z
             low, high = min(low, -0.02), max(high, 0.02)
         room = 0.07 * (high - low) or 0.05
         getattr(axes, f"set_{which}lim")(low - room, high + room)
-
-
-def _shade_corner(axes: Any, words: str) -> None:
-    """Draw lines through zero, and shade and name the lower right corner."""
-    right, bottom = axes.get_xlim()[1], axes.get_ylim()[0]
-    axes.fill_between([0, right], bottom, 0, color=COLOURS["shade"], linewidth=0, zorder=0)
-    axes.axvline(0, color=COLOURS["quiet"], linewidth=1, zorder=1)
-    axes.axhline(0, color=COLOURS["quiet"], linewidth=1, zorder=1)
-    place = {"xytext": (-6, 7), "textcoords": "offset points", "ha": "right"}
-    axes.annotate(words, (right, bottom), color=COLOURS["worse"], fontsize=10.5, **place)

@@ -200,10 +200,8 @@ def pooled(material: Material, measure: str, against: str) -> dict[str, dict[str
     family = {key: pool.difference for key, pool in pools.items() if pool.difference is not None}
     for key, adjusted in zip(family, corrected(list(family.values())), strict=True):
         pools[key] = replace(pools[key], difference=adjusted)
-    by_role: dict[str, dict[str, Pooled]] = {}
-    for (role, system), pool in pools.items():
-        by_role.setdefault(role, {})[system] = pool
-    return by_role
+    roles = dict.fromkeys(role for role, _ in pools)
+    return {role: {system: pool for (of, system), pool in pools.items() if of == role} for role in roles}
 
 
 def by_mean(numbers: Mapping[str, Pooled]) -> list[str]:
@@ -233,13 +231,11 @@ def judged_result(material: Material, verdict: Verdict, query_set: str, side: st
     }
     system = verdict.merge_base if side == "merge-base" else getattr(verdict, side)
     for result in (*material.baselines, *material.results):
-        if (result.system, result.query_set, result.variant) != (system, query_set, ""):
-            continue
-        if verdict.suite is not None and result.suite != verdict.suite:
-            continue
-        measured = result.scores.means()
-        if all(abs(measured.get(measure, 2.0) - mean) < 1e-9 for measure, mean in means.items()):
-            return result
+        if (result.system, result.query_set, result.variant) == (system, query_set, ""):
+            measured = result.scores.means()
+            same = all(abs(measured.get(measure, 2.0) - mean) < 1e-9 for measure, mean in means.items())
+            if same and verdict.suite in (None, result.suite):
+                return result
     return None
 
 
@@ -254,12 +250,10 @@ def labelled_results(material: Material) -> Runs:
     """
     suffixes: dict[int, str] = {}
     for verdict in material.verdicts:
+        sides = (("merge-base", verdict.merge_base, " (merge base)"), ("baseline", verdict.baseline, " (accepted)"))
         for query_set in dict.fromkeys(cell.query_set for cell in verdict.cells):
             candidate = judged_result(material, verdict, query_set, "candidate")
-            for side, system, suffix in (
-                ("merge-base", verdict.merge_base, " (merge base)"),
-                ("baseline", verdict.baseline, " (accepted)"),
-            ):
+            for side, system, suffix in sides:
                 result = judged_result(material, verdict, query_set, side)
                 if system == verdict.candidate and result is not None and result is not candidate:
                     suffixes[id(result)] = suffix

@@ -16,7 +16,7 @@ from bench.base.errors import BenchError, PluginError
 from bench.base.registry import blamed, listing, module_of, origin
 from bench.base.store import write_text
 from bench.report import Material, explorer
-from bench.report.blocks import Block, Explorer, Figure, Folded, Heading, Prose, Table
+from bench.report.blocks import Block, Figure, Folded, Heading, Prose, Table
 from bench.report.forms import as_json, latex
 from bench.report.forms import markdown as as_markdown
 from bench.report.reading import systems, tasks
@@ -39,9 +39,9 @@ class Section:
 
 
 def sections(material: Material) -> list[Section]:
-    """All sections that have something to say, in their order; those of other packages that failed say so at the end.
+    """All sections with content, in their order; the error of a section of another package comes at the end.
 
-    A new one is a new file in `sections/`, or an entry point of another package.
+    A new section is a new file in `sections/`, or an entry point of another package.
     """
     built: list[tuple[float, Section]] = []
     for kind in listing("sections"):
@@ -51,12 +51,12 @@ def sections(material: Material) -> list[Section]:
             with blamed("sections", kind, "failed"):
                 blocks: list[Block] = module.build(material)
                 if package:
-                    as_json.blocks(blocks)  # what no form can be made of breaks here, not in the middle of a page
+                    as_json.blocks(blocks)  # a block that no form can write is an error here, not amid a page
             built.append((module.ORDER, Section(anchor, module.TITLE, blocks)))
         except BenchError as error:
             if package is None:
                 raise
-            # It is on every page and nobody asked for it: no page is lost for it.
+            # The section of a package is on every page without being asked for, so no page is lost for it.
             why = f"{'' if isinstance(error, PluginError) else f'Section {kind} of {package}: '}{error}"
             built.append((math.inf, Section(anchor, kind, [Prose([why], "note")])))
     ordered = sorted(built, key=lambda item: (item[0], item[1].name))
@@ -94,9 +94,6 @@ def environment() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    def explorer_data(block: Explorer) -> Any:
-        return Markup(explorer.script_json(block.document()))
-
     jinja = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -106,7 +103,7 @@ def environment() -> Any:
         # Sees every value before it is escaped, so that no string reaches the page with control characters in it.
         finalize=lambda value: visible(value) if type(value) is str else value,
     )
-    jinja.filters |= {"safe_svg": Markup, "number": words.number, "explorer_data": explorer_data}
+    jinja.filters |= {"safe_svg": Markup, "number": words.number, "script_json": explorer.script_json}
     return jinja
 
 
@@ -115,17 +112,14 @@ def page(title: str, body: str, *, styles: Sequence[str], scripts: Sequence[str]
     from markupsafe import Markup, escape
 
     style, code = _joined(styles), _joined(scripts)
-    html: str = (
-        environment()
-        .get_template("page.html.j2")
-        .render(
-            title=_without_addresses(escape(visible(title))),
-            body=_without_addresses(body),
-            style=Markup(style),
-            script=Markup(code),
-            style_hash=_hash(style),
-            script_hash=_hash(code),
-        )
+    template = environment().get_template("page.html.j2")
+    html: str = template.render(
+        title=_without_addresses(escape(visible(title))),
+        body=_without_addresses(body),
+        style=Markup(style),
+        script=Markup(code),
+        style_hash=_hash(style),
+        script_hash=_hash(code),
     )
     return html
 
@@ -155,13 +149,14 @@ def _subtitle(material: Material) -> Parts:
     if not sets:
         n_cells = sum(len(verdict.cells) for verdict in material.verdicts)
         return [f"A verdict from {words.count(n_cells, 'comparison')}." if n_cells else "No results."]
-    n_systems, n_queries = words.count(len(systems(material)), "system"), words.count(sum(t.n for t in sets), "query")
-    names = words.join([name(task.name) for task in sets], most=5)
-    parts = fill("{} on {} in {} ({})", n_systems, n_queries, words.count(len(sets), "query set"), names)
+    names = systems(material)
+    n_systems, n_queries = words.count(len(names), "system"), words.count(sum(task.n for task in sets), "query")
+    listed = words.join([name(task.name) for task in sets], most=5)
+    parts = fill("{} on {} in {} ({})", n_systems, n_queries, words.count(len(sets), "query set"), listed)
     suites = dict.fromkeys(f"{plain(task.suite, 40)} v{task.first.suite_version}" for task in sets if task.suite)
     if suites:
         parts += fill(" of {} {}", "suites" if len(suites) > 1 else "suite", words.join(map(name, suites), most=3))
-    if len(systems(material)) > 1 and material.reference in systems(material):
+    if len(names) > 1 and material.reference in names:
         parts += fill(", compared with {}", name(material.reference))
     return [*parts, "."]
 
@@ -198,10 +193,7 @@ def _captioned(blocks: Sequence[Block]) -> list[Block]:
 def whole_json(material: Material) -> dict[str, Any]:
     """The whole report as one JSON document: every section's blocks, as `bench.report.forms.as_json` has them."""
     head = {key: visible(getattr(material, key)) for key in ("title", "reference", "made", "version")}
-    content = [
-        {"name": section.name, "title": section.title, "blocks": as_json.blocks(section.blocks)}
-        for section in sections(material)
-    ]
+    content = [{"name": s.name, "title": s.title, "blocks": as_json.blocks(s.blocks)} for s in sections(material)]
     return {**head, "sections": content}
 
 

@@ -116,16 +116,14 @@ def _suspects(mining: Mining) -> list[Block]:
     if not suspects:
         return []
     labels = {key: short.lower() for key, short, _ in REASONS}
-
-    def document(row: Mapping[str, Any]) -> Datum:
-        return datum.text(row.get("text") or row.get("doc_id"), 300, note=plain(row.get("doc_id"), 40))
-
     table = Table.of(
         "Suspected false negatives",
         suspects,
         {
             "Query": lambda row: datum.text(row.get("query") or row.get("query_id"), 200),
-            "Document": document,
+            "Document": lambda row: datum.text(
+                row.get("text") or row.get("doc_id"), 300, note=plain(row.get("doc_id"), 40)
+            ),
             Column("A positive", minor=True): lambda row: datum.text(row.get("positive") or "–", 300),
             "Reason": lambda row: datum.text(labels.get(str(row.get("reason")), "–"), 40),
             "Score": lambda row: datum.number(row.get("score")),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from bench.base import words
 from bench.report import Material, Times, charts, datum
-from bench.report.blocks import Block, Column, Datum, Figure, Head, Panel, Prose, Table
+from bench.report.blocks import Block, Column, Figure, Head, Panel, Prose, Table
 from bench.report.reading import Task, is_smaller, main_systems, tasks
 from bench.report.text import name, plain
 
@@ -23,9 +23,11 @@ Points = Mapping[str, tuple[float, float]]
 
 def build(material: Material) -> list[Block]:
     """A frontier per query set where at least two systems state their size; the same by latency where timed."""
-    sized = [(task, _by_size(task)) for task in tasks(material)]
+    sized, timed = (
+        [(task, _points(task, costs(material, task))) for task in tasks(material)] for costs in (_bytes, _p95)
+    )
     sized = [(task, points) for task, points in sized if len({size for size, _ in points.values()}) > 1]
-    timed = [(task, points) for task in tasks(material) if len(points := _by_time(material, task)) > 1]
+    timed = [(task, points) for task, points in timed if len(points) > 1]
     blocks: list[Block] = []
     if sized:
         caption = (
@@ -45,8 +47,7 @@ def build(material: Material) -> list[Block]:
         for position, (task, points) in enumerate(timed):
             drawn = {system: points[system] for system in (*main_systems(material, points), *frontier(points))}
             panels.append(Panel(task.title, _chart(material, position, task, drawn, "latency")))
-        names = {task.name for task, _ in timed}
-        n_queries = sum(times.n_queries for times in material.times if times.query_set in names)
+        n_queries = sum(times.n_queries for task, _ in timed if (times := _times(material, task)))
         caption = (
             f"Means against the 95th percentile of the time of {words.count(n_queries, 'query')}, one at a time, all "
             "systems side by side in one process. A larger mark is a larger index. Milliseconds hold for that machine "
@@ -56,23 +57,23 @@ def build(material: Material) -> list[Block]:
     return blocks
 
 
-def _by_size(task: Task) -> dict[str, tuple[float, float]]:
-    """System → (bytes, mean of the primary measure)."""
-    means = {system: task.mean(system, task.primary) for system in task.results}
-    sizes = {system: result.index_bytes for system, result in task.results.items()}
-    return {s: (float(size), mean) for s, mean in means.items() if (size := sizes[s]) and mean is not None}
-
-
 def _times(material: Material, task: Task) -> Times | None:
     return next((times for times in material.times if times.query_set == task.name), None)
 
 
-def _by_time(material: Material, task: Task) -> dict[str, tuple[float, float]]:
-    """System → (p95 in ms, mean of the primary measure)."""
+def _bytes(material: Material, task: Task) -> dict[str, float]:
+    return {system: result.index_bytes for system, result in task.results.items() if result.index_bytes}
+
+
+def _p95(material: Material, task: Task) -> dict[str, float]:
+    """System → 95th percentile in ms."""
     times = _times(material, task)
-    ms = times.ms if times else {}
+    return {system: ms[1] for system, ms in times.ms.items()} if times else {}
+
+
+def _points(task: Task, costs: Mapping[str, float]) -> dict[str, tuple[float, float]]:
     means = {system: task.mean(system, task.primary) for system in task.results}
-    return {s: (ms[s][1], mean) for s, mean in means.items() if s in ms and mean is not None}
+    return {s: (costs[s], mean) for s, mean in means.items() if s in costs and mean is not None}
 
 
 def frontier(points: Points) -> list[str]:
@@ -99,7 +100,7 @@ def unbeaten(costs: Mapping[str, tuple[float, ...]]) -> set[str]:
 
 def _chart(material: Material, position: int, task: Task, points: Points, axis: str) -> str:
     best = frontier(points)
-    sizes = {s: r.index_bytes for s, r in task.results.items() if r.index_bytes}
+    sizes = _bytes(material, task)
     span = math.log(max(sizes.values()) / min(sizes.values())) if sizes else 0.0
 
     def mark(system: str) -> charts.Mark:
@@ -116,13 +117,13 @@ def _chart(material: Material, position: int, task: Task, points: Points, axis: 
             width = 5 + 8 * math.log(sizes[system] / min(sizes.values())) / span
         return charts.Mark(system, cost, mean, tone=tone, weight=weight, size=width)
 
-    costs = [cost for cost, _ in points.values()]
+    costs, measure = [cost for cost, _ in points.values()], plain(task.primary, 40)
     return charts.scatter(
         f"pareto-{axis.partition(' ')[0]}-{position}",
-        f"{plain(task.primary, 40)} on {plain(task.name, 40)} by {axis}",
+        f"{measure} on {plain(task.name, 40)} by {axis}",
         [mark(system) for system in points],
         x_axis=axis if axis != "latency" else "latency, 95th percentile",
-        y_axis=plain(task.primary, 40),
+        y_axis=measure,
         x_ticks=_ticks(costs, axis),
         front=[*(points[system] for system in best), (max(costs), points[best[-1]][1])],
         height=260,
@@ -159,26 +160,17 @@ def _table(material: Material, sets: Sequence[Task]) -> Table:
         for task, front in zip(sets, fronts, strict=True):
             result, times = task.results.get(system), _times(material, task)
             best = {"tone": "best", "label": "unbeaten"} if system in front else {}
-            row += [
-                datum.number(task.mean(system, task.primary), **best),
-                datum.size(result.index_bytes if result else None),
-            ]
-            if times:
-                row += [_milliseconds(ms) for ms in times.ms.get(system, (None, None))]
+            row.append(datum.number(task.mean(system, task.primary), **best))
+            row.append(datum.size(result.index_bytes if result else None))
+            for ms in times.ms.get(system, (None, None)) if times else ():
+                row.append(datum.number(ms, f"{ms or 0:.{1 if (ms or 0) < 100 else 0}f}\u202fms"))
         rows.append(row)
     note = "Underlined: no other system is at least as good on each of the query set's numbers and better on one."
     return Table.grid("Quality, index size and latency", columns, rows, sortable=True, note=note)
 
 
-def _milliseconds(ms: float | None) -> Datum:
-    return datum.number(ms, f"{ms or 0:.{1 if (ms or 0) < 100 else 0}f}\u202fms")
-
-
 def _costs(material: Material, task: Task) -> dict[str, tuple[float, ...]]:
     """System → costs, smaller is better: the negative mean, bytes, and p95 where it was timed."""
-    times = _by_time(material, task)
-    return {
-        system: (-mean, size, times[system][0]) if times else (-mean, size)
-        for system, (size, mean) in _by_size(task).items()
-        if not times or system in times
-    }
+    p95 = _p95(material, task)
+    points = _points(task, _bytes(material, task))
+    return {s: (-mean, size, *([p95[s]] if p95 else [])) for s, (size, mean) in points.items() if not p95 or s in p95}
