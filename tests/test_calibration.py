@@ -248,7 +248,7 @@ def test_terminal_begins_with_one_plain_sentence(found, capsys):
     terminal.blocks(tables.calibration(found))
     said = capsys.readouterr().err
     assert said.startswith("Of 100 harmless changes this gate would block about ")
-    assert "It would notice a drop of 0.1 on every query set in " in said
+    assert "It would notice a drop of 0.1 on every query set 100 times in 100." in said
     assert "shop" in said
     assert "120 (40)" in said
 

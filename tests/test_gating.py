@@ -386,12 +386,12 @@ def test_changed_lines_are_those_of_the_file_as_it_is_now(repository):
 
 
 def test_annotation_points_at_the_gated_systems_table_before_any_other(repository):
-    from bench.report.forms.github import touched
+    from bench.report.forms.github import changed_line
 
     edit("bench.toml", 'suites = ["suite"]', 'suites = ["suite"]  # ours')
-    assert touched(Path("bench.toml"), "main", ["systems.bm25"]).line == 1
+    assert changed_line(Path("bench.toml"), "main", ["systems.bm25"]).line == 1
     edit("bench.toml", 'language = "english"', 'language = "english"\nb = 0.4')
-    place = touched(Path("bench.toml"), "main", ["systems.bm25"])
+    place = changed_line(Path("bench.toml"), "main", ["systems.bm25"])
     assert (place.file, place.line) == ("bench.toml", 6)
 
 

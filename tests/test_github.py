@@ -330,7 +330,7 @@ def test_comment_has_the_verdict_first_and_at_most_six_rows_worst_first(make_res
     rows = rows_of(text)
     assert len(rows) == 6
     assert ["Regression" in row for row in rows] == [True] * 4 + [False] * 2
-    assert "2 more checks" in text
+    assert "2 more comparisons, none of them worse than these, in the job summary." in text
 
 
 def test_comment_tells_texts_and_ranks_of_lost_queries(make_result):
@@ -379,7 +379,7 @@ def test_marker_is_one_comment_whatever_the_key(key):
 
 def test_error_comment_says_that_nothing_was_judged():
     text = error_comment("No baseline at x.json.\nsecond", key="k")
-    assert text.startswith(f"{marker('k')}\n### Not judged")
+    assert text.startswith(f"{marker('k')}\n### No verdict: the systems could not be compared")
     assert "No baseline at x.json." in text
 
 
@@ -432,7 +432,7 @@ def test_output_keeps_its_value_to_itself(text, tmp_path, monkeypatch, make_resu
 def test_annotation_is_an_error_where_the_gate_blocks(make_result, lost, policy, kind):
     verdict = a_verdict(make_result, lost=lost, n=60 if lost == 3 else 200, policy=policy)
     assert verdict.outcome == ("fail" if lost == 30 else "inconclusive")
-    (line,) = github.annotated(verdict)
+    (line,) = github.annotation_commands(verdict)
     assert line.startswith(f"::{kind} ")
 
 
@@ -442,7 +442,7 @@ def test_at_most_nine_annotations_and_errors_first(make_result):
     after[:30] = 0
     old, new = (make_result({"recall@10": v}, system=s) for v, s in ((np.ones(200), "old"), (after, "new")))
     verdict = judge([old], [new], POLICY, findings=findings)
-    lines = github.annotated(verdict)
+    lines = github.annotation_commands(verdict)
     assert len(lines) == 9
     assert lines[0].startswith("::error ")
 

@@ -295,7 +295,8 @@ def shown(blocks: Sequence[Any], *, terminal_width: int | None = None) -> str:
 
 
 def a_table(text: str) -> None:
-    terminal.table([f"first {text}", "second"], [[text, text], ["w" * 150 + text, text]], title=f"title {text}")
+    rows = [[text, text], ["w" * 150 + text, text]]
+    terminal.blocks([tables.table(f"title {text}", [f"first {text}", "second"], rows)])
 
 
 def alone(text: str, **more: Any) -> Material:
@@ -322,7 +323,10 @@ def inert_comment(made: str, harmless: str) -> None:
 
 def commands(text: str) -> str:
     place = github.Place(text, 3)
-    lines = [*github.annotated(a_verdict(text), place), github.command("error", text, title=text, place=place)]
+    lines = [
+        *github.annotation_commands(a_verdict(text), place),
+        github.command("error", text, title=text, place=place),
+    ]
     return "\n".join(lines)
 
 

@@ -12,7 +12,8 @@ from bench.base.store import read_json
 from bench.cli.main import main
 from bench.project.loop import loop, systems_of
 from bench.project.workspace import Workspace
-from bench.report import training_loops
+from bench.report import Material
+from bench.report.sections import training
 
 CONFIG = """
 suites = ["."]
@@ -113,7 +114,7 @@ def test_seeds_and_shares_become_points_and_are_kept(workspace, tiny_suite):
     assert kept["format"] == 1
     assert len(kept["points"]) == len(found.points)
     assert kept["suite_digest"] == tiny_suite.suite.digest
-    (figure, _) = training_loops.build([kept])
+    (figure, _) = training.build(Material("", (), "", loops=(kept,)))
     assert f"Before training: shop {words.number(base)}, phone" in figure.caption
 
 

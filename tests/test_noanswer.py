@@ -111,7 +111,14 @@ def test_section_shows_a_row_per_system(make_result):
     assert section.build(Material("t", (result,), "new")) == []
     prose, table = section.build(Material("t", (result, replace(result, no_answer=measured)), "new"))
     assert "95%" in str(prose.parts[0])
-    assert [datum.text for datum in table.rows[0]][2:] == ["20", "25.0 %", "90.0 %", "recall@10", "0.800", "0.750"]
+    assert [datum.text for datum in table.rows[0]][2:] == [
+        "20",
+        "25.0\u202f%",
+        "90.0\u202f%",
+        "recall@10",
+        "0.800",
+        "0.750",
+    ]
 
 
 def test_out_of_scope_messages_beside_real_ones(bench_data, tmp_path, store):

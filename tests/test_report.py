@@ -21,7 +21,7 @@ from bench.base import registry, words
 from bench.gate.verdict import judge
 from bench.records import Change, EvalProtocol, Finding, Policy, Result, Scores, digest_of
 from bench.report import Material, charts, sentences
-from bench.report.blocks import Banner, Bullets, Figure, Folded, Prose, QueryList, Span, Table, plain
+from bench.report.blocks import Banner, Figure, Folded, Prose, QueryList, Table
 from bench.report.forms.html import markdown, render, sections, write
 from bench.report.forms.markdown import inert
 from bench.report.reading import differences, judged_result, pooled, tasks
@@ -39,6 +39,7 @@ from bench.report.sections import (
     training,
     verdicts,
 )
+from bench.report.text import Span, plain
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -252,16 +253,14 @@ def test_section_summary_says_who_wins_and_what_hurts(material: Material) -> Non
     assert "is shown to be a gain" in text
     assert "the reference base shares the highest recall@10, 0.750" in text
     assert "base/int8 and base@32 are not shown to differ from it" in text
-    assert "What hurts out of distribution: tuned gains on held-out queries but is shown to lose on away" in text
-    assert (
-        "base/int8 needs an index of 1.0 kB instead of 4.0 kB, and on every query set a loss of recall@10 above" in text
-    )
+    assert "Better on held-out queries, but worse out of distribution: tuned on away (−0.450 [" in text
+    assert "base/int8 needs an index of 1.0 kB instead of 4.0 kB, and a drop in recall@10 of more than" in text
 
 
 def test_section_summary_never_claims_what_the_interval_leaves_open() -> None:
     results = (a_result("base", "home", hits(20)), a_result("new", "home", hits(21)))
     text = said(summary.build(Material(title="", results=results, reference="base")))
-    assert "is not shown to be real: the interval spans 0" in text
+    assert "is not shown to be real: the interval includes 0" in text
     assert "a gain" not in text.split("Words used here")[0]
 
 
@@ -274,24 +273,26 @@ def test_section_summary_names_no_smaller_index_whose_loss_is_open() -> None:
 def test_section_summary_warns_first_when_the_suite_is_in_doubt(material: Material) -> None:
     doubt = replace(material, findings=(Finding("error", "leak", "home", "Leak."),))
     blocks = summary.build(doubt)
-    assert said(blocks[:1]) == "Nothing can be concluded yet: the check of the suite found errors."
-    bullets = next(block for block in blocks if isinstance(block, Bullets))
-    assert said([bullets]).startswith("Do not rely on these numbers yet")
+    assert (
+        said(blocks[:1]) == "Do not rely on these numbers yet: the check of the suite found 1 error (see Suite check)."
+    )
 
 
 def test_section_verdicts_states_outcome_cells_and_reasons(material: Material) -> None:
     blocks = verdicts.build(material)
     banners = [block for block in blocks if isinstance(block, Banner)]
-    assert [banner.label for banner in banners] == ["Regression", "Cannot tell", "Pass"]
+    assert [banner.label for banner in banners] == ["Regression", "Inconclusive", "Pass"]
     assert [banner.anchor for banner in banners] == ["verdict-1", "verdict-2", "verdict-3"]
-    assert "Worse in 2 of 4 checks, most on away: recall@10 −0.450" in said([banners[0]])
+    assert "A regression is shown in 2 of 4 comparisons. The largest drop is on away: recall@10 −0.450" in said(
+        [banners[0]]
+    )
     assert "against its accepted baseline" in said([banners[2]])
     assert "Every ranking is identical" in said([banners[2]])
     table = next(block for block in blocks if isinstance(block, Table))
     assert [row[0].text for row in table.rows] == ["home", "home", "away", "away"]
     drawn = table.rows[2][5].range
     assert drawn is not None and drawn.margin == 0.03 and drawn.low < drawn.middle < drawn.high < 0
-    assert any(isinstance(block, Folded) and block.summary.startswith("Why the other checks") for block in blocks)
+    assert any(isinstance(block, Folded) and block.summary == "Reasons for the other outcomes" for block in blocks)
 
 
 def test_verdict_sentence_names_lost_pinned_queries(material: Material) -> None:
@@ -333,7 +334,7 @@ def test_section_roles_shows_who_loses_abroad(material: Material) -> None:
     assert figure.table is not None
     tuned = next(row for row in figure.table.rows if row[0].text == "tuned")
     assert [tuned[3].text, tuned[6].text] == ["shown better", "shown worse"]
-    assert "wins at home" in figure.panels[0].svg
+    assert "better on held-out," in figure.panels[0].svg and "worse out of distribution" in figure.panels[0].svg
 
 
 def test_section_pareto_keeps_what_nothing_smaller_beats() -> None:
@@ -435,7 +436,7 @@ def test_numbers_have_three_decimals_and_a_proper_minus() -> None:
     ]
     assert words.p_value(0.0001) == "<\u202f0.001"
     assert words.count(1, "query") == "1 query" and words.count(1204, "query") == "1,204 queries"
-    assert words.explained("recall@10").endswith("among the first ten") and words.explained("odd") == ""
+    assert words.meaning("recall@10").endswith("among the first ten") and words.meaning("odd") == ""
 
 
 def test_difference_is_shown_only_after_holm_over_its_family() -> None:
@@ -654,7 +655,10 @@ def test_markdown_gives_the_verdict_first(material: Material) -> None:
     text = markdown(material)
     lines = text.splitlines()
     assert lines[0] == "### Regression: <code>tuned</code> against <code>base</code>"
-    assert lines[2].startswith("Worse in 2 of 4 checks, most on <code>away</code>: recall@10 <strong>−0.450</strong>")
+    assert lines[2].startswith(
+        "A regression is shown in 2 of 4 comparisons. "
+        "The largest drop is on <code>away</code>: recall@10 <strong>−0.450</strong>"
+    )
     assert "| <code>away</code> out-of-distribution | recall@10 n = 40 | <strong>Regression</strong> |" in text.replace(
         "&#61;", "="
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
@@ -14,10 +15,8 @@ import pytest
 from test_report import a_material, a_result, hits
 from test_report_browser import a_whole_material
 
-from bench.report import Fusion, Material, Times
+from bench.report import Fusion, Material, Times, explorer
 from bench.report.blocks import Block, Explorer, Figure, Folded, Table
-from bench.report.embedded import decoded
-from bench.report.embedded import document as embedded_document
 from bench.report.forms.html import STYLES, TEMPLATES, render, sections, whole_json, whole_latex, whole_markdown
 from bench.report.forms.latex import escaped
 from bench.report.forms.markdown import inert
@@ -139,10 +138,15 @@ def test_no_form_of_a_private_report_holds_a_text(material: Material) -> None:
 # --- what the sections say ---------------------------------------------------------------------------
 
 
+def decoded(packed: str, kind: str, shape: Sequence[int]) -> np.ndarray:
+    """An array as the page's script reads it."""
+    return np.frombuffer(base64.b64decode(packed), dtype=kind).reshape(shape)
+
+
 def test_explorer_packs_what_it_was_given() -> None:
     material = a_material()
     explorer = next(block for block in queries.build(material) if isinstance(block, Explorer))
-    data = embedded_document(explorer)
+    data = explorer.document()
     away = data["sets"][1]
     n_runs, n_queries = len(away["runs"]), len(away["ids"])
     values = decoded(away["values"], "<u2", (n_runs, len(away["measures"]), n_queries)) / away["scale"]
@@ -167,23 +171,24 @@ def test_explorer_tells_an_accepted_result_from_the_one_measured_now() -> None:
     verdict = judge(before, now, Policy())
     material = Material("", tuple(now), "base", verdicts=(verdict,), baselines=tuple(before))
     explorer = next(block for block in queries.build(material) if isinstance(block, Explorer))
-    assert explorer.pair == ("home", "base (accepted)", "base")
-    assert [run.label for run in explorer.sets[0].runs] == ["base", "base (accepted)"]
+    data = explorer.document()
+    assert data["pair"] == ["home", "base (accepted)", "base"]
+    assert data["sets"][0]["runs"] == ["base", "base (accepted)"]
 
 
 def test_explorer_leaves_out_the_worst_systems_where_the_page_would_grow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queries, "MOST_RANKINGS", 240)
-    explorer = next(block for block in queries.build(a_material()) if isinstance(block, Explorer))
+    monkeypatch.setattr(explorer, "MOST_RANKINGS", 240)
+    data = next(block for block in queries.build(a_material()) if isinstance(block, Explorer)).document()
     # 80 queries: room for three; the smallest copy goes first.
-    assert {run.label for one in explorer.sets for run in one.runs} == {"base", "tuned", "base/int8"}
+    assert {label for queries_of in data["sets"] for label in queries_of["runs"]} == {"base", "tuned", "base/int8"}
 
 
 def test_documents_share_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    explorer = next(block for block in queries.build(a_material()) if isinstance(block, Explorer))
-    assert explorer.text_limit == queries.LONGEST_TEXT
-    monkeypatch.setattr(queries, "TEXT_BUDGET", 1_000)
-    explorer = next(block for block in queries.build(a_material()) if isinstance(block, Explorer))
-    assert explorer.text_limit == queries.SHORTEST_TEXT
+    documents = {"home": {f"d{i:03}": "long text " * 100 for i in range(40)}}
+    block = next(block for block in queries.build(a_material(documents=documents)) if isinstance(block, Explorer))
+    assert max(len(text) for _, text in block.document()["documents"]) == explorer.LONGEST_TEXT
+    monkeypatch.setattr(explorer, "TEXT_BUDGET", 1_000)
+    assert max(len(text) for _, text in block.document()["documents"]) == explorer.SHORTEST_TEXT
 
 
 def test_answer_names_the_gain_and_what_it_costs(material: Material) -> None:
@@ -191,7 +196,7 @@ def test_answer_names_the_gain_and_what_it_costs(material: Material) -> None:
         (block,) = (b for b in summary.build(a_material(**others)) if getattr(b, "style", "") == "answer")
         return "".join(part if isinstance(part, str) else part.text for part in block.parts)  # type: ignore[attr-defined]
 
-    assert answer() == "tuned does better than base on held-out queries (recall@10 +0.450), but worse on away (−0.450)."
+    assert answer() == "tuned is better than base on held-out queries (recall@10 +0.450), but worse on away (−0.450)."
     home = tuple(result for result in material.results if result.role == "held-out")
     assert answer(results=home).endswith("(recall@10 +0.450); no out-of-distribution queries were measured.")
     safe = (
@@ -199,10 +204,11 @@ def test_answer_names_the_gain_and_what_it_costs(material: Material) -> None:
         a_result("both", "home", hits(30)),
         a_result("both", "away", hits(31), role="out-of-distribution"),
     )
-    assert answer(results=safe).endswith("both gains too (recall@10 +0.250) and is not shown to lose anywhere.")
+    assert answer(results=safe).endswith(
+        "both is also better (recall@10 +0.250) and not shown to be worse on any query set."
+    )
     assert answer(reference="tuned") == (
-        "Nothing measured here is shown to do better than tuned on held-out queries; "
-        "3 systems are shown to do worse (recall@10)."
+        "No system is shown to be better than tuned on held-out queries; 3 systems are shown to be worse (recall@10)."
     )
 
 
@@ -218,7 +224,7 @@ def test_glance_tells_what_a_mean_over_several_sets_hides(material: Material) ->
     table = next(tables(summary.build(a_material(results=(*material.results, *elsewhere)))))
     rows = {row[0].text: row for row in table.rows}
     assert [column.title for column in table.columns if not column.minor] == [
-        "System", "Held-out recall@10", "Out-of-distribution recall@10", "Loses on", "Index",
+        "System", "Held-out recall@10", "Out-of-distribution recall@10", "Worse on", "Index",
     ]  # fmt: skip
     # 30 and 5 of 80 against 12 and 40 of 80: better on both sets together, worse on one of them.
     assert rows["tuned"][3].text == "0.650" and rows["tuned"][3].note.startswith("+0.212")

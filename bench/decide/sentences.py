@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.base.words import interval, number, signed, whole
+from bench.base.words import integer, interval, number, signed
 from bench.config import DecideConfig
 from bench.decide.curve import Forecast
 from bench.decide.evidence import queries_to_show
@@ -40,7 +40,7 @@ def _recommended(found: Recommendation) -> str:
     assert held is not None  # noqa: S101 (nothing is recommended without a gain)
     return (
         f"Choose {_named(chosen)}: {found.measure} rises from {number(held.reference)} to {number(held.mean)}, "
-        f"{signed(held.delta)} {interval(held.ci)} over {whole(held.n)} held-out queries."
+        f"{signed(held.delta)} {interval(held.ci)} over {integer(held.n)} held-out queries."
     )
 
 
@@ -72,11 +72,11 @@ def _not_shown(found: Recommendation) -> str:
     assert held is not None  # noqa: S101 (tested options have one)
     reason = best.failed
     because = f", but {_why(reason, best)}" if held.delta > 0 and reason is not None else ""
-    shown = f"of {whole(len(tested))} measured options none is shown to help"
+    shown = f"of {integer(len(tested))} measured options none is shown to help"
     if at_home:
         n = len(at_home)
         shown = (
-            f"of {whole(len(tested))} measured options {whole(n)} {'is' if n == 1 else 'are'} shown to help, "
+            f"of {integer(len(tested))} measured options {integer(n)} {'is' if n == 1 else 'are'} shown to help, "
             f"but {'not' if n == 1 else 'none of them'} to lose nothing elsewhere"
         )
     return (
@@ -225,15 +225,15 @@ def settle(option: Option, config: DecideConfig) -> str:
         if needed is None:
             return who + "no query changed, so how many would tell is not known."
         if needed <= held.n:
-            return who + f"{whole(held.n)} queries would have shown a gain of {effect:.3f} four times in five."
+            return who + f"{integer(held.n)} queries would have shown a gain of {effect:.3f} four times in five."
         return (
-            who
-            + f"about {whole(needed)} held-out queries would show a gain of {effect:.3f} (there are {whole(held.n)})."
+            who + f"about {integer(needed)} held-out queries would show a gain of {effect:.3f} "
+            f"(there are {integer(held.n)})."
         )
     if reason.rule == "loss-is-bounded":
         return who + _settle_abroad(option)
     if reason.queries_needed and reason.queries_needed > held.n:
-        many = whole(reason.queries_needed)
+        many = integer(reason.queries_needed)
         return who + f"about {many} held-out queries would show a lead that counts (now {reason.note})."
     return who + _why(reason, option) + "."
 
@@ -249,8 +249,8 @@ def _settle_abroad(option: Option) -> str:
         return "its loss out of distribution was not measured."
     worst = max(known, key=lambda bound: (bound.queries_needed or 0) / max(1, bound.n))
     return (
-        f"about {whole(worst.queries_needed or 0)} queries would tell whether it loses {worst.margin:g} on "
-        f"{worst.query_set} (there are {whole(worst.n)})."
+        f"about {integer(worst.queries_needed or 0)} queries would tell whether it loses {worst.margin:g} on "
+        f"{worst.query_set} (there are {integer(worst.n)})."
     )
 
 
@@ -260,14 +260,14 @@ def labels(pairs: int | None, config: DecideConfig, curves: Sequence[Forecast]) 
 
     wanted = threshold(FEW_PAIRS, config).value
     short = max(0.0, wanted - (pairs or 0))
-    said = f"{whole(pairs or 0)} pairs at hand"
-    said += f"; {whole(short)} are missing to {whole(wanted)}" if short else ""
+    said = f"{integer(pairs or 0)} pairs at hand"
+    said += f"; {integer(short)} are missing to {integer(wanted)}" if short else ""
     if short and config.prices.label:
         said += f", ${short * config.prices.label.usd:,.0f}"
     for curve in curves:
         if curve.gain is not None and curve.interval is not None:
             said += (
-                f"; {whole(curve.pairs)} pairs are forecast to add {signed(curve.gain)} {interval(curve.interval)} "
+                f"; {integer(curve.pairs)} pairs are forecast to add {signed(curve.gain)} {interval(curve.interval)} "
                 f"({curve.recipe})"
             )
         else:
@@ -290,8 +290,8 @@ def doubts(found: Recommendation) -> list[str]:
     planned, measured = found.plan.get("documents") or 0, found.plan.get("suite_documents") or 0
     if measured and planned >= MUCH_LARGER * measured:
         said.append(
-            f"Recall was measured among {whole(measured)} documents and is planned for {whole(planned)}: it falls as "
-            "documents are added, and not alike for every option."
+            f"Recall was measured among {integer(measured)} documents and is planned for {integer(planned)}: it falls "
+            "as documents are added, and not alike for every option."
         )
     if chosen.trained:
         said.append(

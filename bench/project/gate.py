@@ -17,7 +17,7 @@ from bench.gate.verdict import judge, read_baseline, read_results, same_file
 from bench.project.answers import Judged
 from bench.project.workspace import Workspace
 from bench.records import Ceiling, Check, Finding, Policy, Result, Suite
-from bench.report.forms.github import Place, touched
+from bench.report.forms.github import Place, changed_line
 from bench.suites import checks
 
 TARGET_BRANCH = ("GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME")

@@ -45,7 +45,7 @@ class Mined(Answer):
     def blocks(self) -> list[Block]:
         """Counts by source, and warnings."""
         report = self.negatives.report
-        rows = [[row["source"], row["what"], words.whole(row["count"])] for row in self.rows()]
+        rows = [[row["source"], row["what"], words.integer(row["count"])] for row in self.rows()]
         blocks: list[Block] = [
             tables.table(f"Hard negatives of {self.name}", ["source", "what", "count"], rows, text=2)
         ]

@@ -16,7 +16,8 @@ from bench.project.answers import Told
 from bench.project.workspace import Workspace
 from bench.records import ModelRecord, Result
 from bench.report import tables
-from bench.report.blocks import Block, Prose, shortened
+from bench.report.blocks import Block, Prose
+from bench.report.text import shortened
 from bench.retrieval import systems
 from bench.retrieval.manifest import Manifest, read_manifest, write_manifest
 from bench.retrieval.promotions import PROMOTED, history

@@ -134,7 +134,7 @@ def _counts(name: str, counts: Mapping[str, Any]) -> list[Block]:
     rows += [(f"removed: {RULES[rule]} ({rule})", n) for rule, n in counts["removed"].items()]
     rows += counts["unchecked"].items()
     rows += [(f"kept: {origin}", n) for origin, n in counts["kept"].items()]
-    table = tables.table(f"Pairs of {name}", ["what", "pairs"], [[what, words.whole(n)] for what, n in rows])
+    table = tables.table(f"Pairs of {name}", ["what", "pairs"], [[what, words.integer(n)] for what, n in rows])
     read = dict.fromkeys(origin["kind"] for origin in counts["read"] if origin["pairs"])
     lost = ", ".join(kind for kind in read if kind not in counts["kept"])
     text = f"Nothing is left of: {lost}. Why: bench pairs show {name} --removed all"
@@ -233,7 +233,7 @@ def _rates(path: Path, name: str, audit: audits.Audit, pairs: Sequence[Pair], re
     for origin, rate in rates.items():
         share, least, most = (words.percent(value, 1) for value in (rate.rate, rate.low, rate.high))
         rows.append([origin, str(rate.judged), share, f"[{least}, {most}]"])
-    columns = ["origin", "judged", "accepted", f"{words.level(1 - audits.LEVEL)} interval (Wilson)"]
+    columns = ["origin", "judged", "accepted", f"{words.confidence(1 - audits.LEVEL)} interval (Wilson)"]
     blocks: list[Block] = [tables.table(f"Audit of {name}", columns, rows)]
     if audit.open:
         text = f"{len(audit.open)} of {len(audit.sample)} sampled pairs have no answer yet."

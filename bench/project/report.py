@@ -162,7 +162,6 @@ def times(store: Store, results: Sequence[Result]) -> list[Times]:
             record.query_set,
             record.n_queries,
             {timing.system: (timing.p50, timing.p95) for timing in record.systems},
-            record.made_at,
         )
         for record in records_of(store, results)
     ]

@@ -1,4 +1,4 @@
-"""Records as people read them: blocks, sections, charts, and the forms that show them.
+"""Records as people read them: blocks, sections, charts, and the forms that write them.
 
 In: records.
 Out: HTML, Markdown, JSON, LaTeX, JUnit, comments, lines of a terminal.
@@ -19,7 +19,7 @@ __all__ = ["Fusion", "Material", "Times"]
 
 @dataclass(frozen=True)
 class Fusion:
-    """A hybrid's weights as they were tried on dev: `tried` maps the second part's share to the measure's mean."""
+    """A hybrid's weights on dev; `tried` maps the second part's share to the measure's mean."""
 
     system: str
     parts: tuple[str, ...]
@@ -30,24 +30,37 @@ class Fusion:
 
 @dataclass(frozen=True)
 class Times:
-    """Systems that were timed side by side in one process: name → (median, 95th percentile) over queries, in ms."""
+    """Systems timed side by side in one process: name → (median, 95th percentile) over queries, in ms."""
 
     query_set: str
     n_queries: int
     ms: Mapping[str, tuple[float, float]]
-    made: str = ""
 
 
 @dataclass(frozen=True)
 class Material:
-    """All that a report may show. Sections take what they need and vanish where there is nothing.
+    """All that a report may show. A section takes what it needs, and is left out where there is nothing.
 
-    `reference` names the system that others are compared with. `texts` maps query set → query id → text, and
-    `documents` maps query set → document id → text; both are empty where texts must not leave the house. `baselines`
-    holds the accepted results that verdicts were judged against, where they are none of `results`. `training` holds
-    one lineage document per model made, `loops` what training at several seeds and shares of the pairs found out
-    (documents of `bench loop`). `depths` maps query set → system → mean recall among the first 1, 2, 3 …
-    documents. `commands` are the lines that make the numbers again.
+    Attributes:
+        title: the report's.
+        results: of all systems on all query sets.
+        reference: the system that others are compared with.
+        verdicts: of the gate.
+        baselines: accepted results behind the verdicts, where they are not among `results`.
+        findings: of the check of the suite.
+        training: a lineage document for each model that was trained.
+        loops: documents of `bench loop`.
+        texts: query set → query id → text; empty where texts must stay private.
+        documents: query set → document id → text, likewise.
+        qrels: query set → judgements.
+        depths: query set → system → mean recall among the first 1, 2, 3 … documents.
+        fusions: weights of hybrids that were tried on dev.
+        times: of systems, for each query set.
+        commands: lines that produce the numbers again.
+        made: time of the report.
+        version: of this package.
+        alpha: error rate of tests and intervals.
+        recommendation: a decision.
     """
 
     title: str

@@ -1,7 +1,7 @@
-"""Sampled pairs as one HTML page on which a person accepts or rejects each; the answers are a file to download.
+"""Sampled pairs as one HTML page on which a person accepts or rejects each, and then downloads the answers as a file.
 
-The page is complete in itself, keeps answers in the browser's storage, and sends nothing anywhere. Texts are in it as
-text: no script, style or address in them does anything.
+The page needs nothing else, keeps the answers in the browser's storage, and sends nothing anywhere. Scripts, styles and
+addresses in texts have no effect.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.records import digest_of
-from bench.report.blocks import TEXT_LIMIT
 from bench.report.forms.html import STYLES, environment, page
+from bench.report.text import TEXT_LIMIT
 
 LONGEST = 20_000
 """Characters of a text that the page shows."""
@@ -19,7 +19,7 @@ LONGEST = 20_000
 
 @dataclass(frozen=True)
 class Card:
-    """One pair to judge: its id, its texts, who says that they belong together, and where they come from."""
+    """One pair to judge: its id, its texts, the origin of the pair, and the place that it comes from."""
 
     pair_id: str
     query: str
@@ -30,7 +30,7 @@ class Card:
 
     @property
     def lines(self) -> list[str]:
-        """The document's lines, long ones in pieces: templates show `TEXT_LIMIT` characters of a text."""
+        """The document's lines, long ones in pieces, because templates show `TEXT_LIMIT` characters of a text."""
         return [
             line[start : start + TEXT_LIMIT]
             for line in self.document[:LONGEST].splitlines()
@@ -39,7 +39,7 @@ class Card:
 
     @property
     def cut(self) -> bool:
-        """Whether the page leaves out the document's end."""
+        """Whether the page leaves out the end of the document."""
         return len(self.document) > LONGEST
 
 
@@ -47,15 +47,12 @@ def audit_page(name: str, cards: Sequence[Card], *, digest: str) -> str:
     """The page as text.
 
     Args:
-        name: of the table of pairs.
-        cards: in the order in which they are shown.
-        digest: of the pair file, which the answers repeat.
+        name: the table of pairs.
+        cards: pairs, in the order of the page.
+        digest: of the pair file; the answers repeat it.
     """
-    # A page of another sample of the same file has a storage of its own.
+    # Another sample of the same file has its own storage.
     sample = digest_of([digest, [card.pair_id for card in cards]])
-    body = (
-        environment()
-        .get_template("audit.html.j2")
-        .render(name=name, cards=cards, digest=digest, sample=sample, longest=LONGEST)
-    )
+    template = environment().get_template("audit.html.j2")
+    body = template.render(name=name, cards=cards, digest=digest, sample=sample, longest=LONGEST)
     return page(f"Audit of pairs: {name}", body, styles=(*STYLES, "audit.css"), scripts=("audit.js",))

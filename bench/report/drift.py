@@ -1,110 +1,113 @@
-"""A drift report in blocks: the recommendation first, then every signal with its numbers, then what was compared."""
+"""A drift report in blocks: the recommendation, then every signal with its numbers, then what was compared."""
 
 from __future__ import annotations
 
 from bench.base import words
-from bench.report import Material
-from bench.report.blocks import Banner, Block, Bullets, Column, Datum, Folded, Prose, Span, Table, name, plain, strong
+from bench.report import Material, datum
+from bench.report.blocks import Banner, Block, Bullets, Column, Datum, Folded, Prose, Table
 from bench.report.forms.comment import LONGEST, marker
 from bench.report.forms.html import Section, composed
 from bench.report.forms.markdown import markdown
+from bench.report.text import Parts, name, plain, strong
 from bench.watch.drift import Drift, Signal
 
 KEY = "drift"
-"""Of the marker by which an issue is found again."""
+"""The word in an issue's first line by which the issue is recognised."""
 
-TONES = {"shown": "fail", "not shown": "pass", "doubtful": "inconclusive", "unknown": "inconclusive"}
-WORDS = {"shown": "Shown", "not shown": "Not shown", "doubtful": "Doubtful", "unknown": "Unknown"}
-_RESULT = {
-    "re-train": "fail",
-    "refresh the suite": "fail",
-    "look at": "inconclusive",
-    "nothing to do": "pass",
-    "cannot tell": "inconclusive",
+STATUS = {
+    "shown": ("fail", "Shown"),
+    "not shown": ("pass", "Not shown"),
+    "doubtful": ("inconclusive", "Doubtful"),
+    "unknown": ("inconclusive", "Unknown"),
 }
+"""Status of a signal → tone and label."""
+
+RECOMMENDATIONS = {
+    "re-train": ("fail", "Re-train"),
+    "refresh the suite": ("fail", "Refresh the suite"),
+    "look at": ("inconclusive", "Look at"),
+    "nothing to do": ("pass", "Nothing to do"),
+    "cannot tell": ("inconclusive", words.OUTCOMES["inconclusive"]),
+}
+"""Recommendation → tone and label."""
 
 
-def render(found: Drift, *, made: str = "", version: str = "") -> str:
+def render(drift: Drift, *, made: str = "", version: str = "") -> str:
     """The report as one HTML document."""
     sections = [
-        Section("summary", "Summary", [_banner(found)]),
-        Section("signals", "Signals", _signals(found)),
-        Section("compared", "What was compared", [_sides(found)]),
+        Section("summary", "Summary", [_banner(drift)]),
+        Section("signals", "Signals", _signals(drift)),
+        Section("compared", "What was compared", [_sides(drift)]),
     ]
-    subtitle: list[str | Span] = ["System ", name(found.system), " on suite ", name(found.suite), "."]
+    subtitle: Parts = ["System ", name(drift.system), " on suite ", name(drift.suite), "."]
     return composed(Material("Drift", (), "", made=made, version=version), sections, subtitle)
 
 
-def blocks(found: Drift) -> list[Block]:
-    """The report for Markdown."""
-    return [_banner(found), *_signals(found), Folded("What was compared", [_sides(found)])]
+def blocks(drift: Drift) -> list[Block]:
+    """The report for Markdown and terminals."""
+    return [_banner(drift), *_signals(drift), Folded("What was compared", [_sides(drift)])]
 
 
-def issue(found: Drift, *, key: str = KEY) -> str:
-    """The report as the body of an issue: its first line is the marker by which it is found again."""
-    text = f"{marker(key)}\n{markdown(blocks(found))}"
-    # Examples are what may be long, and they are the least of it.
-    return text if len(text) <= LONGEST else f"{marker(key)}\n{markdown([_banner(found), _table(found)])}"
+def issue(drift: Drift, *, key: str = KEY) -> str:
+    """The report as the body of an issue; its first line is the marker by which the issue is recognised."""
+    text = f"{marker(key)}\n{markdown(blocks(drift))}"
+    # Examples may be long, and are the least important part.
+    return text if len(text) <= LONGEST else f"{marker(key)}\n{markdown([_banner(drift), _table(drift)])}"
 
 
-def _banner(found: Drift) -> Banner:
-    label = found.recommendation[:1].upper() + found.recommendation[1:]
-    title: list[str | Span] = [f"{found.subject}: " if found.subject else "", name(found.system)]
-    return Banner(_RESULT[found.recommendation], label, title, [plain(found.sentence, 600)])
+def _banner(drift: Drift) -> Banner:
+    tone, label = RECOMMENDATIONS[drift.recommendation]
+    title: Parts = [f"{drift.subject}: " if drift.subject else "", name(drift.system)]
+    return Banner(tone, label, title, [plain(drift.sentence, 600)])
 
 
-def _signals(found: Drift) -> list[Block]:
-    made: list[Block] = [_table(found)]
-    made.append(Bullets([[strong(plain(s.name, 60)), f": {plain(s.sentence, 600)}"] for s in found.signals]))
-    for signal in found.signals:
+def _signals(drift: Drift) -> list[Block]:
+    sentences: list[Parts] = [[strong(plain(s.name, 60)), f": {plain(s.sentence, 600)}"] for s in drift.signals]
+    content: list[Block] = [_table(drift), Bullets(sentences)]
+    for signal in drift.signals:
         if signal.examples and signal.status != "unknown":
-            what = {"documents: words": "New words, with the number of texts", "queries: words": "New words, likewise"}
-            title = what.get(
-                signal.name, f"The farthest: {signal.name}" if signal.about != "recall" else "Pinned, lost"
-            )
-            made.append(Folded(plain(title, 80), [Bullets([[plain(text, 300)] for text in signal.examples])]))
-    n_tested = sum(signal.p is not None for signal in found.signals)
-    made.append(
-        Prose(
-            [
-                f"{words.count(n_tested, 'test')} share one error rate (Holm): where nothing drifts, any of them is "
-                f"shown with a chance of {found.alpha:g} at most. A shift must also reach its floor to be shown."
-            ],
-            style="note",
-        )
+            title = f"Farthest from the reference: {signal.name}"
+            if signal.name.endswith(": words"):
+                title = f"New words in {signal.name.partition(':')[0]}, with the number of texts"
+            elif signal.about == "recall":
+                title = "Pinned queries that were lost"
+            content.append(Folded(plain(title, 80), [Bullets([[plain(text, 300)] for text in signal.examples])]))
+    n_tests = sum(signal.p is not None for signal in drift.signals)
+    note = (
+        f"Error rate: {drift.alpha:g}, over {words.count(n_tests, 'test')} (Holm). Without drift, the probability that "
+        "any test shows a shift is at most that. To be shown, a shift must also reach its floor."
     )
-    return made
+    return [*content, Prose([note], style="note")]
 
 
-def _table(found: Drift) -> Table:
-    columns = [Column("Signal"), Column("Finding"), Column("Size", "What is held against the floor", numeric=True)]
-    columns += [Column("Floor", numeric=True), Column("p", "Adjusted over all tests (Holm)", numeric=True)]
-    return Table("Signals", columns, [_row(signal) for signal in found.signals])
+def _table(drift: Drift) -> Table:
+    def status(signal: Signal) -> Datum:
+        tone, label = STATUS[signal.status]
+        return Datum(label, kind="outcome", tone=tone)
+
+    return Table.of(
+        "Signals",
+        drift.signals,
+        {
+            "Signal": lambda signal: datum.text(signal.name),
+            "Finding": status,
+            Column("Size", "Compared with the floor"): lambda signal: datum.number(signal.size),
+            "Floor": lambda signal: datum.number(signal.floor),
+            Column("p", "Adjusted over all tests (Holm)"): lambda signal: datum.p_value(signal.p_adjusted),
+        },
+    )
 
 
-def _row(signal: Signal) -> list[Datum]:
-    p = signal.p_adjusted
-    return [
-        Datum(plain(signal.name, 60)),
-        Datum(WORDS[signal.status], kind="outcome", tone=TONES[signal.status]),
-        Datum(words.number(signal.size), -1 if signal.size is None else signal.size, "number"),
-        Datum(words.number(signal.floor), -1 if signal.floor is None else signal.floor, "number"),
-        Datum(words.p_value(p), 2 if p is None else p, "number"),
-    ]
-
-
-def _sides(found: Drift) -> Table:
-    columns = [Column("Side"), Column("From"), Column("Texts", numeric=True), Column("Looked at", numeric=True)]
-    columns += [Column("Digest"), Column("Note")]
-    rows = [
-        [
-            Datum(plain(which, 40)),
-            Datum(plain(side.source, 200), kind="sentence"),
-            Datum(f"{side.n:,}", side.n, "number"),
-            Datum(f"{side.n_looked_at:,}", side.n_looked_at, "number"),
-            Datum(plain(side.digest[:12]), kind="name"),
-            Datum(plain(side.note, 300), kind="sentence"),
-        ]
-        for which, side in found.sides.items()
-    ]
-    return Table("What was compared", columns, rows)
+def _sides(drift: Drift) -> Table:
+    return Table.of(
+        "What was compared",
+        drift.sides.items(),
+        {
+            "Side": lambda row: datum.text(row[0], 40),
+            "From": lambda row: datum.sentence(row[1].source, 200),
+            "Texts": lambda row: datum.integer(row[1].n),
+            "Looked at": lambda row: datum.integer(row[1].n_looked_at),
+            "Digest": lambda row: datum.digest(row[1].digest),
+            "Note": lambda row: datum.sentence(row[1].note, 300),
+        },
+    )

@@ -1,11 +1,13 @@
-"""An answer, or why there is none, in every form asked for. No form may be left as an earlier run wrote it."""
+"""An answer, or the error in its place, in every form that the command line asks for.
+
+An error is written to every form too: no file may keep an earlier run's answer.
+"""
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,11 +15,15 @@ from bench.base.errors import BenchError
 from bench.base.store import write_json, write_text
 from bench.records import Finding, Verdict
 from bench.report import Material
-from bench.report.forms import github
+from bench.report.forms import github, html, junit, metrics
+from bench.report.forms.comment import comment, error_comment
+
+FILES = ("json", "junit", "markdown", "html", "comment", "metrics")
+"""Forms that are files."""
 
 
 class Publishable(Protocol):
-    """An answer that can be written in forms; `verdict`, `material` and `place` only where it is a gate's."""
+    """An answer that can be written in forms."""
 
     def to_json(self) -> dict[str, Any]:
         """The document."""
@@ -41,10 +47,10 @@ class Gated(Publishable, Protocol):
 
 @dataclass(frozen=True)
 class Forms:
-    """Where each form goes; None where it was not asked for.
+    """The file of each form; None if the form is not wanted.
 
-    `key` tells apart the comments of several gates on one pull request, `link` is where a reader finds the report,
-    `github` also writes job summary, outputs and annotations.
+    `github` also writes the job summary, outputs and annotations. `key` separates the comments of several gates on one
+    pull request, and `link` is the address of the report.
     """
 
     json: Path | None = None
@@ -59,90 +65,62 @@ class Forms:
 
     @classmethod
     def of(cls, options: Namespace) -> Forms:
-        """The forms that a command line asks for."""
-
-        def path(name: str) -> Path | None:
-            given = getattr(options, name, None)
-            return Path(given) if given else None
-
+        """The forms of a command line."""
+        paths = {form: getattr(options, "json_out" if form == "json" else form, None) for form in FILES}
         return cls(
-            path("json_out"),
-            path("junit"),
-            path("markdown"),
-            path("html"),
-            path("comment"),
-            path("metrics"),
-            bool(getattr(options, "github", False)),
-            getattr(options, "comment_key", None) or "",
-            getattr(options, "link", None) or "",
+            **{form: Path(path) for form, path in paths.items() if path},
+            github=bool(getattr(options, "github", False)),
+            key=getattr(options, "comment_key", None) or "",
+            link=getattr(options, "link", None) or "",
         )
 
     def each(self) -> Iterator[Forms]:
-        """Every form asked for, alone."""
-        for field in fields(self):
-            if field.name not in ("key", "link") and getattr(self, field.name):
-                yield Forms(**{field.name: getattr(self, field.name)}, key=self.key, link=self.link)
+        """Every wanted form, alone."""
+        for form in (*FILES, "github"):
+            if value := getattr(self, form):
+                yield Forms(**{form: value}, key=self.key, link=self.link)
 
 
 def publish(answer: Publishable | Gated, forms: Forms) -> None:
-    """Write every form of an answer; those of a pull request only where it is a gate's."""
+    """Write every form of an answer; those of a pull request only for a gate's."""
+    summary = answer.markdown() if forms.markdown or forms.github else ""
     if forms.json:
         write_json(forms.json, answer.to_json(), indent=1)
-    summary = answer.markdown() if forms.markdown or forms.github else ""
     if forms.markdown:
         write_text(forms.markdown, summary)
     verdict: Verdict | None = getattr(answer, "verdict", None)
     if verdict is not None:
         if forms.junit:
-            from bench.report.forms import junit
-
             write_text(forms.junit, junit.document(verdict))
         if forms.metrics:
-            from bench.report.forms import metrics
-
             write_text(forms.metrics, metrics.document(verdict))
         if forms.comment:
-            from bench.report.forms.comment import comment
-
             material: Material = answer.material()  # type: ignore[union-attr]
             write_text(forms.comment, comment(material, key=forms.key, link=forms.link))
         if forms.github:
-            _tell(github.annotated(verdict, getattr(answer, "place", None)))
-            github.write_files(summary, github.outputs(verdict, exit_code=verdict.exit_code, report=forms.html))
+            commands = github.annotation_commands(verdict, getattr(answer, "place", None))
+            values = github.outputs(verdict, exit_code=verdict.exit_code, report=forms.html)
+            github.write_files(summary, values, commands)
     if forms.html:
         write_text(forms.html, answer.html())
 
 
 def publish_error(error: BenchError, forms: Forms) -> None:
-    """Write every form for a question that was not answered, so that none is left over from an earlier run."""
-    message = str(error)
+    """Write an error to every form."""
+    message, text = str(error), error_comment(str(error), key=forms.key)
     if forms.json:
         write_json(forms.json, error.to_json() | {"exit_code": error.exit_code}, indent=1)
-    if forms.junit:
-        from bench.report.forms import junit
-
-        write_text(forms.junit, junit.error_document(error.code, message))
-    if forms.metrics:
-        write_text(forms.metrics, f"retrieval_gate_exit_code {error.exit_code}\n# EOF\n")
-    if forms.comment or forms.markdown or forms.github:
-        from bench.report.forms.comment import error_comment
-
-        text = error_comment(message, key=forms.key)
-        for path in (forms.comment, forms.markdown):
-            if path:
-                write_text(path, text)
-        if forms.github:
-            _tell([github.command("error", message, title=f"bench gate: {error.code}")])
-            github.write_files(text, github.outputs(None, exit_code=error.exit_code, report=forms.html))
+    for path, content in (
+        (forms.junit, junit.error_document(error.code, message)),
+        (forms.metrics, f"retrieval_gate_exit_code {error.exit_code}\n# EOF\n"),
+        (forms.comment, text),
+        (forms.markdown, text),
+    ):
+        if path:
+            write_text(path, content)
+    if forms.github:
+        commands = [github.command("error", message, title=f"bench gate: {error.code}")]
+        github.write_files(text, github.outputs(None, exit_code=error.exit_code, report=forms.html), commands)
     if forms.html:
-        from bench.report.forms.html import write
-
         finding = Finding("error", error.code, "gate", message)
-        write(Material("Not judged", (), "", findings=(finding,)), forms.html)
-
-
-def _tell(commands: list[str]) -> None:
-    """Workflow commands, each on a line of its own; standard output may hold a JSON document."""
-    for line in commands:
-        sys.stderr.write(line + "\n")
-    sys.stderr.flush()
+        html.write(Material("No verdict", (), "", findings=(finding,)), forms.html)

@@ -1,7 +1,7 @@
-"""What sections ask of the material: who was measured on what, and which differences the numbers show.
+"""Questions of the sections to the material: systems, query sets, and the differences that the results show.
 
-"Shown" means one thing in the whole report: a two-sided p under alpha after Holm over its family. A family is all
-systems compared with the same one by one measure on one query set (or, pooled, on all query sets of both roles).
+A difference is "shown" where its two-sided p is below alpha after Holm over its family. A family is all systems that
+are compared with the same one by one measure, on one query set or on all query sets of both roles together.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from bench.base import words
 from bench.base.errors import BenchError
 from bench.base.names import SystemName
 from bench.gate.compare import Difference, check_comparable, corrected, difference, require_measure
 from bench.records import EVALUATION_ROLES, ROLES, Result, Verdict
 from bench.report import Material
+from bench.report.text import plain
 
-MOST_OPEN = 16
-"""Systems that are read one by one; past it, shorter and coarser copies of a model are looked up."""
+MOST_MAIN = 16
+"""Systems up to which each is shown; above it, smaller copies of a model are folded away."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,13 @@ class Task:
 
     @property
     def first(self) -> Result:
-        """Any result: headers are the same for all that can be compared."""
+        """The first result; what can be compared has the same headers."""
         return next(iter(self.results.values()))
+
+    @property
+    def title(self) -> str:
+        """The query set's name and role."""
+        return f"{plain(self.name, 40)} ({words.ROLES.get(self.role, plain(self.role, 40))})"
 
     @property
     def n(self) -> int:
@@ -56,10 +63,12 @@ class Task:
     @property
     def measures(self) -> list[str]:
         """All measures that any system has here, the suite's first."""
-        found = dict.fromkeys(self.first.protocol.measures)
-        for result in self.results.values():
-            found |= dict.fromkeys(result.scores.measures)
-        return [m for m in found if any(m in r.scores.measures for r in self.results.values())]
+        measured = dict.fromkeys(m for result in self.results.values() for m in result.scores.measures)
+        return [m for m in dict.fromkeys([*self.first.protocol.measures, *measured]) if m in measured]
+
+    def by_mean(self, systems: Iterable[str]) -> list[str]:
+        """Systems from the highest mean of the primary measure to the lowest."""
+        return sorted(systems, key=lambda system: -(self.mean(system, self.primary) or 0.0))
 
 
 def systems(material: Material) -> list[str]:
@@ -72,44 +81,42 @@ def is_smaller(system: str, names: Collection[str]) -> bool:
     return any(name in names for name in SystemName.parse(system).larger)
 
 
-def prominent(material: Material, names: Iterable[str]) -> list[str]:
-    """Systems that stand in the open: all, or past `MOST_OPEN` those that are no smaller copy of another one.
+def main_systems(material: Material, names: Iterable[str]) -> list[str]:
+    """Systems that a reader should see: all, or above `MOST_MAIN` those that are no smaller copy of another one.
 
-    The reference and what was judged always do.
+    The reference, baselines and candidates are always among them.
     """
-    held = list(names)
-    if len(held) <= MOST_OPEN:
-        return held
-    judged = {name for verdict in material.verdicts for name in (verdict.baseline, verdict.candidate)}
-    everyone = {*held, material.reference}
-    kept = [name for name in held if not is_smaller(name, everyone) or name in judged or name == material.reference]
-    return kept if len(kept) > 1 else held
+    everything = list(names)
+    if len(everything) <= MOST_MAIN:
+        return everything
+    always = {material.reference, *judged_systems(material)}
+    known = {*everything, material.reference}
+    main = [name for name in everything if name in always or not is_smaller(name, known)]
+    return main if len(main) > 1 else everything
+
+
+def judged_systems(material: Material) -> list[str]:
+    """Baseline and candidate of each verdict."""
+    return [system for verdict in material.verdicts for system in (verdict.baseline, verdict.candidate)]
 
 
 def tasks(material: Material) -> list[Task]:
-    """All query sets, held-out before out-of-distribution, each with its results."""
-    found: dict[tuple[str, str], dict[str, Result]] = {}
+    """All query sets with their results: held-out, then out-of-distribution, then others."""
+    results: dict[tuple[str, str], dict[str, Result]] = {}
     for result in material.results:
-        found.setdefault((result.suite, result.query_set), {})[result.system] = result
-    made = [Task(suite, name, next(iter(results.values())).role, results) for (suite, name), results in found.items()]
+        results.setdefault((result.suite, result.query_set), {})[result.system] = result
     order = (*EVALUATION_ROLES, *ROLES)
-    return sorted(made, key=lambda task: order.index(task.role) if task.role in order else len(order))
+    return sorted(
+        (Task(suite, name, next(iter(of.values())).role, of) for (suite, name), of in results.items()),
+        key=lambda task: order.index(task.role) if task.role in order else len(order),
+    )
 
 
-def roles(material: Material) -> dict[str, list[Task]]:
-    """Evaluation roles that have a query set, with their query sets."""
-    found: dict[str, list[Task]] = {}
-    for task in tasks(material):
-        if task.role in EVALUATION_ROLES:
-            found.setdefault(task.role, []).append(task)
-    return found
-
-
-def best_system(task: Task, measure: str) -> str | None:
-    """The system with the highest mean; the earlier one of equals."""
-    means = {system: task.mean(system, measure) for system in task.results}
-    held = {system: mean for system, mean in means.items() if mean is not None}
-    return max(held, key=lambda system: held[system]) if held else None
+def tasks_by_role(material: Material) -> dict[str, list[Task]]:
+    """Evaluation role → its query sets, for roles that have one."""
+    every = tasks(material)
+    by_role = {role: [task for task in every if task.role == role] for role in EVALUATION_ROLES}
+    return {role: of_role for role, of_role in by_role.items() if of_role}
 
 
 # --- differences on one query set ------------------------------------------------------------------
@@ -118,40 +125,40 @@ def best_system(task: Task, measure: str) -> str | None:
 def differences(
     material: Material, task: Task, against: str, *, measures: Sequence[str] | None = None
 ) -> dict[str, dict[str, Difference]]:
-    """System → measure → difference to `against`, over all other systems that can be compared with it.
+    """System → measure → difference to `against`, for all other systems that can be compared with it.
 
-    Empty where `against` has no result; `refusals` says why a system is left out.
+    Empty where `against` has no result; `comparison_errors` says why a system is left out.
     """
     reference = task.results.get(against)
     if reference is None:
         return {}
-    found: dict[str, dict[str, Difference]] = {}
+    by_system: dict[str, dict[str, Difference]] = {}
     for measure in measures or task.measures:
-        made: dict[str, Difference] = {}
+        family: dict[str, Difference] = {}
         for system, result in task.results.items():
             if system != against:
                 with contextlib.suppress(BenchError):
-                    made[system] = difference([reference], [result], measure, alpha=material.alpha)
-        for system, one in zip(made, corrected(list(made.values())), strict=True):
-            found.setdefault(system, {})[measure] = one
-    return found
+                    family[system] = difference([reference], [result], measure, alpha=material.alpha)
+        for system, adjusted in zip(family, corrected(list(family.values())), strict=True):
+            by_system.setdefault(system, {})[measure] = adjusted
+    return by_system
 
 
-def refusals(material: Material, task: Task) -> list[str]:
+def comparison_errors(material: Material, task: Task) -> list[str]:
     """Why systems are not compared with the material's reference, a sentence each."""
     reference = task.results.get(material.reference)
-    found: dict[str, None] = {}
     if reference is None:
         return []
+    errors = set()
     for result in task.results.values():
         for measure in task.measures if result is not reference else ():
             try:
                 check_comparable(reference, result)
-                for one in (reference, result):
-                    require_measure(one, measure, "result of")
+                for side in (reference, result):
+                    require_measure(side, measure, "result of")
             except BenchError as error:
-                found[str(error)] = None
-    return sorted(found)
+                errors.add(str(error))
+    return sorted(errors)
 
 
 # --- all query sets of a role ----------------------------------------------------------------------
@@ -159,48 +166,45 @@ def refusals(material: Material, task: Task) -> list[str]:
 
 @dataclass(frozen=True)
 class Pooled:
-    """All queries of a role, each counted once: a system's mean and its difference to another system."""
+    """All queries of a role, each counted once: a system's mean and its difference to the reference."""
 
-    role: str
     n: int
     mean: float
     difference: Difference | None
 
+    @property
+    def shown(self) -> str:
+        """ "better" or "worse" where that is shown, else ""."""
+        return self.difference.shown if self.difference else ""
+
 
 def pooled(material: Material, measure: str, against: str) -> dict[str, dict[str, Pooled]]:
-    """Role → system → mean over all the role's queries, for systems that were measured on all of them.
+    """Role → system → mean over all queries of the role, for systems that were measured on all of them.
 
     Intervals treat queries of different sets as independent; within a set, clusters count as they do there.
     """
-    made: dict[tuple[str, str], Pooled] = {}
-    for role, held in roles(material).items():
-        sets = [task for task in held if measure in task.measures]
-        for system in systems(material):
-            if sets and all(task.mean(system, measure) is not None for task in sets):
-                made[role, system] = _pool(sets, role, system, against, measure, material.alpha)
-    compared = [key for key, one in made.items() if one.difference is not None]
-    differing = [one.difference for one in made.values() if one.difference is not None]
-    for key, one in zip(compared, corrected(differing), strict=True):
-        made[key] = replace(made[key], difference=one)
-    found: dict[str, dict[str, Pooled]] = {}
-    for (role, system), pool in made.items():
-        found.setdefault(role, {})[system] = pool
-    return found
+    pools: dict[tuple[str, str], Pooled] = {}
+    for role, of_role in tasks_by_role(material).items():
+        sets = [task for task in of_role if measure in task.measures]
+        references = [task.results[against] for task in sets if against in task.results]
+        for system in systems(material) if sets else ():
+            results = [task.results[system] for task in sets if task.mean(system, measure) is not None]
+            if len(results) < len(sets):
+                continue
+            values = np.concatenate([result.scores.column(measure) for result in results])
+            pools[role, system] = Pooled(len(values), float(values.mean()), None)
+            if system != against and len(references) == len(sets):
+                with contextlib.suppress(BenchError):
+                    compared = difference(references, results, measure, alpha=material.alpha)
+                    pools[role, system] = replace(pools[role, system], difference=compared)
+    family = {key: pool.difference for key, pool in pools.items() if pool.difference is not None}
+    for key, adjusted in zip(family, corrected(list(family.values())), strict=True):
+        pools[key] = replace(pools[key], difference=adjusted)
+    roles = dict.fromkeys(role for role, _ in pools)
+    return {role: {system: pool for (of, system), pool in pools.items() if of == role} for role in roles}
 
 
-def _pool(sets: Sequence[Task], role: str, system: str, against: str, measure: str, alpha: float) -> Pooled:
-    """One system's pooled numbers."""
-    mine = [task.results[system] for task in sets]
-    theirs = [task.results[against] for task in sets if against in task.results]
-    values = np.concatenate([result.scores.column(measure) for result in mine])
-    one = None
-    if system != against and len(theirs) == len(sets):
-        with contextlib.suppress(BenchError):
-            one = difference(theirs, mine, measure, alpha=alpha)
-    return Pooled(role, len(values), float(values.mean()), one)
-
-
-def leaders(numbers: Mapping[str, Pooled]) -> list[str]:
+def by_mean(numbers: Mapping[str, Pooled]) -> list[str]:
     """Systems from the highest pooled mean to the lowest."""
     return sorted(numbers, key=lambda system: -numbers[system].mean)
 
@@ -209,63 +213,57 @@ def leaders(numbers: Mapping[str, Pooled]) -> list[str]:
 
 
 def judged_result(material: Material, verdict: Verdict, query_set: str, side: str) -> Result | None:
-    """The result that a verdict speaks of; None where the material does not hold it.
+    """One side's result behind a verdict; None where the material lacks it.
 
     Args:
         material: what the report may show.
         verdict: one of its verdicts.
-        query_set: name of a query set that it judged.
+        query_set: name of a query set of the verdict.
         side: "baseline", "merge-base" or "candidate".
 
-    A baseline and a candidate may share their name, so the means decide, and what was accepted is looked at first.
+    A baseline and a candidate may have the same name, so the means decide. Accepted results come first.
     """
     reference = "merge-base" if side == "merge-base" else "baseline"
-    wanted = {
+    means = {
         cell.measure: cell.candidate if side == "candidate" else cell.baseline
         for cell in verdict.cells
         if (cell.query_set, cell.reference, cell.variant, cell.slice) == (query_set, reference, "", None)
     }
-    name = verdict.merge_base if side == "merge-base" else getattr(verdict, side)
+    system = verdict.merge_base if side == "merge-base" else getattr(verdict, side)
     for result in (*material.baselines, *material.results):
-        if result.system != name or result.query_set != query_set or result.variant:
-            continue
-        if verdict.suite is not None and result.suite != verdict.suite:
-            continue
-        means = result.scores.means()
-        if all(abs(means.get(measure, 2.0) - mean) < 1e-9 for measure, mean in wanted.items()):
-            return result
+        if (result.system, result.query_set, result.variant) == (system, query_set, ""):
+            measured = result.scores.means()
+            same = all(abs(measured.get(measure, 2.0) - mean) < 1e-9 for measure, mean in means.items())
+            if same and verdict.suite in (None, result.suite):
+                return result
     return None
 
 
-def labelled(material: Material) -> dict[tuple[str, str], dict[str, Result]]:
-    """(suite, query set) → label → result; what was accepted under a name that is measured anew says so."""
-    found: dict[tuple[str, str], dict[str, Result]] = {}
-    order = {(task.suite, task.name): place for place, task in enumerate(tasks(material))}
-    suffixes = _suffixes(material)
-    for result in (*material.results, *material.baselines):
-        runs = found.setdefault((result.suite, result.query_set), {})
-        first = next(iter(runs.values()), result)
-        if result.variant or not result.top_ids or first.scores.query_ids != result.scores.query_ids:
-            continue
-        if not any(_same(one, result) for one in runs.values()):
-            runs.setdefault(f"{result.system}{suffixes.get(id(result), '')}", result)
-    return dict(sorted(found.items(), key=lambda pair: order.get(pair[0], len(order))))
+Runs = Mapping[tuple[str, str], Mapping[str, Result]]
+"""(suite, query set) → label → result."""
 
 
-def _suffixes(material: Material) -> dict[int, str]:
-    """What tells a verdict's references from a candidate of the same name, by the result's identity."""
-    found: dict[int, str] = {}
+def labelled_results(material: Material) -> Runs:
+    """All results with rankings, the accepted ones too.
+
+    A label is the system's name; an accepted result of a system that is measured anew has "(accepted)" after it.
+    """
+    suffixes: dict[int, str] = {}
     for verdict in material.verdicts:
+        sides = (("merge-base", verdict.merge_base, " (merge base)"), ("baseline", verdict.baseline, " (accepted)"))
         for query_set in dict.fromkeys(cell.query_set for cell in verdict.cells):
             candidate = judged_result(material, verdict, query_set, "candidate")
-            sides = (("merge-base", verdict.merge_base, " (merge base)"), ("baseline", verdict.baseline, " (accepted)"))
             for side, system, suffix in sides:
                 result = judged_result(material, verdict, query_set, side)
                 if system == verdict.candidate and result is not None and result is not candidate:
-                    found[id(result)] = suffix
-    return found
-
-
-def _same(one: Result, other: Result) -> bool:
-    """Whether two results are one run, measured alike."""
-    return (one.system, one.run_digest, one.labels_digest) == (other.system, other.run_digest, other.labels_digest)
+                    suffixes[id(result)] = suffix
+    runs: dict[tuple[str, str], dict[str, Result]] = {(task.suite, task.name): {} for task in tasks(material)}
+    for result in (*material.results, *material.baselines):
+        of_set = runs.setdefault((result.suite, result.query_set), {})
+        first = next(iter(of_set.values()), result)
+        if result.variant or not result.top_ids or first.scores.query_ids != result.scores.query_ids:
+            continue
+        run = (result.system, result.run_digest, result.labels_digest)
+        if not any((r.system, r.run_digest, r.labels_digest) == run for r in of_set.values()):
+            of_set.setdefault(f"{result.system}{suffixes.get(id(result), '')}", result)
+    return runs

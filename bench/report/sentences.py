@@ -4,89 +4,72 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.base.words import OUTCOMES, count, interval, signed, whole
+from bench.base.words import OUTCOMES, count, integer, interval, signed
 from bench.records import Cell, Verdict
-from bench.report.blocks import Span, name, plain, strong
+from bench.report.blocks import Banner
+from bench.report.text import Parts, fill, name, plain, strong
 
 
-def verdict_title(verdict: Verdict) -> list[str | Span]:
-    """Who was judged against what."""
+def verdict_banner(verdict: Verdict, *, link: str = "", anchor: str = "") -> Banner:
+    """Outcome, systems and result of a verdict; `link` leads to more, `anchor` is the banner's own id."""
+    label = OUTCOMES.get(verdict.outcome, verdict.outcome)
+    return Banner(verdict.outcome, label, verdict_title(verdict), verdict_sentence(verdict), link, anchor)
+
+
+def verdict_title(verdict: Verdict) -> Parts:
+    """The candidate and its baseline."""
     if verdict.candidate == verdict.baseline:
-        which = "its accepted baseline" if verdict.suite else "the run it is compared with"
-        return [name(verdict.candidate), f" against {which}"]
+        return [name(verdict.candidate), f" against its {'accepted baseline' if verdict.suite else 'earlier run'}"]
     return [name(verdict.candidate), " against ", name(verdict.baseline)]
 
 
-def verdict_sentence(verdict: Verdict) -> list[str | Span]:
-    """What a verdict says, in one or two plain sentences computed from its cells."""
-    cells = verdict.cells
-    of = {outcome: [cell for cell in cells if cell.outcome == outcome] for outcome in OUTCOMES}
-    pinned: list[str | Span] = []
+def verdict_sentence(verdict: Verdict) -> Parts:
+    """The result of a verdict in a few plain sentences."""
+    failed, unclear, improved = (
+        [cell for cell in verdict.cells if cell.outcome == outcome] for outcome in ("fail", "inconclusive", "improved")
+    )
+    comparisons = count(len(verdict.cells), "comparison")
+    broken: Parts = [f"{plain(check.reason, 300)} " for check in verdict.checks if check.outcome == "fail"]
+    pinned: Parts = []
     if verdict.pinned_lost:
-        lost = f"{len(verdict.pinned_lost)} of {count(verdict.n_pinned, 'pinned query')}"
-        pinned = [f"{lost} lost relevant documents."]
-    broken: list[str | Span] = [f"{plain(check.reason, 300)} " for check in verdict.checks if check.outcome == "fail"]
-    if of["fail"]:
-        parts: list[str | Span] = [f"Worse in {_of_checks(of['fail'], cells)}"]
-        parts += [", most on ", *_largest(of["fail"]), *_whose(verdict), ". "]
+        pinned = [f"{len(verdict.pinned_lost)} of {count(verdict.n_pinned, 'pinned query')} lost relevant documents."]
+    if failed:
+        parts = [f"A regression is shown in {len(failed)} of {comparisons}. ", *_largest_drop(failed)]
+        if verdict.merge_base is not None and {cell.reference for cell in failed} == {"baseline"}:
+            parts += ["It is shown for all changes since the baseline together, not for this change alone. "]
         return [*parts, *broken, *pinned]
     if pinned:
-        return [*broken, *pinned, " Any such loss fails, whatever the averages say."]
+        return [*broken, *pinned, " Any such loss fails the verdict, whatever the averages are."]
     if broken:
         return broken
-    unclear = [check for check in verdict.checks if check.outcome == "inconclusive"]
-    if unclear and not of["inconclusive"]:
-        return [f"No regression is shown. {plain(unclear[0].reason, 300)}"]
-    if of["inconclusive"]:
-        softened = any(cell.softened for cell in of["inconclusive"])
-        why = (
-            "documents that nobody judged may explain the drop"
-            if softened
-            else "neither a drop beyond the margin nor its absence is shown"
-        )
-        return [
-            f"No regression is shown, but in {_of_checks(of['inconclusive'], cells)} {why}.",
-            *_would_settle(of["inconclusive"]),
-        ]
-    if cells and all(cell.test == "identical" for cell in cells):
-        return ["Every ranking is identical to the baseline's down to the cutoffs that are checked."]
-    better = f" {_of_checks(of['improved'], cells).capitalize()} improved." if of["improved"] else ""
-    return [f"A drop beyond the margin is ruled out in all {count(len(cells), 'check')}.{better}"]
+    if unclear:
+        why = "a drop beyond the margin is neither shown nor ruled out"
+        if any(cell.softened for cell in unclear):
+            why = "documents without a judgement may explain the drop"
+        return [f"No regression is shown, but in {len(unclear)} of {comparisons} {why}.", *_queries_needed(unclear)]
+    for check in verdict.checks:
+        if check.outcome == "inconclusive":
+            return [f"No regression is shown. {plain(check.reason, 300)}"]
+    if verdict.cells and all(cell.test == "identical" for cell in verdict.cells):
+        return ["Every ranking is identical to the baseline's, down to the cutoff of each measure."]
+    gains = f" {len(improved)} of them {'shows' if len(improved) == 1 else 'show'} a gain." if improved else ""
+    where = "the only comparison" if len(verdict.cells) == 1 else f"all {comparisons}"
+    return [f"A drop beyond the margin is ruled out in {where}.{gains}"]
 
 
-def _would_settle(cells: Sequence[Cell]) -> list[str | Span]:
-    """How many queries the cell that is farthest from an answer would need."""
-    open_cells = [cell for cell in cells if (cell.queries_for_margin or 0) > cell.n]
-    if not open_cells:
-        return []
-    worst = max(open_cells, key=lambda cell: (cell.queries_for_margin or 0) / cell.n)
-    needed = whole(worst.queries_for_margin or 0)
-    return [
-        " About ",
-        strong(needed),
-        f" queries would settle {plain(worst.measure, 40)} on ",
-        name(worst.place),
-        f" (it has {worst.n}).",
-    ]
-
-
-def _whose(verdict: Verdict) -> list[str | Span]:
-    """Whose loss it is, where the merge base tells: this change's, or that of changes before it."""
-    failed = {cell.reference for cell in verdict.cells if cell.outcome == "fail"}
-    if verdict.merge_base is None or failed != {"baseline"}:
-        return []
-    return ["; not shown for this change alone, but for all changes since the baseline together"]
-
-
-def _of_checks(some: Sequence[Cell], cells: Sequence[Cell]) -> str:
-    return f"{len(some)} of {count(len(cells), 'check')}"
-
-
-def _largest(cells: Sequence[Cell]) -> list[str | Span]:
+def _largest_drop(cells: Sequence[Cell]) -> Parts:
     worst = min(cells, key=lambda cell: cell.delta)
-    return [
-        name(worst.place),
-        f": {plain(worst.measure, 40)} ",
-        strong(signed(worst.delta)),
-        f" {interval(worst.ci)}",
-    ]
+    delta = strong(signed(worst.delta))
+    text = "The largest drop is on {}: {} {} {}. "
+    return fill(text, name(worst.place), plain(worst.measure, 40), delta, interval(worst.ci))
+
+
+def _queries_needed(cells: Sequence[Cell]) -> Parts:
+    """How many queries would decide the comparison that lacks most."""
+    lacking = [cell for cell in cells if (cell.queries_for_margin or 0) > cell.n]
+    if not lacking:
+        return []
+    worst = max(lacking, key=lambda cell: (cell.queries_for_margin or 0) / cell.n)
+    needed = strong(integer(worst.queries_for_margin or 0))
+    text = " About {} queries would settle {} on {}; there are {}."
+    return fill(text, needed, plain(worst.measure, 40), name(worst.place), integer(worst.n))

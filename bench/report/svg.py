@@ -48,12 +48,7 @@ def inlined(xml: str, *, uid: str, title: str, description: str) -> str:
         element.tail = None
     view = root.get("viewBox", "0 0 100 100")
     root.attrib.clear()
-    root.attrib |= {
-        "class": "chart",
-        "viewBox": view,
-        "role": "img",
-        "aria-labelledby": f"{uid}-title {uid}-desc",
-    }
+    root.attrib |= {"class": "chart", "viewBox": view, "role": "img", "aria-labelledby": f"{uid}-title {uid}-desc"}
     for place, (tag, text) in enumerate((("title", title), ("desc", description))):
         element = ElementTree.Element(tag, {"id": f"{uid}-{tag}"})
         element.text = text

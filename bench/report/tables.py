@@ -1,4 +1,4 @@
-"""Records as plain blocks, for the screen and a notebook: results, times, findings, error rates of a gate."""
+"""Records as plain blocks, for the terminal and a notebook: results, times, findings, error rates of a gate."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from bench.base import words
 from bench.evaluation.latency import Latency
 from bench.records import Finding, Result, Scores
-from bench.report.blocks import Block, Column, Datum, Prose, Table, plain
+from bench.report.blocks import Block, Column, Datum, Prose, Table
+from bench.report.text import plain
 
 if TYPE_CHECKING:
     from bench.gate.calibration import GateCalibration
@@ -25,8 +26,8 @@ def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *
 def findings(found: Sequence[Finding]) -> list[Block]:
     """Findings, a line each."""
     return [
-        Prose([plain(f"{one.severity:7}  {one.where}: {one.message}")], SEVERITY_STYLES.get(one.severity, "text"))
-        for one in found
+        Prose([plain(f"{f.severity:7}  {f.where}: {f.message}")], SEVERITY_STYLES.get(f.severity, "text"))
+        for f in found
     ]
 
 
@@ -35,36 +36,36 @@ def results(found: Sequence[Result]) -> list[Block]:
     several = len({result.suite for result in found}) > 1
     blocks: list[Block] = []
     for suite, query_set in dict.fromkeys((result.suite, result.query_set) for result in found):
-        mine = [result for result in found if (result.suite, result.query_set) == (suite, query_set)]
-        measures = mine[0].scores.measures
-        rows = [
-            [one.system, *map(words.number, one.scores.means().values()), words.size(one.index_bytes)] for one in mine
+        of_set = [result for result in found if (result.suite, result.query_set) == (suite, query_set)]
+        rows = [[r.system, *map(words.number, r.scores.means().values()), words.size(r.index_bytes)] for r in of_set]
+        n_queries = words.count(len(of_set[0].scores.query_ids), "query")
+        caption = f"{suite + ': ' if several else ''}{query_set} ({of_set[0].role}, {n_queries})"
+        blocks += [
+            table(caption, ["system", *of_set[0].scores.measures, "index"], rows),
+            *_no_answers(query_set, of_set),
         ]
-        size = words.count(len(mine[0].scores.query_ids), "query")
-        caption = f"{suite + ': ' if several else ''}{query_set} ({mine[0].role}, {size})"
-        blocks += [table(caption, ["system", *measures, "index"], rows), *_no_answers(query_set, mine)]
     return blocks
 
 
 def _no_answers(query_set: str, found: Sequence[Result]) -> list[Block]:
-    held = [(result.system, result.no_answer) for result in found if result.no_answer is not None]
-    if not held:
+    rows = [(result.system, result.no_answer) for result in found if result.no_answer is not None]
+    if not rows:
         return []
-    first = held[0][1]
+    first = rows[0][1]
     columns = ["system", "false positives", "answered", f"{first.measure} without", "with threshold"]
-    rows = [
-        [name, *map(words.number, (one.false_positive_rate, one.answered, one.value, one.value_at_threshold))]
-        for name, one in held
+    cells = [
+        [system, *map(words.number, (n.false_positive_rate, n.answered, n.value, n.value_at_threshold))]
+        for system, n in rows
     ]
     caption = (
-        f"{query_set}: {first.n_unanswerable} queries without an answer, at the score that {first.keeps:.0%} of "
-        f"{', '.join(first.chosen_on)} reach"
+        f"{query_set}: {words.count(first.n_unanswerable, 'query')} without an answer; the threshold is the score that "
+        f"{first.keeps:.0%} of {', '.join(first.chosen_on)} reach"
     )
-    return [table(caption, columns, rows)]
+    return [table(caption, columns, cells)]
 
 
 def latency(record: Latency) -> Table:
-    """Milliseconds a query, and how many times the first system's."""
+    """Milliseconds a query, and the ratio to the first system."""
     rows = [
         [
             timing.system,
@@ -84,30 +85,28 @@ def latency(record: Latency) -> Table:
 
 
 def scores(found: Scores, run: str, *, per_query: bool = False) -> list[Block]:
-    """Means of one run, and every query's numbers where asked for."""
+    """Means of one run, and every query's numbers where `per_query`."""
     means = [[name, words.number(value, 4)] for name, value in found.means().items()]
-    rows = [
-        [query_id, *(words.number(v, 4) for v in row)]
-        for query_id, row in zip(found.query_ids, found.values, strict=True)
-    ]
     caption = f"{run}, {words.count(len(found.query_ids), 'query')}"
-    each = [table("By query", ["query", *found.measures], rows)] if per_query else []
-    return [*each, table(caption, ["measure", "mean"], means)]
+    blocks: list[Block] = [table(caption, ["measure", "mean"], means)]
+    if per_query:
+        values = zip(found.query_ids, found.values, strict=True)
+        rows = [[query_id, *(words.number(value, 4) for value in row)] for query_id, row in values]
+        blocks.insert(0, table("By query", ["query", *found.measures], rows))
+    return blocks
 
 
 def calibration(found: GateCalibration) -> list[Block]:
-    """Error rates of a gate: one sentence, then the whole gate's rates and each cell's, in per cent."""
+    """Error rates of a gate: a sentence, then the rates of the whole gate and of each comparison, in per cent."""
     harmless, rate = found.harmless, words.per_hundred
-    clearest = next((rates for rates in found.drops if rates.failed >= 0.8), found.drops[-1] if found.drops else None)
     sentence = (
         f"Of 100 harmless changes this gate would block about {rate(harmless.blocked)} and call "
         f"{rate(harmless.inconclusive)} inconclusive."
     )
-    if clearest:
-        sentence += (
-            f" It would notice a drop of {clearest.drop:g} on every query set in {rate(clearest.failed)} of 100."
-        )
-    whole = [
+    if found.drops:
+        clear = next((rates for rates in found.drops if rates.failed >= 0.8), found.drops[-1])
+        sentence += f" It would notice a drop of {clear.drop:g} on every query set {rate(clear.failed)} times in 100."
+    gate = [
         [
             f"{rates.drop:g}" if rates.drop else "none",
             *(
@@ -130,17 +129,12 @@ def calibration(found: GateCalibration) -> list[Block]:
         ]
         for cell in found.cells
     ]
-    blocks: list[Block] = [
-        Prose([sentence], "answer"),
-        table(
-            f"The whole gate, % of {words.count(found.repetitions, 'draw')} (± Monte Carlo standard error)",
-            ["true drop", "fail", "inconclusive", "pass", "improved", "blocked"],
-            whole,
-        ),
-    ]
+    caption = f"The whole gate, % of {words.count(found.repetitions, 'draw')} (± Monte Carlo standard error)"
+    columns = ["true drop", "fail", "inconclusive", "pass", "improved", "blocked"]
+    blocks: list[Block] = [Prose([sentence], "answer"), table(caption, columns, gate)]
     if found.beyond_reach:
         drops = ", ".join(f"{drop:g}" for drop in found.beyond_reach)
         blocks.append(Prose([f"No such drop can be drawn from these differences: {drops}."], "warning"))
     columns = ["query set", "measure", "n", "alarm", "skewed", "margin m", "at m", "at 2m"]
-    caption = "Each cell alone, % failing: without a drop; at a drop of m and of 2m (seen / predicted)"
+    caption = "Each comparison alone, % failing: without a drop; at a drop of m and of 2m (seen / predicted)"
     return [*blocks, table(caption, columns, cells, text=2)]

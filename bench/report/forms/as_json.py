@@ -3,117 +3,75 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from bench.report import embedded
-from bench.report.blocks import (
-    Banner,
-    Block,
-    Bullets,
-    Code,
-    Datum,
-    Explorer,
-    Figure,
-    Folded,
-    Heading,
-    Prose,
-    QueryList,
-    Table,
-    Text,
-    visible,
-)
+from bench.report import blocks as kinds
+from bench.report.text import Text, visible
 
 
-def blocks(held: Sequence[Block]) -> list[dict[str, Any]]:
-    """One object a block: its "kind" and what it says; strings without control characters."""
-    return [{"kind": block.kind, **_WRITERS[block.kind](block)} for block in held]
+def blocks(content: Sequence[kinds.Block]) -> list[dict[str, Any]]:
+    """One object a block: its "kind" and what it says; strings without control characters.
+
+    Raises:
+        TypeError: something is no block of `bench.report.blocks`.
+    """
+    return [{"kind": block.kind, **_fields(block)} for block in content]
+
+
+def _fields(block: kinds.Block) -> dict[str, Any]:
+    match block:
+        case kinds.Heading():
+            return {"text": _text(block.text), "level": block.level}
+        case kinds.Prose():
+            return {"text": _text(block.parts), "style": block.style}
+        case kinds.Bullets():
+            return {"items": [_text(item) for item in block.items]}
+        case kinds.Banner():
+            title, sentence = _text(block.title), _text(block.sentence)
+            return {"tone": block.tone, "label": block.label, "title": title, "sentence": sentence}
+        case kinds.Code():
+            return {"lines": [visible(line) for line in block.lines]}
+        case kinds.Folded():
+            return {"summary": visible(block.summary), "blocks": blocks(block.blocks)}
+        case kinds.Table():
+            return {
+                "caption": visible(block.caption),
+                "columns": [visible(column.title) for column in block.columns],
+                "rows": [[_datum(datum) for datum in row] for row in block.rows],
+                "note": visible(block.note),
+            }
+        case kinds.Figure():
+            table = {"table": _fields(block.table)} if block.table else {}
+            panels = [visible(panel.title) for panel in block.panels]
+            return {"panels": panels, "caption": visible(block.caption), **table}
+        case kinds.QueryList():
+            return {"groups": [_visible(asdict(group)) for group in block.groups]}
+        case kinds.Explorer():
+            return {"data": block.document(), **({"changes": _fields(block.changes)} if block.changes else {})}
+    raise TypeError(f"A section returned {type(block).__name__}; expected a block of bench.report.blocks.")
 
 
 def _text(parts: Text) -> str:
     return "".join(visible(part if isinstance(part, str) else part.text) for part in parts)
 
 
-def _heading(block: Heading) -> dict[str, Any]:
-    return {"text": _text(block.text), "level": block.level}
-
-
-def _prose(block: Prose) -> dict[str, Any]:
-    return {"text": _text(block.parts), "style": block.style}
-
-
-def _bullets(block: Bullets) -> dict[str, Any]:
-    return {"items": [_text(item) for item in block.items]}
-
-
-def _banner(block: Banner) -> dict[str, Any]:
-    return {"tone": block.tone, "label": block.label, "title": _text(block.title), "sentence": _text(block.sentence)}
-
-
-def _code(block: Code) -> dict[str, Any]:
-    return {"lines": [visible(line) for line in block.lines]}
-
-
-def _folded(block: Folded) -> dict[str, Any]:
-    return {"summary": visible(block.summary), "blocks": blocks(block.blocks)}
-
-
-def _table(block: Table) -> dict[str, Any]:
-    return {
-        "caption": visible(block.caption),
-        "columns": [visible(column.title) for column in block.columns],
-        "rows": [[_datum(datum) for datum in row] for row in block.rows],
-        "note": visible(block.note),
-    }
-
-
-def _datum(datum: Datum) -> dict[str, Any]:
-    """The text that is read, and beside it what is not empty: the number, the small print, the interval."""
-    found: dict[str, Any] = {"text": visible(datum.text)}
-    # A dash sorts below every number; it is none itself.
+def _datum(datum: kinds.Datum) -> dict[str, Any]:
+    """The text of a cell, and what else it has: number, note, tone, label, interval."""
+    fields: dict[str, Any] = {"text": visible(datum.text)}
+    # A dash has a place in the order of its column, and no value.
     if isinstance(datum.sort, (int, float)) and datum.text != "–" and math.isfinite(datum.sort):
-        found["value"] = datum.sort
-    for key, value in (("note", datum.note), ("tone", datum.tone), ("label", datum.label)):
-        if value:
-            found[key] = visible(value)
+        fields["value"] = datum.sort
+    fields |= {key: visible(value) for key in ("note", "tone", "label") if (value := getattr(datum, key))}
     if datum.range:
-        found["range"] = {"low": datum.range.low, "middle": datum.range.middle, "high": datum.range.high}
-    return found
+        fields["range"] = {key: getattr(datum.range, key) for key in ("low", "middle", "high")}
+    return fields
 
 
-def _figure(block: Figure) -> dict[str, Any]:
-    panels = [visible(panel.title) for panel in block.panels]
-    table = {"table": _table(block.table)} if block.table else {}
-    return {"panels": panels, "caption": visible(block.caption), **table}
-
-
-def _queries(block: QueryList) -> dict[str, Any]:
-    return {"groups": [_inert(asdict(group)) for group in block.groups]}
-
-
-def _explorer(block: Explorer) -> dict[str, Any]:
-    """As the page's script reads it; `bench.report.embedded` says how rankings and values are packed."""
-    return {"data": embedded.document(block), **({"changes": _queries(block.changes)} if block.changes else {})}
-
-
-def _inert(value: Any) -> Any:
+def _visible(value: Any) -> Any:
     if isinstance(value, str):
         return visible(value)
     if isinstance(value, Mapping):
-        return {key: _inert(held) for key, held in value.items()}
-    return [_inert(held) for held in value] if isinstance(value, (list, tuple)) else value
-
-
-_WRITERS: dict[str, Callable[[Any], dict[str, Any]]] = {
-    "heading": _heading,
-    "prose": _prose,
-    "bullets": _bullets,
-    "banner": _banner,
-    "code": _code,
-    "folded": _folded,
-    "table": _table,
-    "figure": _figure,
-    "queries": _queries,
-    "explorer": _explorer,
-}
+        return {key: _visible(part) for key, part in value.items()}
+    return [_visible(part) for part in value] if isinstance(value, (list, tuple)) else value

@@ -1,4 +1,4 @@
-"""A verdict as a pull-request comment: the outcome first, at most six rows, then the queries behind it, folded."""
+"""A verdict as a pull-request comment: the outcome, at most six comparisons, then the queries behind it, folded."""
 
 from __future__ import annotations
 
@@ -8,27 +8,29 @@ from dataclasses import replace
 
 from bench.base import words
 from bench.records import Cell, Verdict
-from bench.report import Material, sentences
-from bench.report.blocks import Banner, Block, Bullets, Column, Datum, Prose, QueryList, Table, Text, plain, strong
+from bench.report import Material, datum, sentences
+from bench.report.blocks import Banner, Block, Bullets, Column, Prose, QueryEntry, QueryGroup, QueryList, Table
 from bench.report.forms.markdown import markdown
 from bench.report.sections import queries
+from bench.report.text import Text, plain, strong
 
 MOST_ROWS = 6
 MOST_WARNINGS = 5
+MOST_PINNED = 5
 
 LONGEST = 60_000
 """Characters; GitHub refuses a comment of more than 65,536."""
 
 FEWER = (15, 8, 3, 0)
-"""Lost and gained queries shown, the first that fits."""
+"""Lost and gained queries shown; the first number that fits is taken."""
 
 _OUTCOME_ORDER = {"fail": 0, "inconclusive": 1, "improved": 2, "pass": 3}
 
 
 def marker(key: str) -> str:
-    """The invisible line by which a comment is found again; one per key."""
-    kept = re.sub(r"[^A-Za-z0-9._/@]+", "-", key)[:80].strip("-")
-    return f"<!-- retrieval-gate {kept} -->" if kept else "<!-- retrieval-gate -->"
+    """The invisible first line by which a comment is recognised; one per key."""
+    cleaned = re.sub(r"[^A-Za-z0-9._/@]+", "-", key)[:80].strip("-")
+    return f"<!-- retrieval-gate {cleaned} -->" if cleaned else "<!-- retrieval-gate -->"
 
 
 def comment(material: Material, *, key: str = "", link: str = "") -> str:
@@ -37,37 +39,29 @@ def comment(material: Material, *, key: str = "", link: str = "") -> str:
     Args:
         material: verdict, results of both sides, texts and judgements where they may be shown.
         key: tells apart the gates of one pull request.
-        link: where the whole report is, an https address; left out where empty or anything else.
+        link: https address of the whole report; left out where it is empty or anything else.
     """
     (verdict,) = material.verdicts
-    head: list[Block] = [
-        Banner(
-            verdict.outcome,
-            words.OUTCOMES.get(verdict.outcome, verdict.outcome),
-            sentences.verdict_title(verdict),
-            sentences.verdict_sentence(verdict),
-        ),
-        _table(verdict),
-        *_checks(verdict),
-        *_warnings(verdict),
-    ]
-    listed = queries.changes(material)
-    explorers = [listed] if listed else []
-    first = marker(key)
+    head: list[Block] = [sentences.verdict_banner(verdict), _table(verdict), *_rules(verdict), *_warnings(verdict)]
+    changed = queries.changes(material)
+    # An address with other characters than these is not one of ours.
+    safe = re.fullmatch(r"https://[A-Za-z0-9._~/?=&%#-]+", link)
+    more = f"\n[Whole report]({link})\n" if safe else ""
     text = ""
     for most in FEWER:
-        shown = [_fewer(block, most) for block in explorers]
-        text = f"{first}\n{markdown([*head, *shown, _small_print(verdict)])}{_more(link)}"
+        shown = [_fewer(changed, most)] if changed else []
+        text = f"{marker(key)}\n{markdown([*head, *shown, _small_print(verdict)])}{more}"
         if len(text) <= LONGEST:
             break
     return text
 
 
 def error_comment(message: str, *, key: str = "") -> str:
-    """The comment of a gate that could not judge."""
-    sentences = [[plain(line, 1000)] for line in message.split("\n")[:10]]
-    head = Banner("fail", "Not judged", ["nothing could be compared"], ["Nothing was shown to be good or bad."])
-    return f"{marker(key)}\n{markdown([head, Bullets(sentences)])}"
+    """The comment of a gate that could not compare."""
+    lines = [[plain(line, 1000)] for line in message.split("\n")[:10]]
+    sentence = ["This is no result about their quality."]
+    head = Banner("fail", "No verdict", ["the systems could not be compared"], sentence)
+    return f"{marker(key)}\n{markdown([head, Bullets(lines)])}"
 
 
 def worst_first(cells: Sequence[Cell]) -> list[Cell]:
@@ -76,80 +70,66 @@ def worst_first(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _table(verdict: Verdict) -> Table:
-    columns = [
-        Column("Query set"),
-        Column("Measure"),
-        Column("Outcome"),
-        Column("Before → after", numeric=True),
-        Column(f"Difference, {words.level(verdict.policy.alpha)} interval", numeric=True),
-        Column("Won / lost", numeric=True),
-    ]
-    rows = [
-        [
-            Datum(plain(cell.place, 60), kind="name", note="vs merge base" if cell.reference == "merge-base" else ""),
-            Datum(plain(cell.measure, 40)),
-            Datum(
-                words.OUTCOMES.get(cell.outcome or "", "–"),
-                kind="outcome",
-                note="identical rankings" if cell.test == "identical" else "",
+    left_out = len(verdict.cells) - MOST_ROWS
+    more = f"{words.count(left_out, 'more comparison')}, none of them worse than these, in the job summary."
+    moved = Column("Before → after", numeric=True)
+    change = Column(f"Difference, {words.confidence(verdict.policy.alpha)} interval", numeric=True)
+    return Table.of(
+        "",
+        worst_first(verdict.cells)[:MOST_ROWS],
+        {
+            "Query set": lambda cell: datum.name(
+                cell.place, note="vs merge base" if cell.reference == "merge-base" else ""
             ),
-            Datum(f"{words.number(cell.baseline)} → {words.number(cell.candidate)}"),
-            Datum(f"{words.signed(cell.delta)} {words.interval(cell.ci)}"),
-            Datum(f"{cell.wins:,} / {cell.losses:,} of {cell.n:,}"),
-        ]
-        for cell in worst_first(verdict.cells)[:MOST_ROWS]
-    ]
-    left = len(verdict.cells) - len(rows)
-    note = f"{words.count(left, 'more check')}, none worse than these, in the job summary." if left else ""
-    return Table("", columns, rows, note=note)
+            "Measure": lambda cell: datum.text(cell.measure, 40),
+            "Outcome": lambda cell: datum.outcome(
+                cell.outcome, note="identical rankings" if cell.test == "identical" else ""
+            ),
+            moved: lambda cell: datum.text(f"{words.number(cell.baseline)} → {words.number(cell.candidate)}"),
+            change: lambda cell: datum.text(f"{words.signed(cell.delta)} {words.interval(cell.ci)}"),
+            Column("Won / lost", numeric=True): lambda cell: datum.text(
+                f"{cell.wins:,} / {cell.losses:,} of {cell.n:,}"
+            ),
+        },
+        note=more if left_out > 0 else "",
+    )
 
 
-def _checks(verdict: Verdict) -> list[Block]:
-    """Other rules that cannot be told, and pinned queries that were lost."""
+def _rules(verdict: Verdict) -> list[Block]:
+    """Other rules that are inconclusive, and pinned queries that were lost; a rule that fails is in the sentence."""
     items: list[Text] = [
-        [strong(f"{words.OUTCOMES.get(check.outcome or '', '–')}: "), plain(check.reason, 300)]
+        [strong(f"{words.OUTCOMES['inconclusive']}: "), plain(check.reason, 300)]
         for check in verdict.checks
-        if check.outcome == "inconclusive"  # what fails stands in the first sentence
+        if check.outcome == "inconclusive"
     ]
     if verdict.pinned_lost:
-        names = ", ".join(plain(change.query_id, 60) for _, change in verdict.pinned_lost[:5])
-        more = ", …" if len(verdict.pinned_lost) > 5 else ""
+        names = ", ".join(plain(change.query_id, 60) for _, change in verdict.pinned_lost[:MOST_PINNED])
+        more = ", …" if len(verdict.pinned_lost) > MOST_PINNED else ""
         items.append([strong("Pinned queries lost: "), f"{names}{more}"])
     return [Bullets(items)] if items else []
 
 
 def _warnings(verdict: Verdict) -> list[Block]:
-    found = [finding for finding in verdict.findings if finding.severity == "warning"]
-    items: list[Text] = [[strong("Warning: "), plain(finding.message, 400)] for finding in found[:MOST_WARNINGS]]
-    if len(found) > MOST_WARNINGS:
-        items.append([f"{words.count(len(found) - MOST_WARNINGS, 'more warning')} in the job summary."])
+    warnings = [finding for finding in verdict.findings if finding.severity == "warning"]
+    items: list[Text] = [[strong("Warning: "), plain(finding.message, 400)] for finding in warnings[:MOST_WARNINGS]]
+    if len(warnings) > MOST_WARNINGS:
+        items.append([f"{words.count(len(warnings) - MOST_WARNINGS, 'more warning')} in the job summary."])
     return [Bullets(items)] if items else []
 
 
 def _fewer(block: QueryList, most: int) -> QueryList:
-    groups = [
-        replace(
-            group,
-            entries=[
-                *[entry for entry in group.entries if entry.lost][:most],
-                *[entry for entry in group.entries if not entry.lost][:most],
-            ],
-        )
-        for group in block.groups
-    ]
-    return replace(block, groups=groups)
+    def largest(group: QueryGroup) -> list[QueryEntry]:
+        sides = ([entry for entry in group.entries if entry.lost is lost] for lost in (True, False))
+        return [entry for side in sides for entry in side[:most]]
+
+    return QueryList([replace(group, entries=largest(group)) for group in block.groups])
 
 
 def _small_print(verdict: Verdict) -> Block:
-    """What it was judged against, and how sharp the gate is."""
-    told = [plain(f.message, 300) for f in verdict.findings if f.code in ("baseline", "candidate-file")]
-    parts = [sentence if sentence.endswith(".") else f"{sentence}." for sentence in told]
+    """What the verdict rests on, and what the gate can notice."""
+    lines = [plain(f.message, 300) for f in verdict.findings if f.code in ("baseline", "candidate-file")]
+    lines = [line if line.endswith(".") else f"{line}." for line in lines]
     if verdict.mde80 is not None:
-        parts.append(f"This gate notices a drop of {verdict.mde80:.3f} four times in five.")
-    parts.append(f"A drop counts as shown at p < {verdict.policy.alpha:g} after Holm over all checks.")
-    return Prose([" ".join(parts)], style="note")
-
-
-def _more(link: str) -> str:
-    # An address with anything but these characters in it is not one of ours.
-    return f"\n[Whole report]({link})\n" if re.fullmatch(r"https://[A-Za-z0-9._~/?=&%#-]+", link) else ""
+        lines.append(f"This gate notices a drop of {verdict.mde80:.3f} four times in five.")
+    lines.append(f"A drop is shown at p < {verdict.policy.alpha:g} after Holm over all comparisons.")
+    return Prose([" ".join(lines)], style="note")

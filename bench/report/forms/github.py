@@ -1,7 +1,7 @@
-"""GitHub's own surfaces: workflow commands, step outputs, the job summary, one comment per pull request, one issue.
+"""Output for GitHub: workflow commands, step outputs, the job summary, one comment per pull request, one issue.
 
-Summary, outputs and annotations need no token and are always written. The comment is best effort: a pull request from
-a fork has no right to write one, and that must not hide the verdict.
+Summary, outputs and annotations need no token and are always written. The comment may fail: a pull request from a fork
+has no right to write one, and that must not hide the verdict.
 """
 
 from __future__ import annotations
@@ -10,24 +10,25 @@ import json
 import os
 import re
 import secrets
+import sys
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.base import git
 from bench.base.errors import UsageError
-from bench.records import Finding, Verdict
-from bench.report.blocks import visible
+from bench.records import Verdict
+from bench.report.text import visible
 
 MOST_ANNOTATIONS = 9
-"""GitHub shows ten of a kind for a step."""
+"""GitHub shows ten of each kind for a step."""
 
 MOST_PAGES = 30
-SECONDS = 20
+TIMEOUT_S = 20
 BOT = "github-actions[bot]"
 _TABLE = re.compile(r"^\s*\[\[?\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
 
@@ -44,75 +45,57 @@ class Place:
 
 
 def command(kind: str, message: str, *, title: str = "", place: Place | None = None) -> str:
-    """One workflow command; nothing in it can end it or begin another."""
-    properties = {"file": place.file if place else "", "line": str(place.line or "") if place else "", "title": title}
-    # The runner's own escapes; the percent sign first, since the others are written with it.
-    text = visible(message, 2000).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-    listed = ",".join(f"{key}={_property(value)}" for key, value in properties.items() if value)
-    return f"::{kind} {listed}::{text}" if listed else f"::{kind}::{text}"
+    """One workflow command; no text in it can end it or begin another."""
+
+    def escaped(text: str, limit: int) -> str:
+        # The runner's own escapes; the percent sign first, since the others are written with it.
+        return visible(text, limit).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+    values = {"file": place.file, "line": str(place.line or "")} if place else {}
+    values = {key: escaped(value, 300) for key, value in (values | {"title": title}).items() if value}
+    properties = ",".join(f"{key}={text.replace(':', '%3A').replace(',', '%2C')}" for key, text in values.items())
+    return f"::{kind} {properties}".rstrip() + f"::{escaped(message, 2000)}"
 
 
-def _property(value: str) -> str:
-    text = visible(value, 300).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
-    return text.replace("\r", "%0D").replace("\n", "%0A")
-
-
-def annotated(verdict: Verdict, place: Place | None = None) -> list[str]:
+def annotation_commands(verdict: Verdict, place: Place | None = None) -> list[str]:
     """Workflow commands for what a reviewer should see beside the code: errors where the gate blocks, else warnings.
 
     Args:
-        verdict: what the gate said.
+        verdict: of the gate.
         place: the line that the change touched, where that is known.
     """
-    unclear = "error" if verdict.policy.on_inconclusive == "block" else "warning"
-    rows = [(cell.outcome, cell.softened, cell.reason) for cell in verdict.cells]
-    rows += [(check.outcome, False, check.reason) for check in verdict.checks]
-    kinds = {"fail": "error", "inconclusive": unclear}
-    found = [
-        command("error" if softened else kinds[outcome], reason, title=f"bench gate: {outcome}", place=place)
-        for outcome, softened, reason in rows
-        if outcome in kinds
-    ]
-    found += [_of_finding(finding, place) for finding in verdict.findings if finding.severity in ("error", "warning")]
-    # Ten of a kind are shown: what blocks comes first.
-    return sorted(found, key=lambda line: not line.startswith("::error"))[:MOST_ANNOTATIONS]
+    kinds = {"fail": "error", "inconclusive": "error" if verdict.policy.on_inconclusive == "block" else "warning"}
+    rows = [("error" if c.softened else kinds.get(c.outcome or ""), c.outcome, c.reason) for c in verdict.cells]
+    rows += [(kinds.get(check.outcome or ""), check.outcome, check.reason) for check in verdict.checks]
+    rows += [(f.severity, f.code, f.message) for f in verdict.findings if f.severity in ("error", "warning")]
+    # Only ten of a kind are shown: what blocks comes first.
+    rows = sorted((row for row in rows if row[0]), key=lambda row: row[0] != "error")[:MOST_ANNOTATIONS]
+    return [command(kind or "", text, title=f"bench gate: {what}", place=place) for kind, what, text in rows]
 
 
-def _of_finding(finding: Finding, place: Place | None) -> str:
-    return command(finding.severity, finding.message, title=f"bench gate: {finding.code}", place=place)
-
-
-def touched(config: Path, since: str, tables: Sequence[str]) -> Place | None:
-    """The first line of a config that a change touched, one inside the tables named before any other.
+def changed_line(config: Path, since: str, tables: Sequence[str]) -> Place | None:
+    """The first line of a config that a change touched, preferably one inside the named tables.
 
     Args:
         config: a TOML file in the working tree.
         since: a git ref that the change started from.
-        tables: names such as "systems.hybrid" that the verdict speaks of.
+        tables: names such as "systems.hybrid" that the verdict is about.
     """
     lines = git.changed_lines(since, config)
     if not lines:
         return None
     text = config.read_text(encoding="utf-8", errors="replace").split("\n")
-    wanted = tuple(tables)
 
-    def table(line: int) -> str:
-        headers = [match[1] for match in map(_TABLE.match, text[:line]) if match]
-        return headers[-1].replace('"', "") if headers else ""
+    def is_inside(line: int) -> bool:
+        headers = [match[1].replace('"', "") for match in map(_TABLE.match, text[:line]) if match]
+        return any(f"{header}.".startswith(f"{table}.") for header in headers[-1:] for table in tables)
 
-    inside = [line for line in lines if table(line) in wanted or table(line).startswith(tuple(f"{t}." for t in wanted))]
-    return Place(_from_root(config), (inside or lines)[0])
-
-
-def _from_root(path: Path) -> str:
-    root = os.environ.get("GITHUB_WORKSPACE") or "."
-    try:
-        return path.resolve().relative_to(Path(root).resolve()).as_posix()
-    except ValueError:
-        return path.as_posix()
+    line = next(filter(is_inside, lines), lines[0])
+    root, path = Path(os.environ.get("GITHUB_WORKSPACE") or ".").resolve(), config.resolve()
+    return Place((path.relative_to(root) if path.is_relative_to(root) else config).as_posix(), line)
 
 
-# --- what the runner reads from files --------------------------------------------------------------
+# --- files of the runner ---------------------------------------------------------------------------
 
 
 def outputs(verdict: Verdict | None, *, exit_code: int, report: Path | None) -> dict[str, str]:
@@ -128,40 +111,38 @@ def outputs(verdict: Verdict | None, *, exit_code: int, report: Path | None) -> 
     }
 
 
-def write_files(summary: str, values: Mapping[str, str]) -> None:
-    """Append to the job summary and to the step's outputs, where the runner names files for them."""
-    for variable, text in (
-        ("GITHUB_STEP_SUMMARY", summary),
-        ("GITHUB_OUTPUT", "".join(_output(name, value) for name, value in values.items())),
-    ):
-        path = os.environ.get(variable)
-        if path:
+def write_files(summary: str, values: Mapping[str, str], commands: Sequence[str] = ()) -> None:
+    """Write commands to standard error, and append to the job summary and the outputs where the runner names files."""
+    # Standard output may have a JSON document.
+    sys.stderr.write("".join(f"{line}\n" for line in commands))
+    sys.stderr.flush()
+    # Nobody can know the delimiter beforehand, so no value can end its own text and set another output.
+    end = secrets.token_hex(16)
+    outputs = "".join(f"{name}<<{end}\n{value}\n{end}\n" for name, value in values.items())
+    for variable, text in (("GITHUB_STEP_SUMMARY", summary), ("GITHUB_OUTPUT", outputs)):
+        if path := os.environ.get(variable):
             with Path(path).open("a", encoding="utf-8") as file:
                 file.write(text)
-
-
-def _output(name: str, value: str) -> str:
-    # A delimiter that nobody can know beforehand: no value can end its own text and set another output.
-    delimiter = secrets.token_hex(16)
-    return f"{name}<<{delimiter}\n{value}\n{delimiter}\n"
 
 
 # --- the comment -----------------------------------------------------------------------------------
 
 
 def pull_request() -> int | None:
-    """The number of the pull request that this job runs for, from the event; None where it runs for none."""
-    path = os.environ.get("GITHUB_EVENT_PATH")
+    """The number of the pull request that this job runs for; None where it runs for none."""
     try:
-        event = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
+        event = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
         number = event.get("pull_request", {}).get("number") or event.get("issue", {}).get("number")
         return int(number) if number else None
-    except (OSError, ValueError, AttributeError, TypeError):
+    except (KeyError, OSError, ValueError, AttributeError, TypeError):
         return None
 
 
 def post(body: str, *, repository: str, number: int, token: str, author: str = BOT, api: str | None = None) -> str:
-    """Write a comment, or change the one that begins with the same marker; says where it is.
+    """Write a comment, or change the one that begins with the same marker.
+
+    Returns:
+        The comment's address.
 
     Args:
         body: the comment; its first line is the marker.
@@ -169,61 +150,48 @@ def post(body: str, *, repository: str, number: int, token: str, author: str = B
         number: of the pull request.
         token: with the right to write comments.
         author: whose comments may be changed; somebody else may have copied the marker.
-        api: the API's address; GitHub's own, or GITHUB_API_URL, where None.
+        api: the API's address; GITHUB_API_URL, else GitHub's own, where None.
 
     Raises:
         OSError: GitHub could not be reached, or refused.
         UsageError: a repository, an address or a body that cannot be right.
     """
-    root, mark = _checked(body, repository, api)
-    found = _existing(root, repository, number, token, mark, author)
-    if found is None:
-        answer = _call("POST", f"{root}/repos/{repository}/issues/{number}/comments", token, {"body": body})
-    else:
-        answer = _call("PATCH", f"{root}/repos/{repository}/issues/comments/{found}", token, {"body": body})
-    return str(answer.get("html_url", ""))
+    address, mark = _checked(body, repository, api)
+    comment = _first(_pages(f"{address}/{number}/comments", token), mark, author)
+    method, place = ("PATCH", f"comments/{int(comment['id'])}") if comment else ("POST", f"{number}/comments")
+    return str(_call(method, f"{address}/{place}", token, {"body": body}).get("html_url", ""))
 
 
 def post_issue(
-    body: str,
-    *,
-    title: str,
-    repository: str,
-    token: str,
-    author: str = BOT,
-    begin: bool = True,
-    api: str | None = None,
+    body: str, *, title: str, repository: str, token: str, author: str = BOT, begin: bool = True, api: str | None = None
 ) -> str:
-    """Change the one open issue that begins with the same marker, or open it; says where it is, "" where there is none.
+    """Change the open issue that begins with the same marker, or open an issue.
 
-    Two jobs at once could each open one: let the workflow run one at a time (`concurrency`). A closed issue is done
-    with: people closed it, and the next finding opens another.
+    Two jobs at once could each open an issue: let the workflow run one job at a time (`concurrency`). A closed issue
+    stays closed, and the next finding opens another.
+
+    Returns:
+        The issue's address; "" where there is none.
 
     Args:
         body: the issue; its first line is the marker.
-        title: of an issue that is opened; one that is there keeps the title that people may have given it.
+        title: of a new issue; an existing issue keeps its title, which people may have changed.
         repository: "owner/name".
         token: with the right to write issues.
         author: whose issues may be changed; somebody else may have copied the marker.
-        begin: open one where there is none.
-        api: the API's address; GitHub's own, or GITHUB_API_URL, where None.
+        begin: open an issue where there is none.
+        api: the API's address; GITHUB_API_URL, else GitHub's own, where None.
 
     Raises:
         OSError: GitHub could not be reached, or refused.
         UsageError: a repository, an address or a body that cannot be right.
     """
-    root, mark = _checked(body, repository, api)
-    address = f"{root}/repos/{repository}/issues"
-    found = None
-    for issue in _pages(f"{address}?state=open&sort=created&direction=asc", token):
-        # GitHub lists pull requests among the issues. The oldest is kept, should there ever be two.
-        whose = (issue.get("user") or {}).get("login")
-        first = str(issue.get("body") or "").split("\n", 1)[0].strip()
-        if "pull_request" not in issue and whose == author and first == mark:
-            found = int(issue["number"])
-            break
-    if found is not None:
-        answer = _call("PATCH", f"{address}/{found}", token, {"body": body})
+    address, mark = _checked(body, repository, api)
+    # GitHub lists pull requests among the issues. The oldest issue is changed, should there be two.
+    listed = _pages(f"{address}?state=open&sort=created&direction=asc", token)
+    issue = _first((row for row in listed if "pull_request" not in row), mark, author)
+    if issue is not None:
+        answer = _call("PATCH", f"{address}/{int(issue['number'])}", token, {"body": body})
     elif begin:
         answer = _call("POST", address, token, {"title": visible(title, 200), "body": body})
     else:
@@ -232,7 +200,7 @@ def post_issue(
 
 
 def _checked(body: str, repository: str, api: str | None) -> tuple[str, str]:
-    """(the API's address, the body's marker), looked at before a token is sent anywhere.
+    """(address of the repository's issues, the body's marker), checked before a token is sent anywhere.
 
     Raises:
         UsageError: a repository, an address or a body that cannot be right.
@@ -246,19 +214,17 @@ def _checked(body: str, repository: str, api: str | None) -> tuple[str, str]:
     mark = body.split("\n", 1)[0]
     if not mark.startswith("<!-- retrieval-gate"):
         raise UsageError("The text does not begin with the gate's marker; expected a file written by bench.")
-    return root, mark
+    return f"{root}/repos/{repository}/issues", mark
 
 
-def _existing(root: str, repository: str, number: int, token: str, mark: str, author: str) -> int | None:
-    for comment in _pages(f"{root}/repos/{repository}/issues/{number}/comments", token):
-        whose = (comment.get("user") or {}).get("login")
-        if whose == author and str(comment.get("body", "")).split("\n", 1)[0].strip() == mark:
-            return int(comment["id"])
-    return None
+def _first(rows: Iterable[dict[str, Any]], mark: str, author: str) -> dict[str, Any] | None:
+    """The first comment or issue of the author that begins with the marker."""
+    of_author = (row for row in rows if (row.get("user") or {}).get("login") == author)
+    return next((row for row in of_author if str(row.get("body") or "").split("\n", 1)[0].strip() == mark), None)
 
 
 def _pages(address: str, token: str) -> Iterator[dict[str, Any]]:
-    """Every row of a list that comes in pages."""
+    """Every row of a paged list."""
     joint = "&" if "?" in address else "?"
     for page in range(1, MOST_PAGES + 1):
         rows = _call("GET", f"{address}{joint}per_page=100&page={page}", token)
@@ -268,7 +234,7 @@ def _pages(address: str, token: str) -> Iterator[dict[str, Any]]:
 
 
 def _call(method: str, address: str, token: str, body: Mapping[str, Any] | None = None) -> Any:
-    request = urllib.request.Request(  # noqa: S310 (the scheme was looked at)
+    request = urllib.request.Request(  # noqa: S310 (the scheme was checked)
         address,
         method=method,
         data=json.dumps(body).encode() if body is not None else None,
@@ -281,7 +247,7 @@ def _call(method: str, address: str, token: str, body: Mapping[str, Any] | None 
         },
     )
     try:
-        with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
             return json.loads(answer.read().decode("utf-8"))
     except urllib.error.HTTPError as error:
         with error:

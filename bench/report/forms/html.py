@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else, and a verdict as Markdown."""
+"""A report as one HTML file that needs nothing else, and the same sections as Markdown, JSON and LaTeX."""
 
 from __future__ import annotations
 
@@ -15,28 +15,16 @@ from bench.base import words
 from bench.base.errors import BenchError, PluginError
 from bench.base.registry import blamed, listing, module_of, origin
 from bench.base.store import write_text
-from bench.report import Material, embedded
-from bench.report.blocks import (
-    Block,
-    Explorer,
-    Figure,
-    Folded,
-    Heading,
-    Prose,
-    Table,
-    Text,
-    name,
-    plain,
-    strong,
-    visible,
-)
+from bench.report import Material, explorer
+from bench.report.blocks import Block, Figure, Folded, Heading, Prose, Table
 from bench.report.forms import as_json, latex
 from bench.report.forms import markdown as as_markdown
 from bench.report.reading import systems, tasks
+from bench.report.text import Parts, Text, fill, name, plain, strong, visible
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 
-# Which part of a page a file is about; the order is that of the cascade.
+# A file for each part of a page, in the order of the cascade.
 STYLES = ("page.css", "tables.css", "charts.css", "explorer.css", "print.css")
 SCRIPTS = ("page.js", "explorer.js")
 
@@ -51,9 +39,9 @@ class Section:
 
 
 def sections(material: Material) -> list[Section]:
-    """All sections that have something to say, in their order; those of other packages that failed say so at the end.
+    """All sections with content, in their order; the error of a section of another package comes at the end.
 
-    A new one is a new file in `sections/`, or an entry point of another package.
+    A new section is a new file in `sections/`, or an entry point of another package.
     """
     built: list[tuple[float, Section]] = []
     for kind in listing("sections"):
@@ -63,12 +51,12 @@ def sections(material: Material) -> list[Section]:
             with blamed("sections", kind, "failed"):
                 blocks: list[Block] = module.build(material)
                 if package:
-                    as_json.blocks(blocks)  # what no form can be made of breaks here, not in the middle of a page
+                    as_json.blocks(blocks)  # a block that no form can write is an error here, not amid a page
             built.append((module.ORDER, Section(anchor, module.TITLE, blocks)))
         except BenchError as error:
             if package is None:
                 raise
-            # It is on every page and nobody asked for it: no page is lost for it.
+            # The section of a package is on every page without being asked for, so no page is lost for it.
             why = f"{'' if isinstance(error, PluginError) else f'Section {kind} of {package}: '}{error}"
             built.append((math.inf, Section(anchor, kind, [Prose([why], "note")])))
     ordered = sorted(built, key=lambda item: (item[0], item[1].name))
@@ -76,19 +64,17 @@ def sections(material: Material) -> list[Section]:
 
 
 def render(material: Material, *, only: str | None = None) -> str:
-    """The whole report, or one section of it, as one HTML document: no outside address, no style or script but its own.
+    """The whole report, or one section, as one HTML document: no outside address, no style or script but its own.
 
     Costs some tens of milliseconds per chart.
     """
-    kept = [section for section in sections(material) if only in (None, section.name)]
-    return composed(material, kept, _subtitle(material) if only is None else [])
+    shown = [section for section in sections(material) if only in (None, section.name)]
+    return composed(material, shown, _subtitle(material) if only is None else [])
 
 
-def composed(material: Material, made_of: Sequence[Section], subtitle: Text) -> str:
+def composed(material: Material, content: Sequence[Section], subtitle: Text) -> str:
     """Sections as one HTML document; of the material only its title, time and version are shown."""
-    env = environment()
-    env.filters |= {"number": words.number, "explorer_data": _explorer_data}
-    body = env.get_template("body.html.j2").render(material=material, sections=made_of, subtitle=subtitle)
+    body = environment().get_template("body.html.j2").render(material=material, sections=content, subtitle=subtitle)
     return page(material.title, body, styles=STYLES, scripts=SCRIPTS)
 
 
@@ -99,10 +85,8 @@ def page_of(title: str, blocks: list[Block]) -> str:
 
 def fragment(blocks: Sequence[Block]) -> str:
     """Blocks as HTML for a notebook's cell, with the page's styles for tables and outcomes."""
-    env = environment()
-    env.filters |= {"number": words.number, "explorer_data": _explorer_data}
-    body: str = env.get_template("fragment.html.j2").render(blocks=blocks, style=_joined(("fragment.css",)))
-    return str(_without_addresses(body))
+    template = environment().get_template("fragment.html.j2")
+    return str(_without_addresses(template.render(blocks=blocks, style=_joined(("fragment.css",)))))
 
 
 def environment() -> Any:
@@ -110,37 +94,34 @@ def environment() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    # finalize sees every value before it is escaped: no string reaches the page with control characters in it.
-    made = Environment(
+    jinja = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        # Sees every value before it is escaped, so that no string reaches the page with control characters in it.
         finalize=lambda value: visible(value) if type(value) is str else value,
     )
-    made.filters["safe_svg"] = Markup
-    return made
+    jinja.filters |= {"safe_svg": Markup, "number": words.number, "script_json": explorer.script_json}
+    return jinja
 
 
 def page(title: str, body: str, *, styles: Sequence[str], scripts: Sequence[str]) -> str:
-    """A whole HTML document around a rendered body, with styles and scripts from the templates and no other."""
+    """A whole HTML document around a rendered body, with styles and scripts from the templates and no others."""
     from markupsafe import Markup, escape
 
     style, code = _joined(styles), _joined(scripts)
-    made: str = (
-        environment()
-        .get_template("page.html.j2")
-        .render(
-            title=_without_addresses(escape(visible(title))),
-            body=_without_addresses(body),
-            style=Markup(style),
-            script=Markup(code),
-            style_hash=_hash(style),
-            script_hash=_hash(code),
-        )
+    template = environment().get_template("page.html.j2")
+    html: str = template.render(
+        title=_without_addresses(escape(visible(title))),
+        body=_without_addresses(body),
+        style=Markup(style),
+        script=Markup(code),
+        style_hash=_hash(style),
+        script_hash=_hash(code),
     )
-    return made
+    return html
 
 
 def _joined(names: Sequence[str]) -> str:
@@ -148,7 +129,7 @@ def _joined(names: Sequence[str]) -> str:
 
 
 def _without_addresses(html: str) -> Any:
-    """HTML that reads the same: an address in a text is shown, and not even a search finds one in the file."""
+    """The same HTML to a reader; but a search for an address in the file finds none."""
     from markupsafe import Markup
 
     return Markup(html.replace("://", "&#58;//"))
@@ -159,37 +140,25 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _subtitle(material: Material) -> list[Any]:
+def _subtitle(material: Material) -> Parts:
     """What was compared, on how much."""
-    held = tasks(material)
-    if not held:
-        if material.recommendation is not None:
-            found = material.recommendation
-            asked = words.count(found.n_held_out, "held-out query")
-            return [words.count(found.family, "measured option"), " beside ", name(found.current), f", on {asked}."]
+    sets, decision = tasks(material), material.recommendation
+    if not sets and decision is not None:
+        options, queries = words.count(decision.family, "option"), words.count(decision.n_held_out, "held-out query")
+        return fill("{} compared with {} on {}.", options, name(decision.current), queries)
+    if not sets:
         n_cells = sum(len(verdict.cells) for verdict in material.verdicts)
-        return [f"Judged by {words.count(n_cells, 'check')}."] if n_cells else ["No results."]
-    who = systems(material)
-    suites = dict.fromkeys(f"{plain(task.suite, 40)} v{task.first.suite_version}" for task in held if task.suite)
-    n_queries = sum(task.n for task in held)
-    parts: list[Any] = [f"{words.count(len(who), 'system')} on {words.count(n_queries, 'query')} "]
-    parts += [
-        f"in {words.count(len(held), 'query set')} (",
-        *words.listed([name(task.name) for task in held], most=5),
-        ")",
-    ]
+        return [f"A verdict from {words.count(n_cells, 'comparison')}." if n_cells else "No results."]
+    names = systems(material)
+    n_systems, n_queries = words.count(len(names), "system"), words.count(sum(task.n for task in sets), "query")
+    listed = words.join([name(task.name) for task in sets], most=5)
+    parts = fill("{} on {} in {} ({})", n_systems, n_queries, words.count(len(sets), "query set"), listed)
+    suites = dict.fromkeys(f"{plain(task.suite, 40)} v{task.first.suite_version}" for task in sets if task.suite)
     if suites:
-        parts += [" of suite", "s " if len(suites) > 1 else " ", *words.listed(map(name, suites), most=3)]
-    if len(who) > 1 and material.reference in who:
-        parts += [", compared with ", name(material.reference)]
+        parts += fill(" of {} {}", "suites" if len(suites) > 1 else "suite", words.join(map(name, suites), most=3))
+    if len(names) > 1 and material.reference in names:
+        parts += fill(", compared with {}", name(material.reference))
     return [*parts, "."]
-
-
-def _explorer_data(block: Explorer) -> Any:
-    """The queries of an explorer as JSON inside a script element."""
-    from markupsafe import Markup
-
-    return Markup(embedded.script_json(embedded.document(block)))
 
 
 def write(material: Material, path: Path) -> Path:
@@ -208,31 +177,24 @@ def whole_markdown(material: Material) -> str:
 
 def _captioned(blocks: Sequence[Block]) -> list[Block]:
     """The blocks with every table's name above it, and a chart's caption below the table of its numbers."""
-    found: list[Block] = []
+    captioned: list[Block] = []
     for block in blocks:
         if isinstance(block, Table):
-            found += [Prose([strong(block.caption)]), block]
+            captioned += [Prose([strong(block.caption)]), block]
         elif isinstance(block, Figure) and block.table:
-            found += [Prose([strong(block.table.caption)]), block, Prose([block.caption], style="note")]
+            captioned += [Prose([strong(block.table.caption)]), block, Prose([block.caption], style="note")]
         elif isinstance(block, Folded):
-            found.append(replace(block, blocks=_captioned(block.blocks)))
+            captioned.append(replace(block, blocks=_captioned(block.blocks)))
         else:
-            found.append(block)
-    return found
+            captioned.append(block)
+    return captioned
 
 
 def whole_json(material: Material) -> dict[str, Any]:
     """The whole report as one JSON document: every section's blocks, as `bench.report.forms.as_json` has them."""
-    return {
-        "title": visible(material.title),
-        "reference": visible(material.reference),
-        "made": visible(material.made),
-        "version": visible(material.version),
-        "sections": [
-            {"name": section.name, "title": section.title, "blocks": as_json.blocks(section.blocks)}
-            for section in sections(material)
-        ],
-    }
+    head = {key: visible(getattr(material, key)) for key in ("title", "reference", "made", "version")}
+    content = [{"name": s.name, "title": s.title, "blocks": as_json.blocks(s.blocks)} for s in sections(material)]
+    return {**head, "sections": content}
 
 
 def whole_latex(material: Material) -> str:
@@ -241,8 +203,8 @@ def whole_latex(material: Material) -> str:
 
 
 def markdown(material: Material) -> str:
-    """A material's verdicts for a job summary: the outcome first, a table of checks, changed queries folded."""
+    """A material's verdicts for a job summary: the outcome, a table of comparisons, and the changed queries, folded."""
     from bench.report.sections import queries, verdicts
 
-    listed = queries.changes(material)
-    return as_markdown.markdown([*verdicts.build(material), *([listed] if listed else [])])
+    changed = queries.changes(material)
+    return as_markdown.markdown([*verdicts.build(material), *([changed] if changed else [])])

@@ -1,11 +1,12 @@
-r"""Tables as LaTeX with booktabs: for papers. Nothing of a name or a text comes alive there either."""
+"""Tables as LaTeX with booktabs, for papers; no name or text becomes a command."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from bench.report.blocks import Block, Column, Datum, Figure, Folded, Table, visible
+from bench.report.blocks import Block, Datum, Figure, Folded, Table
+from bench.report.text import visible
 
 CELL_LIMIT = 200
 NOTE_LIMIT = 1500
@@ -13,7 +14,7 @@ NOTE_LIMIT = 1500
 _HEAD = r"""% In the preamble: \usepackage{booktabs,longtable,textcomp,amssymb} \usepackage[T1]{fontenc}
 % Where a table is wider than the page, set it in \small or leave out columns."""
 
-# Every character that TeX obeys, signs that its fonts lack, and pairs of characters that it would join to another.
+# Every character that means something to TeX, and signs that its fonts lack; `_JOINED` are pairs that become one sign.
 _MARKS = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -29,8 +30,8 @@ _JOINED = re.compile(r"([-,])(?=\1)")
 
 
 def escaped(text: object, limit: int = CELL_LIMIT) -> str:
-    """Text that LaTeX sets as it is: one line, no command, no comment, no ligature."""
-    return _JOINED.sub(r"\1{}", _LIVE.sub(lambda found: _MARKS[found[0]], visible(text, limit)))
+    """Text that LaTeX sets literally: one line, no command, no comment, no ligature."""
+    return _JOINED.sub(r"\1{}", _LIVE.sub(lambda match: _MARKS[match[0]], visible(text, limit)))
 
 
 def document(sections: Iterable[tuple[str, Sequence[Block]]]) -> str:
@@ -41,9 +42,8 @@ def document(sections: Iterable[tuple[str, Sequence[Block]]]) -> str:
     """
     parts = [_HEAD]
     for title, blocks in sections:
-        tables = list(_tables(blocks))
-        if tables:
-            # In a comment a line may hold anything but its end, and `visible` leaves none.
+        if tables := list(_tables(blocks)):
+            # A comment may have any text except a line end, and `visible` leaves none.
             parts += [f"% --- {visible(title, 80)}", *map(_table, tables)]
     return "\n\n".join(parts) + "\n"
 
@@ -62,7 +62,14 @@ def _table(block: Table) -> str:
     kept = [place for place, column in enumerate(block.columns) if not column.minor]
     columns = [block.columns[place] for place in kept]
     rows = [[row[place] for place in kept] for row in block.rows]
-    spec = "".join(_alignment(column, [row[i] for row in rows]) for i, column in enumerate(columns))
+
+    def alignment(place: int) -> str:
+        if columns[place].numeric:
+            return "r"
+        # Sentences would run off the page in one line.
+        return r"p{0.5\linewidth}" if any(len(row[place].text) > 60 for row in rows) else "l"
+
+    spec = "".join(map(alignment, range(len(columns))))
     head = [r"\toprule", " & ".join(escaped(column.title) for column in columns) + r" \\", r"\midrule"]
     lines = [
         rf"\begin{{longtable}}{{@{{}}{spec}@{{}}}}",
@@ -80,15 +87,8 @@ def _table(block: Table) -> str:
     return "\n".join(lines)
 
 
-def _alignment(column: Column, data: Sequence[Datum]) -> str:
-    if column.numeric:
-        return "r"
-    # Sentences would run off the page in one line.
-    return r"p{0.5\linewidth}" if any(len(datum.text) > 60 for datum in data) else "l"
-
-
 def _row(row: Sequence[Datum]) -> Iterator[str]:
-    """A row, and below it the small print of its data: intervals, numbers of queries."""
+    """A row, and below it the notes of its cells in small print."""
     small = any(datum.note for datum in row)
     # The star keeps both lines on one page.
     yield " & ".join(map(_value, row)) + (r" \\*" if small else r" \\")

@@ -1,4 +1,4 @@
-"""What people see: tables, verdicts and progress on standard error. Ids and texts appear inert."""
+"""Tables, verdicts and progress on standard error, for people; no id or text controls the terminal."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import contextlib
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.base.progress import Progress
 
@@ -15,13 +15,16 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.report.blocks import Block, Table
+    from bench.report.text import Text as Sentence
 
 LONGEST = 200
 LONGEST_LINE = 2000
 SILENT_S = 30.0
-"""Without a terminal, a stage that takes longer is heard of this often."""
+"""Without a terminal, seconds between two lines about a stage that takes longer."""
 GAP = 3
-"""Columns between two of a table's."""
+"""Characters between two columns of a table."""
+LONGEST_WORD = 60
+"""Characters of a word that a table breaks only if nothing else makes room."""
 _COMMAND = re.compile(r"(?<=^:)(?=:)|(?<=#)(?=#\[)")
 _COMMAND_ANYWHERE = re.compile(r"(?<=:)(?=:)|(?<=#)(?=#\[)")
 _OUTCOME_STYLE = {"pass": "green", "improved": "bold green", "inconclusive": "yellow", "fail": "bold red"}
@@ -31,8 +34,8 @@ _PROSE_STYLE = {"error": "bold red", "warning": "yellow", "note": "dim", "good":
 def inert(text: str, longest: int = LONGEST, *, folded: bool = False) -> str:
     """One line of text without control characters (escape sequences among them), cut to `longest`.
 
-    `folded` where the line may be broken anywhere: GitHub's log reader obeys "::" at the start of a line, and "##["
-    anywhere. Elsewhere "::" stays as it is, since test ids are copied from here.
+    GitHub's log reader obeys "::" at the start of a line, and "##[" anywhere; `folded` is for a line that may be broken
+    anywhere. Otherwise "::" inside a line stays, because test ids are copied from here.
     """
     clean = "".join(c if c.isprintable() else " " for c in text[: longest + 1])
     clean = clean if len(clean) <= longest else clean[: longest - 1] + "…"
@@ -48,132 +51,101 @@ def _console() -> Console:
 
 
 def console_width() -> int:
-    """Columns of the terminal; of a log file, enough for everything."""
+    """Characters in a line of the terminal; 160 for a log file."""
     console = _console()
     return console.width if console.is_terminal else 160
 
 
 def say(text: str = "", style: str | None = None) -> None:
-    """One line (or several) for people."""
+    """One or several lines."""
     console = _console()
     lines = [inert(line, LONGEST_LINE, folded=console.is_terminal) for line in text.split("\n")]
     console.print("\n".join(lines), style=style)
 
 
-def table(
-    columns: Sequence[str],
-    rows: Sequence[Sequence[str | tuple[str, ...]]],
-    *,
-    title: str | None = None,
-    left: int = 1,
-    numeric: Sequence[bool] | None = None,
-    widths: Sequence[int] | None = None,
-) -> None:
-    """A table; the first `left` columns are text, the rest numbers, unless `numeric` says so of each.
+def blocks(content: Sequence[Block]) -> None:
+    """A report's blocks as plain text, without what a page folds away and columns that Markdown leaves out."""
+    from bench.report.blocks import Banner, Bullets, Code, Heading, Prose, Table
 
-    A cell is a text, or several that stand below each other.
-    """
+    for block in content:
+        match block:
+            case Banner():
+                text = _joined([*block.title, ". " if block.sentence else "", *block.sentence])
+                say()
+                say(f"{block.label.upper()}. {text}", _OUTCOME_STYLE.get(block.tone))
+            case Heading() if block.level < 4:  # a table below a smaller one has its own title
+                say()
+                say(_joined(block.text), "bold")
+            case Prose():
+                say(_joined(block.parts), _PROSE_STYLE.get(block.style))
+            case Bullets():
+                for item in block.items:
+                    say(f"- {_joined(item)}")
+            case Code():
+                for line in block.lines:
+                    say(f"  {inert(line, LONGEST_LINE)}")
+            case Table():
+                _table(block)
+
+
+def _table(block: Table) -> None:
+    """A table of a page; columns that do not fit are left out from the right, and named."""
     from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    from rich.table import Table as Grid
     from rich.text import Text
 
-    grid = Table(
-        title=title and inert(title, folded=True),
+    shown = [place for place, column in enumerate(block.columns) if not column.minor]
+    cells = {
+        place: [(row[place].text, row[place].note) if row[place].note else (row[place].text,) for row in block.rows]
+        for place in shown
+    }
+    lines = {place: [block.columns[place].title, *(line for cell in cells[place] for line in cell)] for place in shown}
+
+    def longest(texts: Iterable[str]) -> int:
+        return max(map(len, texts), default=1)
+
+    # Words and notes may be broken at spaces, a number may not.
+    numbers = {
+        place: [row[place].text for row in block.rows] if block.columns[place].numeric else [] for place in shown
+    }
+    breakable = {place: min(longest(" ".join(lines[place]).split()), LONGEST_WORD) for place in shown}
+    least = {place: max(longest(numbers[place]), breakable[place]) for place in shown}
+    fitting = list(shown)
+    while len(fitting) > 2 and sum(least[place] + GAP for place in fitting) - 1 > console_width():
+        fitting.pop()
+    widths = {place: longest(lines[place]) for place in fitting}
+    while sum(widths[place] + GAP for place in fitting) - 1 > console_width():
+        widest = max(fitting, key=lambda place: (widths[place] > least[place], widths[place]))
+        if widths[widest] <= least[widest]:
+            break
+        widths[widest] -= 1
+    grid = Grid(
+        title=inert(block.caption, folded=True) or None,
         title_justify="left",
         title_style="bold",
         box=SIMPLE_HEAD,
         pad_edge=False,
     )
-    for i, column in enumerate(columns):
-        right = i >= left if numeric is None else numeric[i]
-        grid.add_column(
-            Text(inert(column, folded=True)),
-            justify="right" if right else "left",
-            overflow="fold",
-            width=widths[i] if widths else None,
-        )
-    for row in rows:
-        cells = ((cell,) if isinstance(cell, str) else cell for cell in row)
-        grid.add_row(*(Text("\n".join(inert(line, folded=True) for line in lines)) for lines in cells))
+    for place in fitting:
+        column = block.columns[place]
+        side: Literal["left", "right"] = "right" if column.numeric else "left"
+        title = Text(inert(column.title, folded=True))
+        grid.add_column(title, justify=side, overflow="fold", width=widths[place])
+    for i in range(len(block.rows)):
+        grid.add_row(*(Text("\n".join(inert(line, folded=True) for line in cells[place][i])) for place in fitting))
     console = _console()
-    # A log file has no width; a table must not be folded to eighty columns there.
+    # Rich assumes 80 characters for a log file.
     console.width = console_width()
     console.print(grid)
-
-
-def blocks(found: Sequence[Block]) -> None:
-    """A report's blocks as plain text: what a page folds away, and columns that Markdown leaves out, are left out."""
-    from bench.report.blocks import Banner, Bullets, Code, Heading, Prose, Table
-
-    for block in found:
-        if isinstance(block, Banner):
-            say()
-            say(
-                f"{block.label.upper()}. {_spoken([*block.title, '. ' if block.sentence else '', *block.sentence])}",
-                _OUTCOME_STYLE.get(block.tone),
-            )
-        elif isinstance(block, Heading) and block.level < 4:  # a table below it bears its own title
-            say()
-            say(_spoken(block.text), "bold")
-        elif isinstance(block, Prose):
-            say(_spoken(block.parts), _PROSE_STYLE.get(block.style))
-        elif isinstance(block, Bullets):
-            for item in block.items:
-                say(f"- {_spoken(item)}")
-        elif isinstance(block, Code):
-            for line in block.lines:
-                say(f"  {inert(line, LONGEST_LINE)}")
-        elif isinstance(block, Table):
-            _block_table(block)
-
-
-def _block_table(block: Table) -> None:
-    """A table of a page; columns that find no room are left out from the right, and named."""
-    shown = [place for place, column in enumerate(block.columns) if not column.minor]
-    texts = {place: [_datum(row[place]) for row in block.rows] for place in shown}
-    lines = {place: [block.columns[place].title, *(line for cell in texts[place] for line in cell)] for place in shown}
-    kept = list(shown)
-    least = {
-        # A number is not broken; words and notes may be.
-        place: _longest([word for line in lines[place] for word in line.split()])
-        if not block.columns[place].numeric
-        else _longest([row[place].text for row in block.rows] + [w for line in lines[place] for w in line.split()])
-        for place in shown
-    }
-    while len(kept) > 2 and sum(least[place] + GAP for place in kept) - 1 > console_width():
-        kept.pop()
-    widths = {place: _longest(lines[place]) for place in kept}
-    while sum(widths[place] + GAP for place in kept) - 1 > console_width():
-        # The widest gives way, as long as it can be broken between words.
-        widest = max(kept, key=lambda place: (widths[place] > least[place], widths[place]))
-        if widths[widest] <= least[widest]:
-            break
-        widths[widest] -= 1
-    table(
-        [block.columns[place].title for place in kept],
-        [[texts[place][i] for place in kept] for i in range(len(block.rows))],
-        title=block.caption,
-        numeric=[block.columns[place].numeric for place in kept],
-        widths=[widths[place] for place in kept],
-    )
     if block.note:
         say(f"  {inert(block.note, LONGEST_LINE)}", "dim")
-    if len(kept) < len(shown):
-        missing = ", ".join(block.columns[place].title for place in shown if place not in kept)
+    if len(fitting) < len(shown):
+        missing = ", ".join(block.columns[place].title for place in shown if place not in fitting)
         say(f"  No room for {inert(missing)}: widen the terminal, or write a page.", "dim")
 
 
-def _longest(texts: Sequence[str]) -> int:
-    return max(map(len, texts), default=1)
-
-
-def _spoken(parts: Sequence[Any]) -> str:
+def _joined(parts: Sentence) -> str:
     return inert("".join(part if isinstance(part, str) else part.text for part in parts).strip(), LONGEST_LINE)
-
-
-def _datum(datum: Any) -> tuple[str, ...]:
-    """A cell's text, and its note on a line of its own."""
-    return (str(datum.text), str(datum.note)) if datum.note else (str(datum.text),)
 
 
 @contextlib.contextmanager
@@ -195,7 +167,7 @@ def _bars() -> Iterator[Progress]:
     with Bars(*columns, console=_console(), transient=True) as bars:
         tasks: dict[str, Any] = {}
 
-        def told(stage: str, done: int, total: int) -> None:
+        def update(stage: str, done: int, total: int) -> None:
             label = inert(stage, 60)
             if label not in tasks:
                 tasks[label] = bars.add_task(label, total=total or None)
@@ -203,14 +175,14 @@ def _bars() -> Iterator[Progress]:
             if done >= total > 0:
                 bars.remove_task(tasks.pop(label))
 
-        yield told
+        yield update
 
 
 def _lines() -> Progress:
     started: dict[str, float] = {}
-    said: dict[str, float] = {}
+    last_line: dict[str, float] = {}
 
-    def told(stage: str, done: int, total: int) -> None:
+    def update(stage: str, done: int, total: int) -> None:
         if stage == "evaluate":
             return
         now = time.perf_counter()
@@ -220,9 +192,9 @@ def _lines() -> Progress:
         if done >= total and total:
             say(f"  {stage}: {total} in {now - began:.1f} s")
             started.pop(stage)
-            said.pop(stage, None)
-        elif total and now - said.setdefault(stage, began) > SILENT_S:
+            last_line.pop(stage, None)
+        elif total and now - last_line.setdefault(stage, began) > SILENT_S:
             say(f"  {stage}: {done} of {total} …")
-            said[stage] = now
+            last_line[stage] = now
 
-    return told
+    return update

@@ -1,10 +1,12 @@
-"""What the check of the suite found: whether its numbers can be believed."""
+"""Findings of the check of the suite: whether its numbers can be believed."""
 
 from __future__ import annotations
 
 from bench.base import words
-from bench.report import Material
-from bench.report.blocks import Block, Column, Datum, Prose, Table, plain
+from bench.records import Finding
+from bench.report import Material, datum
+from bench.report.blocks import Block, Datum, Prose, Table
+from bench.report.text import plain
 
 ORDER = 90
 TITLE = "Suite check"
@@ -15,27 +17,29 @@ def build(material: Material) -> list[Block]:
     if not material.findings:
         return []
     order = list(words.SEVERITIES)
-    found = sorted(material.findings, key=lambda f: order.index(f.severity) if f.severity in order else len(order))
+
+    def place(finding: Finding) -> int:
+        return order.index(finding.severity) if finding.severity in order else len(order)
+
+    def severity(finding: Finding) -> Datum:
+        label = words.SEVERITIES.get(finding.severity, plain(finding.severity, 20))
+        return Datum(label, place(finding), "outcome", tone=finding.severity if finding.severity in order else "info")
+
     counts = [
-        words.count(n, word)
-        for severity, word in (("error", "error"), ("warning", "warning"), ("info", "note"))
-        if (n := sum(finding.severity == severity for finding in found))
+        words.count(n, label.lower())
+        for severity, label in words.SEVERITIES.items()
+        if (n := sum(finding.severity == severity for finding in material.findings))
     ]
-    columns = [Column("Severity"), Column("Where"), Column("What was found"), Column("Code")]
-    rows = [
-        [
-            Datum(
-                words.SEVERITIES.get(finding.severity, plain(finding.severity, 20)),
-                order.index(finding.severity) if finding.severity in order else len(order),
-                "outcome",
-                tone=finding.severity if finding.severity in order else "info",
-            ),
-            Datum(plain(finding.where, 60), kind="name"),
-            Datum(plain(finding.message, 600), kind="sentence"),
-            Datum(plain(finding.code, 60), kind="name"),
-        ]
-        for finding in found
-    ]
-    who = "The check of the suite found" if material.results or material.verdicts else "Nothing was judged:"
-    sentence = f"{who} {', '.join(counts)}." if counts else ""
-    return [Prose([sentence]), Table("Findings", columns, rows, sortable=True)]
+    subject = "The check of the suite found" if material.results or material.verdicts else "There is no verdict:"
+    table = Table.of(
+        "Findings",
+        sorted(material.findings, key=place),
+        {
+            "Severity": severity,
+            "Where": lambda finding: datum.name(finding.where),
+            "Finding": lambda finding: datum.sentence(finding.message),
+            "Code": lambda finding: datum.name(finding.code),
+        },
+        sortable=True,
+    )
+    return [Prose([f"{subject} {', '.join(counts)}." if counts else ""]), table]

@@ -1,4 +1,4 @@
-"""Every system against the reference, query set by query set, and who cannot be told from the best."""
+"""Every system against the reference, query set by query set, and the systems that may be as good as the best."""
 
 from __future__ import annotations
 
@@ -7,24 +7,11 @@ from dataclasses import replace
 
 from bench.base import words
 from bench.gate.compare import Difference
-from bench.report import Material, charts
-from bench.report.blocks import (
-    Block,
-    Column,
-    Datum,
-    Figure,
-    Folded,
-    Heading,
-    Panel,
-    Prose,
-    Span,
-    Table,
-    name,
-    plain,
-    strong,
-)
+from bench.report import Material, charts, datum
+from bench.report.blocks import Block, Column, Datum, Figure, Folded, Head, Heading, Panel, Prose, Table
 from bench.report.groups import significance_groups
-from bench.report.reading import Task, best_system, differences, prominent, refusals, tasks
+from bench.report.reading import Task, comparison_errors, differences, main_systems, tasks
+from bench.report.text import Parts, name, plain, strong
 
 ORDER = 20
 TITLE = "Model comparison"
@@ -37,156 +24,117 @@ Differences = Mapping[str, Mapping[str, Difference]]
 
 def build(material: Material) -> list[Block]:
     """A forest plot over all query sets, then a table for each."""
-    held = [task for task in tasks(material) if len(task.results) > 1]
-    if not held:
-        return []
-    compared = [(task, differences(material, task, material.reference)) for task in held]
+    sets = [task for task in tasks(material) if len(task.results) > 1]
+    compared = [(task, differences(material, task, material.reference)) for task in sets]
     blocks: list[Block] = _figure(material, compared)
-    for position, (task, found) in enumerate(compared):
-        shown = _open(material, task)
-        table = _table(material, task, found, shown)
-        blocks += [_heading(task), Prose(_indistinguishable(material, task, shown))]
-        # What the signs mean is said once; below the other tables, only what was not compared.
-        blocks.append(table if position == 0 else replace(table, note=_refusals(material, task)))
-        if len(shown) < len(task.results):
-            # Folded, it is looked up and not read: every system, and no letters, which would count other pairs.
-            everything = replace(
-                _table(material, task, found, list(task.results), letters=False),
-                note="",
-                caption=f"All systems on {plain(task.name, 40)}",
-            )
-            blocks.append(Folded(f"All {len(task.results)} systems on {plain(task.name, 40)}", [everything]))
+    for position, (task, by_system) in enumerate(compared):
+        main = task.by_mean(main_systems(material, task.results))
+        table = _table(material, task, by_system, main)
+        errors = " ".join(f"Not compared: {plain(error, 300)}" for error in comparison_errors(material, task)[:3])
+        # The signs are explained once, below the first table.
+        note = f"{table.note} {errors}".strip() if position == 0 else errors
+        role = words.ROLES.get(task.role, plain(task.role, 40))
+        heading = Heading([name(task.name), f": {words.count(task.n, f'{role} query')}"])
+        blocks += [heading, Prose(_as_good_as_the_best(material, task, main)), replace(table, note=note)]
+        if len(main) < len(task.results):
+            # Without letters, which would count other pairs than the table above.
+            everything = _table(material, task, by_system, list(task.results), letters=False)
+            caption = f"All systems on {plain(task.name, 40)}"
+            folded = [replace(everything, note="", caption=caption)]
+            blocks.append(Folded(f"All {len(task.results)} systems on {plain(task.name, 40)}", folded))
     return blocks
 
 
-def _open(material: Material, task: Task) -> list[str]:
-    """Systems that are read, the best first."""
-    return sorted(prominent(material, task.results), key=lambda system: -(task.mean(system, task.primary) or 0.0))
-
-
-def _heading(task: Task) -> Heading:
-    role = words.ROLES.get(task.role, plain(task.role, 40))
-    return Heading([name(task.name), f" – {role}, {words.count(task.n, 'query')}"])
-
-
-def _figure(material: Material, compared: list[tuple[Task, dict[str, dict[str, Difference]]]]) -> list[Block]:
+def _figure(material: Material, compared: Sequence[tuple[Task, Differences]]) -> list[Block]:
     """Differences of the primary measure, one panel per query set, on one scale and in one order."""
-    shown = [(task, found, task.primary) for task, found in compared if found and task.primary in task.measures]
     order: dict[str, float] = {}
-    rows = {}
-    for position, (task, found, measure) in enumerate(shown):
-        wanted = set(_open(material, task))
-        kept = {s: d[measure] for s, d in found.items() if s in wanted and measure in d}
-        for system, difference in kept.items():
-            order.setdefault(system, difference.delta)
-        best = sorted(kept, key=lambda system: -kept[system].delta)[:MOST_ROWS]
-        rows[position] = {system: kept[system] for system in sorted(best, key=lambda s: -order[s])}
-    ends = [end for held in rows.values() for d in held.values() for end in (d.ci or (d.delta,))]
+    rows: list[tuple[Task, dict[str, Difference]]] = []
+    for task, by_system in compared:
+        main = main_systems(material, task.results)
+        deltas = {s: by[task.primary] for s, by in by_system.items() if s in main and task.primary in by}
+        best = sorted(deltas, key=lambda system: -deltas[system].delta)[:MOST_ROWS]
+        for system in deltas:
+            order.setdefault(system, deltas[system].delta)
+        rows.append((task, {system: deltas[system] for system in sorted(best, key=lambda s: -order[s])}))
+    ends = [end for _, row in rows for d in row.values() for end in (d.ci or (d.delta,))]
     if not ends:
         return []
-    ends.append(0.0)
-    room = 0.04 * ((max(ends) - min(ends)) or 0.1)
-    limits = (min(ends) - room, max(ends) + room)
+    least, most = min(*ends, 0.0), max(*ends, 0.0)
+    room = 0.04 * ((most - least) or 0.1)
     panels = []
-    for position, (task, _, measure) in enumerate(shown):
-        marks = [charts.Mark(system, d.delta, 0, x_range=d.ci, tone=d.shown) for system, d in rows[position].items()]
-        if not marks:
-            continue
-        title = f"{plain(task.name, 40)} ({words.ROLES.get(task.role, '')}, n = {task.n})"
-        axis = f"difference in {plain(measure, 20)}"
-        panels.append(
-            Panel(title, charts.forest(f"comparison-{position}", f"{title}: {axis}", marks, axis=axis, limits=limits))
-        )
+    for position, (task, row) in enumerate(rows):
+        if row:
+            marks = [charts.Mark(system, d.delta, 0, x_range=d.ci, tone=d.shown) for system, d in row.items()]
+            axis = f"difference in {plain(task.primary, 20)}"
+            title, limits = f"{task.title}, n = {task.n}", (least - room, most + room)
+            svg = charts.forest(f"comparison-{position}", f"{title}: {axis}", marks, axis=axis, limits=limits)
+            panels.append(Panel(title, svg))
     caption = (
-        f"Difference to {plain(material.reference, 40)} with {words.level(material.alpha)} intervals. Upward triangles "
-        "are shown to be better, downward triangles worse, counting all systems of a set (Holm); circles are not, "
-        "even where a line misses zero."
+        f"Difference to {plain(material.reference, 40)} with {words.confidence(material.alpha)} intervals. Triangles "
+        "that point up are shown to be better, those that point down to be worse, counting all systems of a query set "
+        "(Holm). Circles are not shown to differ, even where the line does not cross zero."
     )
-    if any(len(rows[position]) < len(found) for position, (_, found, _) in enumerate(shown)):
-        caption += f" Shorter and coarser copies of a model, and systems past the best {MOST_ROWS}, are in the tables."
+    if any(len(row) < len(by_system) for (_, row), (_, by_system) in zip(rows, compared, strict=True)):
+        caption += f" Smaller copies of a model, and systems after the best {MOST_ROWS}, are only in the tables."
     return [Figure(panels, caption)]
 
 
-def _table(material: Material, task: Task, found: Differences, shown: Sequence[str], *, letters: bool = True) -> Table:
-    """Systems by measures, the difference to the reference below each mean."""
-    best = {}
+def _table(
+    material: Material, task: Task, by_system: Differences, shown: Sequence[str], *, letters: bool = True
+) -> Table:
+    """Systems by measures, with the difference to the reference below each mean."""
+    groups = significance_groups(task, task.primary, shown, alpha=material.alpha) if letters else {}
+    best = {measure: max(task.mean(s, measure) or 0.0 for s in task.results) for measure in task.measures}
+
+    def mean(system: str, measure: str) -> Datum:
+        value, d = task.mean(system, measure), by_system.get(system, {}).get(measure)
+        cell = datum.mean(value, d.delta, d.ci, d.shown) if d else datum.number(value)
+        if value is None or abs(value - best[measure]) >= 1e-12:
+            return cell
+        label = "; ".join(filter(None, (cell.label, "best of this column")))
+        return replace(cell, tone=f"{cell.tone} best".strip(), label=label)
+
+    columns: list[Head] = ["System"]
     for measure in task.measures:
-        leader = best_system(task, measure)
-        best[measure] = task.mean(leader, measure) if leader else None
-    grouped = significance_groups(task, task.primary, shown, alpha=material.alpha) if letters else {}
-    columns = [Column("System")]
-    for measure in task.measures:
-        columns.append(Column(plain(measure, 40), words.explained(measure), numeric=True))
-        if measure == task.primary and grouped:
+        columns.append(Column(plain(measure, 40), words.meaning(measure)))
+        if measure == task.primary and groups:
             columns.append(Column("Group", f"Systems that share a letter are not shown to differ in {measure}"))
-    columns += [Column("Index", "Size of the index", numeric=True)]
+    columns.append(Column("Index", "Size of the index"))
     rows = []
     for system in shown:
         result = task.results[system]
-        kind = "reference" if system == material.reference else plain(result.kind, 40)
-        row = [Datum(plain(system, 60), kind="name", note=kind)]
+        row = [datum.name(system, note="reference" if system == material.reference else plain(result.kind, 40))]
         for measure in task.measures:
-            row.append(_datum(task, system, measure, found, best[measure]))
-            if measure == task.primary and grouped:
-                row.append(Datum(grouped.get(system, "–"), kind="letters"))
-        size = -1 if result.index_bytes is None else result.index_bytes
-        rows.append([*row, Datum(words.size(result.index_bytes), size, "number")])
+            row.append(mean(system, measure))
+            if measure == task.primary and groups:
+                row.append(Datum(groups.get(system, "–"), kind="letters"))
+        rows.append([*row, datum.size(result.index_bytes)])
     note = (
-        f"Small print: difference to {plain(material.reference, 40)} with its {words.level(material.alpha)} interval. "
-        f"▲ shown to be better, ▼ shown to be worse, counting all {words.count(len(found), 'system')} compared here "
-        "(two-sided, Holm); "
-        "no mark: not shown to differ. The best of each column is underlined."
+        f"Small print: difference to {plain(material.reference, 40)} with its {words.confidence(material.alpha)} "
+        f"interval. ▲ shown to be better, ▼ shown to be worse, counting all {words.count(len(by_system), 'system')} "
+        "compared here (two-sided, Holm); no mark: not shown to differ. The best of each column is underlined."
     )
-    if grouped:
+    if groups:
         note += (
             f" Group: systems that share a letter are not shown to differ in {plain(task.primary, 40)}; paired tests "
             "of all pairs in this table, Holm-adjusted together."
         )
-    note = f"{note} {_refusals(material, task)}".strip()
-    return Table(f"Systems on {plain(task.name, 40)}", columns, rows, sortable=True, note=note)
+    return Table.grid(f"Systems on {plain(task.name, 40)}", columns, rows, sortable=True, note=note)
 
 
-def _refusals(material: Material, task: Task) -> str:
-    """Why there are no differences, where there are none."""
-    return " ".join(f"Not compared: {plain(sentence, 300)}" for sentence in refusals(material, task)[:3])
-
-
-def _datum(task: Task, system: str, measure: str, found: Differences, best: float | None) -> Datum:
-    mean = task.mean(system, measure)
-    if mean is None:
-        return Datum("–", -1, "number")
-    difference = found.get(system, {}).get(measure)
-    note, tone, label = "", "", ""
-    if difference is not None:
-        tone = difference.shown
-        mark = {"better": " ▲", "worse": " ▼"}.get(tone, "")
-        note = f"{words.signed(difference.delta)} {words.interval(difference.ci)}{mark}"
-        label = f"shown to be {tone}" if tone else "not shown to differ"
-    if best is not None and abs(mean - best) < 1e-12:
-        tone, label = f"{tone} best".strip(), f"{label}; best of this column".lstrip("; ")
-    return Datum(words.number(mean), mean, "number", note=note, tone=tone, label=label)
-
-
-def _indistinguishable(material: Material, task: Task, shown: Sequence[str]) -> list[str | Span]:
-    """Who might as well be the best: differences to the leader, with their own family."""
+def _as_good_as_the_best(material: Material, task: Task, main: Sequence[str]) -> Parts:
+    """The best system, and those that are not shown to differ from it, as a family of tests of their own."""
     measure = task.primary
-    best = best_system(task, measure)
-    if best is None:
+    if measure not in task.measures:
         return []
-    found = differences(material, task, best, measures=[measure])
-    open_ones = [system for system, held in found.items() if measure in held and not held[measure].shown]
-    parts: list[str | Span] = ["Highest ", strong(plain(measure, 40)), ": ", name(best)]
-    if not open_ones:
-        return [
-            *parts,
-            f"; all {len(found)} other systems are shown to be worse."
-            if len(found) > 1
-            else "; the other system is shown to be worse.",
-        ]
-    open_ones.sort(key=lambda system: -(task.mean(system, measure) or 0))
-    named: list[str | Span] = [name(system) for system in open_ones if system in shown]
-    folded = len(open_ones) - len(named)
-    if folded:
+    best = task.by_mean(task.results)[0]
+    by_system = differences(material, task, best, measures=[measure])
+    equals = task.by_mean(system for system, by in by_system.items() if measure in by and not by[measure].shown)
+    parts: Parts = ["Highest ", strong(plain(measure, 40)), ": ", name(best), "; "]
+    if not equals:
+        others = f"all {len(by_system)} other systems are" if len(by_system) > 1 else "the other system is"
+        return [*parts, others, " shown to be worse."]
+    named: Parts = [name(system) for system in equals if system in main]
+    if folded := len(equals) - len(named):
         named.append(words.count(folded, "smaller copy", "smaller copies") + " of a model")
-    verb = "is" if len(open_ones) == 1 else "are"
-    return [*parts, "; ", *words.listed(named, most=8), f" {verb} not shown to differ from it."]
+    return [*parts, *words.join(named, most=8), f" {'is' if len(equals) == 1 else 'are'} not shown to differ from it."]

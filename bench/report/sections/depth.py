@@ -1,120 +1,106 @@
-"""Recall by depth: whether what is missed lies just below the cutoff, where a reranker finds it, or nowhere."""
+"""Recall by depth: whether missed documents rank just below the cutoff, where a reranker reads them, or nowhere."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench.base import words
-from bench.report import Material, charts
-from bench.report.blocks import Block, Column, Datum, Figure, Panel, Prose, Table, plain
-from bench.report.embedded import TOP
-from bench.report.reading import Task, is_smaller, tasks
+from bench.report import Material, charts, datum
+from bench.report.blocks import Block, Figure, Panel, Prose, Table
+from bench.report.explorer import TOP
+from bench.report.reading import Task, is_smaller, judged_systems, tasks
+from bench.report.text import plain
 
 ORDER = 48
-TITLE = "Depth"
+TITLE = "Recall by depth"
 
 MOST_LINES = 6
 DEPTHS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 
+Curves = Mapping[str, Sequence[float]]
+
 
 def build(material: Material) -> list[Block]:
     """A curve per system, from stored runs, else from the first documents that every result keeps."""
-    held = [(task, curves) for task in tasks(material) if (curves := _curves(material, task))]
-    if not held:
+    sets = [(task, curves) for task in tasks(material) if (curves := _curves(material, task))]
+    if not sets:
         return []
-    chosen = _chosen(material, [task for task, _ in held])
-    panels = [
-        Panel(f"{plain(task.name, 40)} ({words.ROLES.get(task.role, '')})", _chart(position, task, curves, chosen))
-        for position, (task, curves) in enumerate(held)
-    ]
+    drawn = _drawn_systems(material, [task for task, _ in sets])
+    panels = [Panel(task.title, _chart(position, task, curves, drawn)) for position, (task, curves) in enumerate(sets)]
     sentence = (
-        "Where a curve still climbs after 10, relevant documents wait below the first ten, and a reranker can lift "
-        "them. Where it is flat, they are not found at all."
+        "Where a curve still rises after 10, relevant documents rank below the first ten, and a reranker can move them "
+        "up. Where it is flat, they are not retrieved at all."
     )
     caption = "Mean recall among the first k documents."
-    if len(chosen) < len({system for _, curves in held for system in curves}):
-        caption += f" The reference and the best of the others are drawn, {len(chosen)} in all; the table holds all."
-    return [Prose([sentence]), Figure(panels, caption, _table(held))]
+    if len(drawn) < len({system for _, curves in sets for system in curves}):
+        caption += f" Drawn are the reference and the best other systems, {len(drawn)} in all; the table has all."
+    return [Prose([sentence]), Figure(panels, caption, _table(sets))]
 
 
-def _curves(material: Material, task: Task) -> dict[str, Sequence[float]]:
+def _curves(material: Material, task: Task) -> Curves:
     """System → recall among the first 1, 2, 3 … documents."""
     stored = material.depths.get(task.name, {})
-    found = {system: stored[system] for system in task.results if len(stored.get(system, ())) > 1}
-    curves = found or _from_results(material, task)
-    # Who retrieves no more documents finds no more.
+    curves = {system: stored[system] for system in task.results if len(stored.get(system, ())) > 1}
+    curves = curves or _from_results(material, task)
+    # Recall stays the same after the last document that a system retrieves.
     longest = max(map(len, curves.values()), default=0)
     return {system: [*curve, *[curve[-1]] * (longest - len(curve))] for system, curve in curves.items()}
 
 
 def _from_results(material: Material, task: Task) -> dict[str, Sequence[float]]:
-    level, judged = task.first.protocol.relevance_level, material.qrels.get(task.name, {})
-    positives = [
-        {doc for doc, grade in judged.get(query_id, {}).items() if grade >= level}
-        for query_id in task.first.scores.query_ids
-    ]
-    if not positives or not all(positives):
-        return {}
-    found: dict[str, Sequence[float]] = {}
-    for system, result in task.results.items():
-        if is_smaller(system, task.results) or result.scores.query_ids != task.first.scores.query_ids:
-            continue
+    level, qrels = task.first.protocol.relevance_level, material.qrels.get(task.name, {})
+    query_ids = task.first.scores.query_ids
+    relevant = [{doc for doc, grade in qrels.get(q, {}).items() if grade >= level} for q in query_ids]
+    curves: dict[str, Sequence[float]] = {}
+    for system, result in task.results.items() if relevant and all(relevant) else ():
         width = min(TOP, max(map(len, result.top_ids), default=0))
-        found[system] = [
-            sum(len(known & set(ids[:k])) / len(known) for known, ids in zip(positives, result.top_ids, strict=True))
-            / len(positives)
-            for k in range(1, width + 1)
-        ]
-    return {system: curve for system, curve in found.items() if len(curve) > 1}
+        if width > 1 and not is_smaller(system, task.results) and result.scores.query_ids == query_ids:
+            pairs = list(zip(relevant, result.top_ids, strict=True))
+            curves[system] = [
+                sum(len(docs & set(ids[:k])) / len(docs) for docs, ids in pairs) / len(pairs)
+                for k in range(1, width + 1)
+            ]
+    return curves
 
 
-def _chosen(material: Material, held: Sequence[Task]) -> list[str]:
+def _drawn_systems(material: Material, sets: Sequence[Task]) -> list[str]:
     """The same systems in every panel, so that a colour means one thing."""
-    judged = [name for verdict in material.verdicts for name in (verdict.baseline, verdict.candidate)]
-    everyone = {system: None for task in held for system in task.results}
-    names = [system for system in everyone if not is_smaller(system, everyone)]
-    first = held[0]
-    ranked = sorted(names, key=lambda system: -(first.mean(system, first.primary) or 0.0))
-    wanted = dict.fromkeys([material.reference, *ranked[:2], *judged, *ranked])
-    return [system for system in wanted if system in names][:MOST_LINES]
+    every = {system: None for task in sets for system in task.results}
+    names = [system for system in every if not is_smaller(system, every)]
+    ranked = sets[0].by_mean(names)
+    ordered = dict.fromkeys([material.reference, *ranked[:2], *judged_systems(material), *ranked])
+    return [system for system in ordered if system in names][:MOST_LINES]
 
 
-def _ticks(longest: int) -> list[int]:
-    return [k for k in DEPTHS if k < longest] + [longest]
-
-
-def _chart(position: int, task: Task, curves: Mapping[str, Sequence[float]], chosen: Sequence[str]) -> str:
+def _chart(position: int, task: Task, curves: Curves, drawn: Sequence[str]) -> str:
     series = []
-    for place, system in enumerate(chosen):
+    # Where none of the drawn systems was measured, the first other one.
+    for place, system in enumerate(drawn if any(s in curves for s in drawn) else list(curves)[:1]):
         if system in curves:
-            ticks = _ticks(len(curves[system]))
-            ys = [curves[system][k - 1] for k in ticks]
-            series.append(charts.Line(system, ticks, ys, group=place, style=place))
-    if not series:
-        # None of the chosen was measured here.
-        series = [
-            charts.Line(s, _ticks(len(c)), [c[k - 1] for k in _ticks(len(c))]) for s, c in list(curves.items())[:1]
-        ]
+            depths = [*(k for k in DEPTHS if k < len(curves[system])), len(curves[system])]
+            recall = [curves[system][k - 1] for k in depths]
+            series.append(charts.Line(system, depths, recall, group=place, style=place))
     longest = max(int(line.xs[-1]) for line in series)
-    marked = [k for k in (1, 10, 100, 1000) if k <= longest] + ([longest] if longest not in (1, 10, 100, 1000) else [])
     return charts.lines(
         f"depth-{position}",
         f"Recall by depth on {plain(task.name, 40)}",
         series,
         x_axis="first k documents",
         y_axis="recall@k",
-        ticks=marked,
+        ticks=[*(k for k in (1, 10, 100, 1000) if k < longest), longest],
     )
 
 
-def _table(held: Sequence[tuple[Task, Mapping[str, Sequence[float]]]]) -> Table:
-    longest = max(len(curve) for _, curves in held for curve in curves.values())
-    depths = [k for k in (1, 5, 10, 20, 50, 100, 200, 500) if k < longest] + [longest]
-    columns = [Column("System"), Column("Query set"), *(Column(f"recall@{k}", numeric=True) for k in depths)]
-    rows = []
-    for task, curves in held:
-        for system, curve in curves.items():
-            values = [curve[k - 1] if k <= len(curve) else None for k in depths]
-            row = [Datum(plain(system, 60), kind="name"), Datum(plain(task.name, 40), kind="name")]
-            rows.append([*row, *(Datum(words.number(v), -1 if v is None else v, "number") for v in values)])
-    return Table("Recall by depth", columns, rows, sortable=True)
+def _table(sets: Sequence[tuple[Task, Curves]]) -> Table:
+    longest = max(len(curve) for _, curves in sets for curve in curves.values())
+    depths = [*(k for k in (1, 5, 10, 20, 50, 100, 200, 500) if k < longest), longest]
+    rows = [
+        [
+            datum.name(system),
+            datum.name(task.name, 40),
+            *(datum.number(curve[k - 1] if k <= len(curve) else None) for k in depths),
+        ]
+        for task, curves in sets
+        for system, curve in curves.items()
+    ]
+    columns = ["System", "Query set", *(f"recall@{k}" for k in depths)]
+    return Table.grid("Recall by depth", columns, rows, sortable=True)

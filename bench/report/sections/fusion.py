@@ -2,58 +2,64 @@
 
 from __future__ import annotations
 
-from bench.base import words
-from bench.report import Fusion, Material, charts
-from bench.report.blocks import Block, Column, Datum, Figure, Panel, Prose, Span, Table, name, plain, strong
+from bench.report import Fusion, Material, charts, datum
+from bench.report.blocks import Block, Figure, Panel, Prose, Table
+from bench.report.text import Parts, fill, name, plain, strong
 
 ORDER = 45
-TITLE = "Fusion"
+TITLE = "Fusion weights"
 
 FLAT = 0.01
-"""Weights whose mean lies within this of the best are named as a range; dev sets are too small to tell them apart."""
+"""Means this close to the best count as equal to it: dev sets are too small to tell such weights apart."""
 
 
 def build(material: Material) -> list[Block]:
     """A curve per hybrid whose weight was tuned."""
-    held = [fusion for fusion in material.fusions if len(fusion.tried) > 1 and len(fusion.parts) == 2]
-    if not held:
+    fusions = [fusion for fusion in material.fusions if len(fusion.tried) > 1 and len(fusion.parts) == 2]
+    if not fusions:
         return []
     panels = [
         Panel(f"{plain(fusion.system, 40)}: {plain(fusion.measure, 40)} on dev", _chart(position, fusion))
-        for position, fusion in enumerate(held)
+        for position, fusion in enumerate(fusions)
     ]
     caption = (
-        "Mean on the dev queries by the second part's share; 0 is the first part alone, 1 the second alone. The ring "
-        "is the weight chosen: the best on dev, among equals the nearest to a half. No held-out query had a say in it."
+        "Mean on the dev queries by the second part's share: 0 is the first part alone, 1 the second alone. The ring "
+        "marks the chosen weight: the best on dev, and of equals the one nearest to a half. Held-out queries were not "
+        "used."
     )
-    return [
-        *(Prose(_sentence(fusion)) for fusion in held),
-        Figure(panels, caption, _table(held)),
+    weights = sorted({weight for fusion in fusions for weight in fusion.tried})
+    rows = [
+        [
+            datum.number(weight, f"{weight:g}"),
+            *(
+                datum.number(fusion.tried.get(weight), tone="best", label="chosen")
+                if abs(weight - fusion.chosen) < 1e-9
+                else datum.number(fusion.tried.get(weight))
+                for fusion in fusions
+            ),
+        ]
+        for weight in weights
     ]
+    columns = ["Share of the second part", *(plain(fusion.system, 40) for fusion in fusions)]
+    table = Table.grid("Fusion weights tried on dev", columns, rows, note="Underlined: the chosen weight.")
+    return [*(Prose(_sentence(fusion)) for fusion in fusions), Figure(panels, caption, table)]
 
 
-def _sentence(fusion: Fusion) -> list[str | Span]:
+def _sentence(fusion: Fusion) -> Parts:
     best = max(fusion.tried.values())
-    near = sorted(weight for weight, value in fusion.tried.items() if value >= best - FLAT)
-    first, second = fusion.parts
-    parts: list[str | Span] = [
-        name(fusion.system),
-        " gives ",
-        name(second),
-        " a share of ",
-        strong(f"{fusion.chosen:g}"),
-        " and ",
-    ]
-    parts += [name(first), " the rest."]
-    if near[-1] > near[0]:
-        parts += [f" Shares from {near[0]:g} to {near[-1]:g} are within {FLAT:g} of the best on dev."]
+    flat = sorted(weight for weight, value in fusion.tried.items() if value >= best - FLAT)
+    first, second = map(name, fusion.parts)
+    text = "{} gives {} a share of {} and {} the rest."
+    parts = fill(text, name(fusion.system), second, strong(f"{fusion.chosen:g}"), first)
+    if flat[-1] > flat[0]:
+        parts += [f" Shares from {flat[0]:g} to {flat[-1]:g} are within {FLAT:g} of the best on dev."]
     return parts
 
 
 def _chart(position: int, fusion: Fusion) -> str:
     weights = sorted(fusion.tried)
     chosen = min(range(len(weights)), key=lambda i: abs(weights[i] - fusion.chosen))
-    line = charts.Line("", weights, [fusion.tried[w] for w in weights], chosen=chosen)
+    line = charts.Line("", weights, [fusion.tried[weight] for weight in weights], chosen=chosen)
     first, second = (plain(part, charts.LABEL_LIMIT) for part in fusion.parts)
     return charts.lines(
         f"fusion-{position}",
@@ -62,17 +68,3 @@ def _chart(position: int, fusion: Fusion) -> str:
         x_axis=f"{first}  \u2190  share of the second part  \u2192  {second}",
         y_axis=plain(fusion.measure, 40),
     )
-
-
-def _table(held: list[Fusion]) -> Table:
-    weights = sorted({weight for fusion in held for weight in fusion.tried})
-    columns = [Column("Share of the second part"), *(Column(plain(f.system, 40), numeric=True) for f in held)]
-    rows = []
-    for weight in weights:
-        row = [Datum(f"{weight:g}", weight)]
-        for fusion in held:
-            value, chosen = fusion.tried.get(weight), abs(weight - fusion.chosen) < 1e-9
-            tone, label = ("best", "chosen") if chosen else ("", "")
-            row.append(Datum(words.number(value), -1 if value is None else value, "number", tone=tone, label=label))
-        rows.append(row)
-    return Table("Fusion weights tried on dev", columns, rows, note="Underlined: the weight chosen.")

@@ -1,9 +1,12 @@
-"""What the words of a report mean: one word for one thing, here and in docs/glossary.md."""
+"""The words of a report: one word for one thing, here and in docs/glossary.md."""
 
 from __future__ import annotations
 
+from bench.base import words
 from bench.report import Material
-from bench.report.blocks import Block, Bullets, Folded, Heading, strong
+from bench.report.blocks import Block, Bullets, Folded, Heading
+from bench.report.reading import tasks
+from bench.report.text import plain, strong
 
 ORDER = 110
 TITLE = "Glossary"
@@ -60,8 +63,12 @@ TERMS = {
 
 
 def build(material: Material) -> list[Block]:
-    """Every term, folded away."""
+    """The report's measures and every term, folded away."""
+    if not material.results and not material.verdicts:
+        return []
+    measures = [m for m in dict.fromkeys(m for task in tasks(material) for m in task.measures) if words.meaning(m)]
+    meanings = {plain(m, 40): f"{words.meaning(m)[:1].upper()}{words.meaning(m)[1:]}." for m in measures}
     blocks: list[Block] = []
-    for group, terms in TERMS.items():
+    for group, terms in ({"Measures": meanings} | TERMS if meanings else TERMS).items():
         blocks += [Heading([group]), Bullets([[strong(term), f": {meaning}"] for term, meaning in terms.items()])]
-    return [Folded("What the words mean", blocks)] if material.results or material.verdicts else []
+    return [Folded("The words of this report", blocks)]

@@ -1,4 +1,4 @@
-"""Hard negatives: where they come from, how near they lie to the positives, and which candidates may be answers."""
+"""Hard negatives: where they come from, how close they are to the positives, and which candidates may be answers."""
 
 from __future__ import annotations
 
@@ -7,154 +7,147 @@ from itertools import pairwise
 from typing import Any
 
 from bench.base import words
-from bench.report import Material, charts
-from bench.report.blocks import Block, Bullets, Column, Datum, Figure, Folded, Heading, Panel, Prose, Table, name, plain
+from bench.report import Material, charts, datum
+from bench.report.blocks import Block, Bullets, Column, Datum, Figure, Folded, Head, Heading, Panel, Prose, Table
+from bench.report.text import Parts, name, plain
 
 ORDER = 79
 TITLE = "Hard negatives"
 
 REASONS = (
-    ("known_positives", "Known", "positive of the query by a pair or a training judgement"),
-    ("copies_of_positives", "Copies", "same text as a positive, under another id"),
-    ("near_copies", "Near-copies", "nearly the same words as a positive"),
-    ("too_close", "Too close", "scored within the margin of the weakest positive"),
-    ("over_max_score", "Above maximum", "scored above the maximum"),
-    ("by_reranker", "By reranker", "as good as a positive, says the cross-encoder"),
+    ("known_positives", "Known", "Positive of the query by a pair or a training judgement"),
+    ("copies_of_positives", "Copies", "Same text as a positive, under another id"),
+    ("near_copies", "Near-copies", "Nearly the same words as a positive"),
+    ("too_close", "Too close", "Score within the margin of the weakest positive"),
+    ("over_max_score", "Above maximum", "Score above the maximum"),
+    ("by_reranker", "By reranker", "As good as a positive by the cross-encoder"),
 )
 MOST_SUSPECTS, MOST_EXAMPLES = 50, 20
 
+Mining = Mapping[str, Any]
+"""What a lineage, or `bench mine`, says about mining. Any key may be missing or of another type."""
+
 
 def build(material: Material) -> list[Block]:
-    """For every model, or file, what was mined for it."""
-    held = []
+    """The mining of every model, or file of negatives."""
+    mined: list[tuple[str, Mining]] = []
     for model in material.training:
-        data = model.get("data") if isinstance(model, Mapping) else None
-        mining = data.get("mining") if isinstance(data, Mapping) else None
-        # Lineages from before 0.2 tell less.
-        if isinstance(mining, Mapping) and isinstance(mining.get("by_system"), Mapping):
-            seed = model.get("seed")
-            title = plain(model.get("name") or "negatives", 60) + ("" if seed is None else f", seed {plain(seed, 12)}")
-            held.append((title, mining))
+        mining = _mapping(_mapping(_mapping(model).get("data")).get("mining"))
+        # Lineages from before 0.2 have no counts by system.
+        if isinstance(mining.get("by_system"), Mapping):
+            seed = "" if model.get("seed") is None else f", seed {plain(model['seed'], 12)}"
+            mined.append((plain(model.get("name") or "negatives", 60) + seed, mining))
     blocks: list[Block] = []
-    for place, (title, mining) in enumerate(held):
-        blocks += [Heading([title])] if len(held) > 1 else []
+    for place, (title, mining) in enumerate(mined):
+        blocks += [Heading([title])] if len(mined) > 1 else []
         blocks += [_lead(mining), _counts(title, mining), *_histogram(place, title, mining)]
         blocks += [*_suspects(mining), *_examples(mining)]
     return blocks
 
 
-def _whole(value: Any) -> int:
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _integer(value: Any) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _lead(mining: Mapping[str, Any]) -> Block:
-    items: list[Sequence[Any]] = []
-    queries, filled = _whole(mining.get("queries")), _whole(mining.get("filled_at_random"))
-    items.append([f"{words.count(queries, 'query')}; {_whole(mining.get('candidates')):,} candidates were looked at."])
-    reference = mining.get("reference")
-    if reference:
-        items.append(["Margins go by the similarity of ", name(str(reference)), "."])
+def _lead(mining: Mining) -> Block:
+    queries, candidates = _integer(mining.get("queries")), _integer(mining.get("candidates"))
+    items: list[Parts] = [[f"{words.count(queries, 'query')}, {words.count(candidates, 'candidate')}."]]
+    if reference := mining.get("reference"):
+        items.append(["Margins are differences in similarity by ", name(str(reference)), "."])
     else:
-        items.append(["No model scored the candidates: no margin was applied, and unjudged answers may be among them."])
-    if filled:
-        items.append([f"{words.count(filled, 'place')} filled up with a random document: no candidate was left."])
-    suspects = _whole(mining.get("suspects"))
-    if suspects:
-        items.append(
-            [f"{words.count(suspects, 'candidate')} kept out as suspected false negatives: they may be answers."]
-        )
-    file = mining.get("file")
-    if isinstance(file, Mapping) and file:
-        text = ", ".join(f"{plain(key, 40).replace('_', ' ')} {plain(value, 20)}" for key, value in file.items())
-        items.append([f"From a file: {text}."])
+        items.append(["No model scored the candidates, so no margin was applied: unjudged answers may be among them."])
+    if filled := _integer(mining.get("filled_at_random")):
+        items.append([f"{words.count(filled, 'negative')} drawn at random, because no candidate was left."])
+    if suspects := _integer(mining.get("suspects")):
+        what = words.count(suspects, "candidate")
+        items.append([f"{what} left out as suspected false negatives: they may be answers."])
+    if file := _mapping(mining.get("file")):
+        parts = ", ".join(f"{plain(key, 40).replace('_', ' ')} {plain(value, 20)}" for key, value in file.items())
+        items.append([f"From a file: {parts}."])
     return Bullets(items)
 
 
-def _counts(title: str, mining: Mapping[str, Any]) -> Table:
-    taken = mining.get("from_system")
-    chosen = taken if isinstance(taken, Mapping) else {}
-    columns = [Column("Source"), Column("Candidates", "ranks looked at", numeric=True)]
-    columns += [Column(short, hint, numeric=True) for _, short, hint in REASONS]
-    columns.append(Column("Taken", "as negatives", numeric=True))
+def _counts(title: str, mining: Mining) -> Table:
+    taken = _mapping(mining.get("from_system"))
     rows = []
-    for system, counts in mining["by_system"].items():
-        counts = counts if isinstance(counts, Mapping) else {}
-        numbers = [_whole(counts.get(key)) for key in ("candidates", *(key for key, _, _ in REASONS))]
-        numbers.append(_whole(chosen.get(system)))
-        rows.append([Datum(plain(system, 60), kind="name"), *(Datum(f"{n:,}", n, "number") for n in numbers)])
-    n_random = _whole(mining.get("random"))
-    if n_random:
-        rows.append(
-            [Datum("at random"), *(Datum("–", -1, "number") for _ in columns[2:]), Datum(f"{n_random:,}", n_random)]
-        )
-    note = "A document that two sources find is counted for both, and taken once, from the first."
-    return Table(f"Candidates of {title} by source and reason", columns, rows, note=note)
+    for system, value in mining["by_system"].items():
+        counts = _mapping(value)
+        numbers = [_integer(counts.get(key)) for key in ("candidates", *(key for key, _, _ in REASONS))]
+        rows.append([datum.name(system), *map(datum.integer, [*numbers, _integer(taken.get(system))])])
+    if n_random := _integer(mining.get("random")):
+        rows.append([datum.text("at random"), *[datum.number(None)] * (len(REASONS) + 1), datum.integer(n_random)])
+    reasons = [Column(short, hint) for _, short, hint in REASONS]
+    columns: list[Head] = ["Source", Column("Candidates", "Ranks looked at"), *reasons, Column("Taken", "As negatives")]
+    note = "A document from two sources is counted for both and taken once, from the first."
+    return Table.grid(f"Candidates of {title} by source and reason", columns, rows, note=note)
 
 
-def _histogram(place: int, title: str, mining: Mapping[str, Any]) -> list[Block]:
-    scores = mining.get("scores")
-    edges = scores.get("edges") if isinstance(scores, Mapping) else None
-    if not isinstance(scores, Mapping) or not isinstance(edges, Sequence) or len(edges) < 2:
+def _histogram(place: int, title: str, mining: Mining) -> list[Block]:
+    scores = _mapping(mining.get("scores"))
+    edges = scores.get("edges")
+    if not isinstance(edges, Sequence) or len(edges) < 3:
         return []
     middles = [(low + high) / 2 for low, high in pairwise(edges)]
     series, rows = [], []
     for i, kind in enumerate(("positives", "negatives", "rejected")):
         counts = scores.get(kind) or []
-        total = sum(counts)
-        if total:
+        if total := sum(counts):
             series.append(charts.Line(kind, middles, [100 * n / total for n in counts], group=i, style=i))
             mean = sum(n * x for n, x in zip(counts, middles, strict=True)) / total
-            rows.append([Datum(kind), Datum(f"{total:,}", total, "number"), Datum(words.number(mean), mean, "number")])
-    if not series or len(middles) < 2:
+            rows.append([datum.text(kind), datum.integer(total), datum.number(mean)])
+    if not series:
         return []
-    svg = charts.lines(
-        f"mining-{place}", f"Scores of {title}", series, x_axis="similarity to the query", y_axis="% of each kind"
-    )
+    x_axis, y_axis = "similarity to the query", "% of each kind"
+    svg = charts.lines(f"mining-{place}", f"Scores of {title}", series, x_axis=x_axis, y_axis=y_axis)
     caption = (
-        "Similarity by the reference model. Negatives to the left of the positives are easy; those among them hard, "
-        "or answers that nobody judged. Rejected are candidates that came too close to the weakest positive."
+        "Similarity by the reference model. Negatives far to the left of the positives are easy. Negatives among the "
+        "positives are hard, or answers without a judgement. Rejected candidates are too close to the weakest positive."
     )
-    columns = [Column("Kind"), Column("Scored", numeric=True), Column("Mean", "from the bins", numeric=True)]
-    return [Figure([Panel("Scores", svg)], caption, Table(f"Scores of {title}", columns, rows))]
+    table = Table.grid(f"Scores of {title}", ["Kind", "Scored", Column("Mean", "From the bins")], rows)
+    return [Figure([Panel("Scores", svg)], caption, table)]
 
 
-def _suspects(mining: Mapping[str, Any]) -> list[Block]:
-    held = [row for row in mining.get("suspected") or () if isinstance(row, Mapping)][:MOST_SUSPECTS]
-    if not held:
+def _suspects(mining: Mining) -> list[Block]:
+    suspects = [row for row in mining.get("suspected") or () if isinstance(row, Mapping)][:MOST_SUSPECTS]
+    if not suspects:
         return []
     labels = {key: short.lower() for key, short, _ in REASONS}
-    columns = [
-        Column("Query"),
-        Column("Document"),
-        Column("A positive", minor=True),
-        Column("Why"),
-        Column("Score", numeric=True),
-        Column("Weakest positive", numeric=True),
-    ]
-    rows = [
-        [
-            Datum(plain(row.get("query") or row.get("query_id"), 200)),
-            Datum(plain(row.get("text") or row.get("doc_id"), 300), note=plain(row.get("doc_id"), 40)),
-            Datum(plain(row.get("positive") or "–", 300)),
-            Datum(plain(labels.get(str(row.get("reason")), "–"), 40)),
-            *(Datum(words.number(row.get(key)), row.get(key), "number") for key in ("score", "weakest_positive")),
-        ]
-        for row in held
-    ]
-    sentence = "Read these: where the document answers the query, the judgements have a hole that is worth filling."
-    return [Folded("Suspected false negatives", [Prose([sentence]), Table("Suspected false negatives", columns, rows)])]
+    table = Table.of(
+        "Suspected false negatives",
+        suspects,
+        {
+            "Query": lambda row: datum.text(row.get("query") or row.get("query_id"), 200),
+            "Document": lambda row: datum.text(
+                row.get("text") or row.get("doc_id"), 300, note=plain(row.get("doc_id"), 40)
+            ),
+            Column("A positive", minor=True): lambda row: datum.text(row.get("positive") or "–", 300),
+            "Reason": lambda row: datum.text(labels.get(str(row.get("reason")), "–"), 40),
+            "Score": lambda row: datum.number(row.get("score")),
+            "Weakest positive": lambda row: datum.number(row.get("weakest_positive")),
+        },
+    )
+    sentence = "Read these. Where a document answers its query, a judgement is missing and worth adding."
+    return [Folded("Suspected false negatives", [Prose([sentence]), table])]
 
 
-def _examples(mining: Mapping[str, Any]) -> list[Block]:
-    rows = []
-    for row in [row for row in mining.get("examples") or () if isinstance(row, Mapping)][:MOST_EXAMPLES]:
+def _examples(mining: Mining) -> list[Block]:
+    examples = [row for row in mining.get("examples") or () if isinstance(row, Mapping)][:MOST_EXAMPLES]
+
+    def negatives(row: Mapping[str, Any]) -> Datum:
         texts = row.get("negative_texts") or row.get("negatives") or ()
-        rows.append(
-            [
-                Datum(plain(row.get("query") or row.get("query_id"), 200)),
-                Datum(plain(row.get("positive_text") or row.get("positive"), 300)),
-                Datum(plain(" · ".join(str(text)[:200] for text in texts[:3]), 600)),
-            ]
-        )
-    columns = [Column("Query"), Column("Positive"), Column("Negatives", "at most three")]
-    return [Folded("Examples", [Table("Examples", columns, rows)])] if rows else []
+        return datum.text(" · ".join(str(text)[:200] for text in texts[:3]), 600)
+
+    table = Table.of(
+        "Examples",
+        examples,
+        {
+            "Query": lambda row: datum.text(row.get("query") or row.get("query_id"), 200),
+            "Positive": lambda row: datum.text(row.get("positive_text") or row.get("positive"), 300),
+            Column("Negatives", "At most three"): negatives,
+        },
+    )
+    return [Folded("Examples", [table])] if examples else []

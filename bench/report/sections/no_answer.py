@@ -2,41 +2,36 @@
 
 from __future__ import annotations
 
-from bench.base import words
-from bench.report import Material
-from bench.report.blocks import Block, Column, Datum, Prose, Table, plain
+from bench.report import Material, datum
+from bench.report.blocks import Block, Column, Prose, Table
 
 ORDER = 65
-TITLE = "No answer"
+TITLE = "Queries without an answer"
 
 
 def build(material: Material) -> list[Block]:
     """A row per system and query set with unanswerable queries."""
-    held = [(result, result.no_answer) for result in material.results if result.no_answer is not None]
-    if not held:
+    rows = [(result, result.no_answer) for result in material.results if result.no_answer is not None]
+    if not rows:
         return []
-    keeps = held[0][1].keeps
     sentence = (
-        "Some queries are answered by no document; a good system says so instead of showing its best guess. The "
-        f"threshold is the score that {keeps:.0%} of the answerable dev queries reach. A false positive is an "
-        "unanswerable query whose best document scores at least as much."
+        "No document answers these queries. A good system says so instead of showing its best guess. It refuses below "
+        f"a score threshold, which {rows[0][1].keeps:.0%} of the answerable dev queries reach. A false positive is an "
+        "unanswerable query whose best document reaches the threshold."
     )
-    columns = [
-        Column("System"),
-        Column("Query set"),
-        Column("Unanswerable", numeric=True),
-        Column("False positives", numeric=True),
-        Column("Answered", "of the answerable", numeric=True),
-        Column("Measure"),
-        Column("Without", "threshold", numeric=True),
-        Column("With", "threshold", numeric=True),
-    ]
-    rows = []
-    for result, found in held:
-        row = [Datum(plain(result.system, 60), kind="name"), Datum(plain(result.query_set, 40))]
-        row += [Datum(f"{found.n_unanswerable:,}", found.n_unanswerable, "number")]
-        row += [Datum(f"{100 * share:.1f} %", share, "number") for share in (found.false_positive_rate, found.answered)]
-        row += [Datum(plain(found.measure, 40))]
-        row += [Datum(words.number(value), value, "number") for value in (found.value, found.value_at_threshold)]
-        rows.append(row)
-    return [Prose([sentence]), Table("Unanswerable queries", columns, rows, sortable=True)]
+    table = Table.of(
+        "Unanswerable queries",
+        rows,
+        {
+            "System": lambda row: datum.name(row[0].system),
+            "Query set": lambda row: datum.text(row[0].query_set, 40),
+            "Unanswerable": lambda row: datum.integer(row[1].n_unanswerable),
+            "False positives": lambda row: datum.percent(row[1].false_positive_rate, 1),
+            Column("Answered", "Of the answerable queries"): lambda row: datum.percent(row[1].answered, 1),
+            "Measure": lambda row: datum.text(row[1].measure, 40),
+            "Without threshold": lambda row: datum.number(row[1].value),
+            "With threshold": lambda row: datum.number(row[1].value_at_threshold),
+        },
+        sortable=True,
+    )
+    return [Prose([sentence]), table]

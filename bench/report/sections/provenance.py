@@ -1,155 +1,105 @@
-"""What made the numbers, so that somebody else can make them again and compare."""
+"""Commands, digests, environments and times: what somebody else needs to get the same numbers."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.base import words
-from bench.report import Material
-from bench.report.blocks import Block, Code, Column, Datum, Folded, Heading, Prose, Table, plain
-from bench.report.reading import Task, labelled, tasks
+from bench.report import Material, datum
+from bench.report.blocks import Block, Code, Column, Folded, Head, Heading, Prose, Table
+from bench.report.reading import Task, labelled_results, tasks
+from bench.report.text import plain
 
 ORDER = 100
 TITLE = "Provenance"
 
-SHORT = 12
-"""Digits of a digest that are shown; the result files hold all."""
+MOST_ENVIRONMENTS = 8
+STEPS = ("encode_documents", "encode_queries", "index", "search", "total")
 
 
 def build(material: Material) -> list[Block]:
-    """Commands, digests, environments, times."""
+    """Commands, digests, environments, policies."""
     blocks: list[Block] = []
     if material.commands:
-        blocks += [Prose(["These commands make the numbers again:"]), Code(list(material.commands))]
-    held = tasks(material) or _judged(material)
-    if held:
-        blocks += [_query_sets(held), _systems(held)]
-        blocks += _environments(held)
+        blocks += [Prose(["These commands produce the numbers again:"]), Code(list(material.commands))]
+    # The page of a verdict alone has both of its sides instead.
+    sets = tasks(material) or [
+        Task(suite, query_set, next(iter(results.values())).role, results)
+        for (suite, query_set), results in labelled_results(material).items()
+        if results
+    ]
+    if sets:
+        blocks += [_query_sets(sets), _runs(sets), *_environments(sets)]
     if material.verdicts:
-        blocks.append(_policies(material))
+        blocks.append(
+            Table.of(
+                "Policies of the verdicts",
+                material.verdicts,
+                {
+                    "Verdict": lambda v: datum.name(f"{plain(v.candidate, 60)} against {plain(v.baseline, 60)}", 140),
+                    "Policy digest": lambda v: datum.digest(v.policy.digest),
+                    "Level": lambda v: datum.number(v.policy.alpha, f"{v.policy.alpha:g}"),
+                    "If inconclusive": lambda v: datum.text(v.policy.on_inconclusive, 20),
+                    "Exit code": lambda v: datum.integer(v.exit_code),
+                },
+            )
+        )
     return blocks
 
 
-def _judged(material: Material) -> list[Task]:
-    """What a page of a verdict alone rests on: both sides, by labels that tell them apart."""
-    return [
-        Task(suite, query_set, next(iter(runs.values())).role, runs)
-        for (suite, query_set), runs in labelled(material).items()
-        if runs
-    ]
-
-
-def _digest(value: str) -> Datum:
-    return Datum(plain(value, SHORT + 1) if len(value) <= SHORT else plain(value[:SHORT]), kind="name")
-
-
-def _query_sets(held: list[Task]) -> Table:
-    names = (
-        "Suite",
-        "Query set",
-        "Role",
-        "Queries",
-        "Suite digest",
-        "Queries digest",
-        "Corpus digest",
-        "Judgements digest",
+def _query_sets(sets: Sequence[Task]) -> Table:
+    return Table.of(
+        "Query sets",
+        sets,
+        {
+            "Suite": lambda task: datum.name(f"{plain(task.suite, 40)} v{task.first.suite_version}"),
+            "Query set": lambda task: datum.name(task.name, 40),
+            "Role": lambda task: datum.text(words.ROLES.get(task.role, task.role), 40),
+            "Queries": lambda task: datum.integer(
+                task.n, note=f"{task.first.scores.left_out} left out" if task.first.scores.left_out else ""
+            ),
+            "Suite digest": lambda task: datum.digest(task.first.suite_digest),
+            "Queries digest": lambda task: datum.digest(task.first.query_set_digest),
+            "Corpus digest": lambda task: datum.digest(task.first.corpus_digest),
+            "Judgements digest": lambda task: datum.digest(task.first.labels_digest),
+        },
     )
-    columns = [Column(title, numeric=title == "Queries") for title in names]
+
+
+def _runs(sets: Sequence[Task]) -> Folded:
+    runs = [(system, result) for task in sets for system, result in task.results.items()]
     rows = [
         [
-            Datum(f"{plain(task.suite, 40)} v{task.first.suite_version}", kind="name"),
-            Datum(plain(task.name, 40), kind="name"),
-            Datum(words.ROLES.get(task.role, plain(task.role, 40))),
-            Datum(
-                f"{task.n:,}",
-                task.n,
-                "number",
-                note=f"{task.first.scores.left_out} left out" if task.first.scores.left_out else "",
-            ),
-            *(
-                _digest(value)
-                for value in (
-                    task.first.suite_digest,
-                    task.first.query_set_digest,
-                    task.first.corpus_digest,
-                    task.first.labels_digest,
-                )
-            ),
+            datum.name(system),
+            datum.text(result.query_set, 40),
+            datum.digest(result.system_digest),
+            datum.digest(result.run_digest),
+            *(datum.seconds(result.seconds.get(step)) for step in STEPS),
         ]
-        for task in held
+        for system, result in runs
     ]
-    return Table("Query sets", columns, rows)
+    steps = [Column(step.replace("_", " ").capitalize(), "0 where the store had it already") for step in STEPS]
+    columns: list[Head] = ["System", "Query set", "System digest", "Run digest", *steps]
+    note = "Times hold for the machine below and for no other."
+    return Folded(f"Runs ({len(rows)})", [Table.grid("Runs", columns, rows, sortable=True, note=note)])
 
 
-def _systems(held: list[Task]) -> Folded:
-    """One row per run."""
-    steps = ("encode_documents", "encode_queries", "index", "search", "total")
-    columns = [Column("System"), Column("Query set"), Column("System digest"), Column("Run digest")]
-    columns += [
-        Column(step.replace("_", " ").capitalize(), "0 where the store already held it", numeric=True) for step in steps
-    ]
-    rows = [
-        [
-            Datum(plain(system, 60), kind="name"),
-            Datum(plain(task.name, 40)),
-            _digest(result.system_digest),
-            _digest(result.run_digest),
-            *(
-                Datum(words.seconds(took), -1 if took is None else took, "number")
-                for took in map(result.seconds.get, steps)
-            ),
-        ]
-        for task in held
-        for system, result in task.results.items()
-    ]
-    note = "Times are of the machine named below and hold for nothing else."
-    return Folded(f"Runs ({len(rows)})", [Table("Runs", columns, rows, sortable=True, note=note)])
-
-
-def _environments(held: list[Task]) -> list[Block]:
-    """Each different environment once."""
-    found: dict[str, Mapping[str, Any]] = {}
-    for result in (result for task in held for result in task.results.values()):
-        if result.environment:
-            found.setdefault(json.dumps(result.environment, sort_keys=True, default=str), result.environment)
-    if not found:
+def _environments(sets: Sequence[Task]) -> list[Block]:
+    """Each environment once."""
+    environments = [result.environment for task in sets for result in task.results.values() if result.environment]
+    distinct = {json.dumps(each, sort_keys=True, default=str): each for each in environments}
+    if not distinct:
         return []
-    blocks: list[Block] = []
-    for environment in list(found.values())[:8]:
-        rows = [
-            [Datum(plain(key, 60)), Datum(plain(_value(value), 600), kind="sentence")]
-            for key, value in environment.items()
-        ]
-        blocks.append(Table("Environment", [Column("What"), Column("Value")], rows))
-    if len(found) > 1:
-        blocks.insert(0, Prose([f"The results were made in {len(found)} different environments."]))
-    return [Heading(["Environment"]), *blocks]
+    blocks: list[Block] = [Heading(["Environment"])]
+    if len(distinct) > 1:
+        blocks.append(Prose([f"The results come from {len(distinct)} different environments."]))
+    for environment in list(distinct.values())[:MOST_ENVIRONMENTS]:
+        rows = [[datum.text(key), datum.sentence(_value(value))] for key, value in environment.items()]
+        blocks.append(Table.grid("Environment", ["Part", "Value"], rows))
+    return blocks
 
 
 def _value(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {held}" for key, held in value.items())
-    return str(value)
-
-
-def _policies(material: Material) -> Table:
-    columns = [
-        Column("Verdict"),
-        Column("Policy digest"),
-        Column("Level", numeric=True),
-        Column("If it cannot tell"),
-        Column("Exit code", numeric=True),
-    ]
-    rows = [
-        [
-            Datum(f"{plain(verdict.candidate, 60)} against {plain(verdict.baseline, 60)}", kind="name"),
-            _digest(verdict.policy.digest),
-            Datum(f"{verdict.policy.alpha:g}", verdict.policy.alpha, "number"),
-            Datum(plain(verdict.policy.on_inconclusive, 20)),
-            Datum(str(verdict.exit_code), verdict.exit_code, "number"),
-        ]
-        for verdict in material.verdicts
-    ]
-    return Table("Policies of the verdicts", columns, rows)
+    return ", ".join(f"{key} {part}" for key, part in value.items()) if isinstance(value, Mapping) else str(value)

@@ -1,4 +1,4 @@
-"""What a boss reads: the verdicts, then a few sentences computed from the numbers."""
+"""The first page: the answer in one sentence, the verdicts, the main systems, then a few sentences with numbers."""
 
 from __future__ import annotations
 
@@ -8,340 +8,218 @@ from bench.base import words
 from bench.gate.compare import Difference
 from bench.records import EVALUATION_ROLES
 from bench.report import Material, sentences
-from bench.report.blocks import (
-    Banner,
-    Block,
-    Bullets,
-    Folded,
-    Prose,
-    Span,
-    name,
-    plain,
-    strong,
-)
+from bench.report.blocks import Block, Bullets, Prose
 from bench.report.glance import glance
-from bench.report.reading import (
-    Pooled,
-    Task,
-    differences,
-    is_smaller,
-    leaders,
-    pooled,
-    roles,
-    tasks,
-)
+from bench.report.reading import Pooled, Task, by_mean, differences, is_smaller, pooled, tasks, tasks_by_role
+from bench.report.text import Parts, fill, name, plain, strong
 
 ORDER = 0
 TITLE = "Summary"
 
-TOLERABLE_LOSS = 0.05
-"""A smaller index is named where a loss beyond this is ruled out; the gate's margins are too narrow for 80 queries."""
+TOLERABLE_DROP = 0.05
+"""A smaller index is named where a larger drop is ruled out; the gate's margins are too narrow for 80 queries."""
 
 WORTH_NAMING = 1.2
-"""How many times smaller an index must be for that to be worth a sentence."""
+"""How many times smaller an index must be to be worth a sentence."""
 
-Parts = list[str | Span]
+Numbers = Mapping[str, Mapping[str, Pooled]]
+"""Role → system → pooled numbers."""
+
 Compared = Sequence[tuple[Task, Mapping[str, Difference]]]
+"""Query sets with the difference of each system to the reference."""
+
+Drop = tuple[str, Task, Difference]
+"""A system, a query set on which it is shown to be worse than the reference, and the difference there."""
 
 
 def build(material: Material) -> list[Block]:
-    """The answer in a sentence, verdicts in a line each, at most seven sentences more, and the words explained."""
+    """The answer, a line per verdict, the table, at most five sentences, and how to read them."""
     if not material.results and len(material.verdicts) < 2:
-        # A page of one verdict begins with it.
-        return []
+        return []  # a page of one verdict begins with it
     banners = [
-        Banner(
-            verdict.outcome,
-            words.OUTCOMES.get(verdict.outcome, verdict.outcome),
-            sentences.verdict_title(verdict),
-            sentences.verdict_sentence(verdict),
-            link=f"verdict-{position}",
-        )
+        sentences.verdict_banner(verdict, link=f"verdict-{position}")
         for position, verdict in enumerate(material.verdicts, start=1)
     ]
-    held = tasks(material)
-    if not held:
+    sets = tasks(material)
+    if not sets:
         return list(banners)
-    measure = held[0].primary
+    measure = sets[0].primary
     numbers = pooled(material, measure, material.reference)
     compared: Compared = [
         (task, {system: by[measure] for system, by in found.items()})
-        for task in held
+        for task in sets
         if (found := differences(material, task, material.reference, measures=[measure]))
     ]
-    blocks: list[Block] = [*_answer(material, numbers, compared, measure), *banners]
-    blocks += glance(material, numbers, measure, losses=lambda system: list(_losses(system, compared, abroad=True)))
-    items = [
-        *_believable(material),
+    drops = [(system, task, d) for task, by in compared for system, d in by.items() if d.shown == "worse"]
+
+    def worse_on(system: str) -> list[str]:
+        return [task.name for worse, task, _ in drops if worse == system and task.role != "held-out"]
+
+    blocks: list[Block] = [*_answer(material, numbers, compared, drops, measure), *banners]
+    blocks += glance(material, numbers, measure, worse_on=worse_on)
+    items: list[Parts] = [
+        [strong("There is no verdict: "), plain(finding.message, 600)]
+        for finding in material.findings
+        if (finding.severity, finding.where) == ("error", "gate")
+    ]
+    items += [
         *(_best(material, numbers[role], role, measure) for role in numbers if len(numbers[role]) > 1),
-        *_at_home(compared),
-        *_abroad(material, numbers, compared),
-        *_smaller(material, compared, measure),
+        *_drops(numbers, drops, any(task.role == "out-of-distribution" for task, _ in compared)),
+        *_smaller_index(material, compared, measure),
     ]
     if items:
-        blocks.append(Bullets(items[:7], style="lead"))
-    meaning = words.explained(measure)
-    if meaning:
-        about = (
-            f" is the {meaning}. Brackets hold {words.level(material.alpha)} intervals; where one spans 0, these "
-            "queries do not show a difference, which is not the same as showing that there is none."
-        )
-        blocks.append(Prose([strong(plain(measure, 40)), about], style="note"))
-    blocks.append(_terms(held, material))
-    return blocks
+        blocks.append(Bullets(items, style="lead"))
+    return [*blocks, _how_to_read(material, measure)]
 
 
 def _answer(
-    material: Material, numbers: Mapping[str, Mapping[str, Pooled]], compared: Compared, measure: str
+    material: Material, numbers: Numbers, compared: Compared, drops: Sequence[Drop], measure: str
 ) -> list[Block]:
-    """What a reader takes away who reads one sentence: who gains at home, and whether that costs anything abroad."""
-    if any(finding.severity == "error" and finding.where != "gate" for finding in material.findings):
-        return [Prose(["Nothing can be concluded yet: the check of the suite found errors."], style="answer")]
-    home, reference = numbers.get("held-out", {}), material.reference
-    if reference not in home or len(home) < 2:
+    """One sentence: what gains on held-out queries, and whether it is worse anywhere."""
+    if errors := sum(finding.severity == "error" and finding.where != "gate" for finding in material.findings):
+        why = f"the check of the suite found {words.count(errors, 'error')} (see Suite check)."
+        return [Prose([strong("Do not rely on these numbers yet: "), why], style="answer")]
+    held_out, reference = numbers.get("held-out", {}), name(material.reference)
+    if material.reference not in held_out or len(held_out) < 2:
         return []
-    gains = [system for system in leaders(home) if _shown(home[system]) == "better"]
-    gains = [system for system in gains if not is_smaller(system, home)] or gains
-    if gains:
-        return [Prose(_gain(material, home, gains, compared, measure), style="answer")]
-    worse = sum(_shown(one) == "worse" for one in home.values())
-    parts: Parts = ["Nothing measured here is shown to do better than ", name(reference), " on held-out queries"]
-    if worse:
-        parts += [f"; {words.count(worse, 'system')} {'are' if worse > 1 else 'is'} shown to do worse"]
-    return [Prose([*parts, f" ({plain(measure, 40)})."], style="answer")]
+    gains = [system for system in by_mean(held_out) if held_out[system].shown == "better"]
+    gains = [system for system in gains if not is_smaller(system, held_out)] or gains
+    if not gains:
+        worse = sum(pool.shown == "worse" for pool in held_out.values())
+        also = f"; {words.count(worse, 'system')} {'is' if worse == 1 else 'are'} shown to be worse" if worse else ""
+        text = "No system is shown to be better than {} on held-out queries{} ({})."
+        return [Prose(fill(text, reference, also, plain(measure, 40)), style="answer")]
 
+    def gain(system: str) -> Parts:
+        d = held_out[system].difference
+        return [f"{plain(measure, 40)} ", strong(words.signed(d.delta if d else None))]
 
-def _gain(
-    material: Material, home: Mapping[str, Pooled], gains: Sequence[str], compared: Compared, measure: str
-) -> Parts:
-    """The largest gain at home; where it loses somewhere, the largest gain that is measured and not shown to."""
     best = gains[0]
-    parts: Parts = [name(best), " does better than ", name(material.reference), " on held-out queries ("]
-    parts += [*_delta(home[best], measure), ")"]
-    sets = [(task, found) for task, found in compared if task.role in EVALUATION_ROLES]
+    parts = fill("{} is better than {} on held-out queries ({})", name(best), reference, gain(best))
+    sets = [(task, by) for task, by in compared if task.role in EVALUATION_ROLES]
+    worse_on = sorted((d.delta, task.name) for s, task, d in drops if s == best and task.role in EVALUATION_ROLES)
+    unmeasured = [name(task.name) for task, by in sets if best not in by]
     if all(task.role == "held-out" for task, _ in sets):
-        return [*parts, "; no out-of-distribution queries were measured."]
-    lost = _losses(best, sets)
-    if not lost:
-        unseen = [task.name for task, found in sets if best not in found]
-        if not unseen:
-            return [*parts, ", and is not shown to lose anywhere."]
-        parts += ["; it was not measured on ", *words.listed(map(name, unseen), most=3)]
-    else:
-        parts += [", but worse on ", *_places(lost)]
-    safe = next((s for s in gains if not _losses(s, sets) and all(s in found for _, found in sets)), None)
-    if safe is not None:
-        parts += ["; ", name(safe), " gains too (", *_delta(home[safe], measure), ") and is not shown to lose anywhere"]
-    return [*parts, "."]
-
-
-def _delta(one: Pooled, measure: str) -> Parts:
-    delta = one.difference.delta if one.difference else None
-    return [f"{plain(measure, 40)} ", strong(words.signed(delta))]
-
-
-def _losses(system: str, compared: Compared, *, abroad: bool = False) -> dict[str, float]:
-    """Query set → difference, where a system is shown to lose; out-of-distribution sets alone where `abroad`."""
-    return {
-        task.name: found[system].delta
-        for task, found in compared
-        if system in found and found[system].shown == "worse" and (task.role != "held-out" or not abroad)
-    }
-
-
-def _places(losses: Mapping[str, float]) -> Parts:
-    """Query sets with what is lost there, the largest loss first; past three, the rest is a number."""
-    parts: Parts = []
-    ranked = sorted(losses, key=lambda where: losses[where])
-    for position, where in enumerate(ranked[:3]):
-        parts += [", " if position else "", name(where), " (", strong(words.signed(losses[where])), ")"]
-    return [*parts, f" and {len(ranked) - 3} more sets" if len(ranked) > 3 else ""]
-
-
-def _believable(material: Material) -> list[Parts]:
-    """A warning first, where the suite itself is in doubt."""
-    errors = [finding for finding in material.findings if finding.severity == "error"]
-    if not errors:
-        return []
-    what = words.count(len(errors), "error")
-    return [[strong("Do not rely on these numbers yet: "), f"the check of the suite found {what} (see Suite check)."]]
+        return [Prose([*parts, "; no out-of-distribution queries were measured."], style="answer")]
+    if not worse_on and not unmeasured:
+        return [Prose([*parts, " and is not shown to be worse on any query set."], style="answer")]
+    for position, (delta, query_set) in enumerate(worse_on[:3]):
+        before = ", " if position else ", but worse on "
+        parts += fill("{}{} ({})", before, name(query_set), strong(words.signed(delta)))
+    if len(worse_on) > 3:
+        parts += [f" and {words.count(len(worse_on) - 3, 'more query set')}"]
+    if not worse_on:
+        parts += fill("; it was not measured on {}", words.join(unmeasured, most=3))
+    worse_systems = {system for system, task, _ in drops if task.role in EVALUATION_ROLES}
+    for system in gains:
+        if system not in worse_systems and all(system in by for _, by in sets):
+            text = ". {} is also better ({}) and not shown to be worse on any query set"
+            parts += fill(text, name(system), gain(system))
+            break
+    return [Prose([*parts, "."], style="answer")]
 
 
 def _best(material: Material, numbers: Mapping[str, Pooled], role: str, measure: str) -> Parts:
-    """The highest system of a role, and how far that can be believed."""
-    order = leaders(numbers)
+    """The best system of a role, and whether its difference to the reference is shown."""
+    order = by_mean(numbers)
     best, first = order[0], numbers[order[0]]
-    sets = words.listed([name(task.name) for task in roles(material)[role]], most=4)
-    start: Parts = [f"On the {first.n:,} {words.ROLES[role]} queries (", *sets, "), "]
-    mean = strong(words.number(first.mean))
+    equal = sum(abs(pool.mean - first.mean) < 1e-12 for pool in numbers.values())
+    sets = words.join([name(task.name) for task in tasks_by_role(material)[role]], most=4)
+    parts = fill("On the {} {} queries ({}), ", f"{first.n:,}", words.ROLES[role], sets)
+    highest = fill("highest {}, {}", plain(measure, 40), strong(words.number(first.mean)))
     if best == material.reference:
-        rivals = [system for system in order[1:] if not _shown(numbers[system])]
-        share = any(abs(numbers[system].mean - first.mean) < 1e-12 for system in order[1:])
-        verb = "shares" if share else "has"
-        start += ["the reference ", name(best), f" {verb} the highest {measure}, ", mean, "; "]
-        return [*start, *_rivals(rivals, len(order) - 1), "."]
-    equal = sum(abs(one.mean - first.mean) < 1e-12 for one in numbers.values())
-    if equal > 1:
-        start += [
-            f"{equal} of {len(numbers)} systems share the highest {measure}, ",
-            mean,
-            ", ",
-            name(best),
-            " among them,",
-        ]
-    else:
-        start += [name(best), f" has the highest {measure}, ", mean]
-    difference = first.difference
-    if difference is None or difference.delta is None or material.reference not in numbers:
-        return [*start, "."]
-    before = words.number(numbers[material.reference].mean)
-    start += [" against ", before, " for the reference ", name(material.reference), ". The difference, "]
-    return [
-        *start,
-        strong(words.signed(difference.delta)),
-        f" {words.interval(difference.ci)}, ",
-        *_standing(difference),
-        ".",
-    ]
-
-
-def _standing(difference: Difference) -> Parts:
-    """What a difference amounts to, and not a word more."""
-    if difference.shown:
-        return ["is ", strong("shown"), f" to be {'a gain' if difference.shown == 'better' else 'a loss'}"]
-    if difference.spans_zero:
-        return ["is ", strong("not shown"), " to be real: the interval spans 0"]
-    return ["would be shown by itself, but ", strong("not"), " as one of all that were compared here"]
-
-
-def _shown(one: Pooled) -> str:
-    return one.difference.shown if one.difference else ""
-
-
-def _rivals(rivals: Sequence[str], n_others: int) -> Parts:
-    if not rivals:
-        return [f"all {n_others} others are shown to be worse"] if n_others > 1 else ["the other is shown to be worse"]
-    return [
-        *words.listed(map(name, rivals), most=4),
-        " are" if len(rivals) > 1 else " is",
-        " not shown to differ from it",
-    ]
-
-
-def _at_home(compared: Compared) -> list[Parts]:
-    """What is shown to lose on held-out queries."""
-    lost = _losers([(task, found) for task, found in compared if task.role == "held-out"], ())
-    return [[strong("What hurts on held-out queries: "), *words.listed(lost, most=4), "."]] if lost else []
-
-
-def _abroad(material: Material, numbers: Mapping[str, Mapping[str, Pooled]], compared: Compared) -> list[Parts]:
-    """Systems that gain at home and lose somewhere else, which a single average hides; then the other losers."""
-    home, abroad = numbers.get("held-out", {}), [(t, d) for t, d in compared if t.role == "out-of-distribution"]
-    winners = [system for system in leaders(home) if _shown(home[system]) == "better"]
-    if not winners or not abroad:
-        return []
-    hurt = {
-        system: [(task, d[system]) for task, d in abroad if system in d and d[system].shown == "worse"]
-        for system in winners
-    }
-    losers = [system for system in winners if hurt[system]]
-    others = _other_losers(abroad, winners)
-    if not losers:
-        who = words.listed(map(name, winners), most=4)
+        parts += fill("the reference {} {} the {}; ", name(best), "shares" if equal > 1 else "has", highest)
+        others = [name(system) for system in order[1:] if not numbers[system].shown]
+        if not others:
+            return [*parts, f"{'all others are' if len(order) > 2 else 'the other is'} shown to be worse."]
         return [
-            [
-                *who,
-                " gain on held-out queries, and no loss out of distribution is shown."
-                if len(winners) > 1
-                else " gains on held-out queries, and no loss out of distribution is shown.",
-                *others,
-            ]
+            *parts,
+            *words.join(others, most=4),
+            f" {'is' if len(others) == 1 else 'are'} not shown to differ from it.",
         ]
-    parts: Parts = [strong("What hurts out of distribution: ")]
-    if len(losers) == 1:
-        parts += [name(losers[0]), " gains on held-out queries but is shown to lose on "]
-        return [[*parts, *words.listed(_where(hurt[losers[0]]), most=3), ".", *others]]
-    parts += ["these gain on held-out queries but are shown to lose elsewhere: "]
-    for position, system in enumerate(losers[:4]):
-        parts += ["; " if position else "", name(system), " on ", *words.listed(_where(hurt[system]), most=3)]
-    if len(losers) > 4:
-        parts += [f"; and {len(losers) - 4} more"]
-    return [[*parts, ".", *others]]
+    if equal > 1:
+        text = "{} of {} systems, among them {}, share the {}"
+        parts += fill(text, str(equal), str(len(numbers)), name(best), highest)
+    else:
+        parts += fill("{} has the {}", name(best), highest)
+    d = first.difference
+    if d is None:
+        return [*parts, "."]
+    verdict = fill("{} to be a gain.", strong("shown"))
+    if not d.shown:
+        alone = "alone it would be, but not among all systems compared here"
+        verdict = fill("{} to be real: {}.", strong("not shown"), "the interval includes 0" if d.spans_zero else alone)
+    text = " against {} for the reference {}. The difference, {} {}, is {}"
+    delta, interval = strong(words.signed(d.delta)), words.interval(d.ci)
+    return [*parts, *fill(text, words.number(d.reference), name(material.reference), delta, interval, verdict)]
 
 
-def _where(hurt: Sequence[tuple[Task, Difference]]) -> list[str | Span]:
-    return [f"{plain(task.name, 40)} ({words.signed(d.delta)} {words.interval(d.ci)})" for task, d in hurt]
+def _drops(numbers: Numbers, drops: Sequence[Drop], others_measured: bool) -> list[Parts]:
+    """Systems that are worse on held-out queries; then those that gain there and are worse on other queries."""
+    held_out = numbers.get("held-out", {})
+    gains = [system for system in by_mean(held_out) if held_out[system].shown == "better"]
+    other = [drop for drop in drops if drop[1].role == "out-of-distribution"]
+    items: list[Parts] = []
+    if worst := _worst([drop for drop in drops if drop[1].role == "held-out"]):
+        items.append([strong("Worse on held-out queries: "), *words.join(worst, most=4), "."])
+    if not gains or not others_measured:
+        return items
+    costly: dict[str, list[str]] = {}
+    for system, task, d in other:
+        place = f"{plain(task.name, 40)} ({words.signed(d.delta)} {words.interval(d.ci)})"
+        costly.setdefault(system, []).append(place)
+    losers = [
+        fill("{} on {}", name(system), words.join(costly[system], most=3)) for system in gains if system in costly
+    ]
+    if losers:
+        parts: Parts = [strong("Better on held-out queries, but worse out of distribution: "), *losers[0]]
+        parts += [part for loser in losers[1:4] for part in ("; ", *loser)]
+        parts += [f"; and {len(losers) - 4} more." if len(losers) > 4 else "."]
+    else:
+        text = "{} {} better on held-out queries and not shown to be worse on out-of-distribution queries."
+        parts = fill(text, words.join(map(name, gains), most=4), "are" if len(gains) > 1 else "is")
+    if worst := _worst([drop for drop in other if drop[0] not in gains]):
+        parts += [" Without such a gain, and worse out of distribution: ", *words.join(worst, most=4), "."]
+    return [*items, parts]
 
 
-def _other_losers(abroad: Compared, winners: Sequence[str]) -> Parts:
-    """Systems without a gain at home that are shown to lose abroad."""
-    lost = _losers(abroad, winners)
-    return [" Without such a gain, shown to lose there: ", *words.listed(lost, most=4), "."] if lost else []
+def _worst(drops: Sequence[Drop]) -> list[str]:
+    """Drops in words, the largest first, without smaller copies of a model."""
+    ranked = sorted((d.delta, s, task.name) for s, task, d in drops if not is_smaller(s, task.results))
+    return [f"{plain(s, 40)} on {plain(query_set, 40)} ({words.signed(delta)})" for delta, s, query_set in ranked]
 
 
-def _losers(compared: Compared, but: Sequence[str]) -> list[str]:
-    """Systems shown to lose, and where, the worst first; smaller copies of one encoder are passed over."""
-    lost = sorted(
-        (d.delta or 0.0, system, task.name)
-        for task, found in compared
-        for system, d in found.items()
-        if d.shown == "worse" and system not in but and not is_smaller(system, task.results)
-    )
-    return [f"{plain(system, 40)} on {plain(where, 40)} ({words.signed(delta)})" for delta, system, where in lost]
-
-
-def _smaller(material: Material, compared: Compared, measure: str) -> list[Parts]:
-    """The smallest index for which a large loss is ruled out everywhere. Absence of proof would choose the riskiest."""
+def _smaller_index(material: Material, compared: Compared, measure: str) -> list[Parts]:
+    """The smallest index for which a large drop is ruled out everywhere."""
     sizes: dict[str, int] = {}
     for task, _ in compared:
         for system, result in task.results.items():
             if result.index_bytes is not None:
                 sizes[system] = max(sizes.get(system, 0), result.index_bytes)
-    reference = sizes.get(material.reference)
-    if reference is None or not compared:
+    reference = sizes.get(material.reference, 0)
+    bounds: dict[str, float] = {}
+    for system in (system for system, size in sizes.items() if size < reference / WORTH_NAMING):
+        found = [d for _, by in compared if (d := by.get(system)) and d.ci and d.ci[1] >= 0]
+        lower = [d.lower for d in found if d.lower is not None]
+        if len(lower) == len(compared) and min(lower) > -TOLERABLE_DROP:
+            bounds[system] = min(lower)
+    if not bounds:
         return []
-    bounds = {system: _worst_bound(system, compared) for system in sizes if sizes[system] < reference / WORTH_NAMING}
-    fit = {system: bound for system, bound in bounds.items() if bound is not None and bound > -TOLERABLE_LOSS}
-    if not fit:
-        return []
-    small = min(fit, key=lambda system: sizes[system])
-    where = "on every query set" if len(compared) > 1 else f"on {plain(compared[0][0].name, 40)}"
-    parts: Parts = [name(small), f" needs an index of {words.size(sizes[small])} instead of {words.size(reference)}"]
-    parts += [f", and {where} a loss of {measure} above {words.number(max(0.0, -fit[small]))} is ruled out"]
-    return [[*parts, f" (one-sided {words.level(material.alpha)} bounds, taken one by one)."]]
-
-
-def _worst_bound(system: str, compared: Compared) -> float | None:
-    """The lowest bound of a system's differences; None where one is missing or lies wholly below zero."""
-    held = [found.get(system) for _, found in compared]
-    bounds = []
-    for difference in held:
-        if difference is None or difference.lower is None or difference.ci is None or difference.ci[1] < 0:
-            return None
-        bounds.append(difference.lower)
-    return min(bounds)
-
-
-def _terms(held: Sequence[Task], material: Material) -> Block:
-    """The words of the report, for a reader who is new to them."""
-    measures = dict.fromkeys(measure for task in held for measure in task.measures)
-    items: list[Parts] = [
-        [strong(plain(measure, 40)), f": {words.explained(measure)}."]
-        for measure in measures
-        if words.explained(measure)
+    small = min(bounds, key=lambda system: sizes[system])
+    text = "{} needs an index of {} instead of {}, and a drop in {} of more than {} is ruled out on {} ({})."
+    where = "every query set" if len(compared) > 1 else plain(compared[0][0].name, 40)
+    limit, how = words.number(max(0.0, -bounds[small])), f"one-sided {words.confidence(material.alpha)} bounds"
+    return [
+        fill(text, name(small), words.size(sizes[small]), words.size(reference), plain(measure, 40), limit, where, how)
     ]
-    items += [
-        [strong("Held-out"), ": queries of the kind the systems were built or trained for, kept apart until now."],
-        [
-            strong("Out-of-distribution"),
-            ": queries of another kind or field, to see what a gain at home costs elsewhere.",
-        ],
-        [strong("Interval"), ": the differences that fit what these queries show. More queries make it narrower."],
-        [
-            strong("Shown"),
-            f": would be seen by chance alone in fewer than {material.alpha:.0%} of such reports, counting all the "
-            "systems compared (two-sided, after Holm).",
-        ],
-        [strong("Reference"), ": ", name(material.reference), ", the system that all others are compared with."],
+
+
+def _how_to_read(material: Material, measure: str) -> Block:
+    meaning = words.meaning(measure)
+    parts: Parts = [strong(plain(measure, 40)), f" is {meaning}. "] if meaning else []
+    parts += [
+        "Held-out queries are of the kind that the systems are built for; out-of-distribution queries are of another "
+        f"kind. Brackets hold {words.confidence(material.alpha)} intervals. An interval that includes 0 shows no "
+        "difference, which does not prove that there is none. The glossary at the end explains the other words."
     ]
-    return Folded("Words used here", [Bullets(items)])
+    return Prose(parts, style="note")
