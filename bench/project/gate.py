@@ -79,7 +79,7 @@ def judged(
     def place() -> Place | None:
         """The line of the config that the change touched, for annotations."""
         ref = workspace.base_ref
-        return touched(workspace.path, ref, workspace.tables(verdict.candidate)) if ref else None
+        return changed_line(workspace.path, ref, workspace.tables(verdict.candidate)) if ref else None
 
     return Judged(
         verdict,
