@@ -35,8 +35,7 @@ def glance(
     ranked = [system for system in by_mean(first) if system in main]
     if len(ranked) < 2:
         return []
-    rows = ranked[:MOST_ROWS]
-    rows += [material.reference] if material.reference not in rows else []
+    rows = list(dict.fromkeys([*ranked[:MOST_ROWS], material.reference]))
     differences = [pools[system].difference for pools in roles.values() for system in rows if system in pools]
     ends = [0.0, *(end for d in differences if d and d.ci for end in d.ci)]
     sizes = {s: max((r.index_bytes or -1 for r in material.results if r.system == s), default=-1) for s in rows}
@@ -61,19 +60,14 @@ def glance(
         columns += [Column(f"{words.ROLES[role].capitalize()} {plain(measure, 40)}", f"Mean over {n}")]
         columns += [Column("Difference", f"To {reference}; the line is zero", minor=True)]
     other = "out-of-distribution" in roles
-    if other:
-        hint = "Out-of-distribution query sets on which it is shown to be worse, each taken alone"
-        columns.append(Column("Worse on", hint))
-    columns.append(Column("Index", "Size of its largest index"))
-    table = [
-        [
-            datum.name(system, note="reference" if system == material.reference else ""),
-            *(cell for pools in roles.values() for cell in cells(pools.get(system))),
-            *([worse(system)] if other else []),
-            datum.size(sizes[system] if sizes[system] >= 0 else None),
-        ]
-        for system in rows
-    ]
+    hint = "Out-of-distribution query sets on which it is shown to be worse, each taken alone"
+    columns += [*([Column("Worse on", hint)] if other else []), Column("Index", "Size of its largest index")]
+    table = []
+    for system in rows:
+        row = [datum.name(system, note="reference" if system == material.reference else "")]
+        row += [cell for pools in roles.values() for cell in cells(pools.get(system))]
+        row += [worse(system)] if other else []
+        table.append([*row, datum.size(sizes[system] if sizes[system] >= 0 else None)])
     note = (
         f"Below each mean: the difference to {reference} with its {words.confidence(material.alpha)} interval. "
         "▲ shown to be better, ▼ shown to be worse, counting every system of both roles (two-sided, Holm)."
