@@ -152,12 +152,12 @@ def _how_to_read(decision: Recommendation) -> Prose:
     text = (
         f"A gain is the difference to {decision.current} ({decision.current_from}) over the same {n}. Brackets hold "
         f"{words.confidence(decision.alpha)} intervals, each taken alone. ▲ shown to be better, ▼ shown to be worse, "
-        f"counting all {options} (two-sided, Holm). An option is eligible if its gain is shown and at least "
+        f"counting the {options} (two-sided, Holm). An option is eligible if its gain is shown and at least "
         f"{decision.minimum_gain:g}, and a drop beyond the margin is ruled out on every out-of-distribution query set. "
-        f"Of the eligible options, the cheapest by {decision.cheapest_by} is recommended. Largest drop: on the "
-        "out-of-distribution query set with the lowest one-sided bound (≥)."
+        f"Of the eligible options, the cheapest by {decision.cheapest_by} is recommended. "
     )
-    return Prose([text], style="note")
+    drop = "Largest drop: on the out-of-distribution query set with the lowest one-sided bound (≥)."
+    return Prose([text, drop], style="note")
 
 
 def _unmeasured(decision: Recommendation) -> list[Block]:
