@@ -7,14 +7,26 @@ from collections.abc import Mapping, Sequence
 from bench.base import words
 from bench.gate.compare import Difference
 from bench.records import EVALUATION_ROLES
-from bench.report import Material, sentences
-from bench.report.blocks import Block, Bullets, Prose
-from bench.report.glance import glance
-from bench.report.reading import Pooled, Task, by_mean, differences, is_smaller, pooled, tasks, tasks_by_role
+from bench.report import Material, datum, sentences
+from bench.report.blocks import Block, Bullets, Column, Datum, Head, Prose, Range, Table
+from bench.report.reading import (
+    Pooled,
+    Task,
+    by_mean,
+    differences,
+    is_smaller,
+    main_systems,
+    pooled,
+    tasks,
+    tasks_by_role,
+)
 from bench.report.text import Parts, fill, name, plain, strong
 
 ORDER = 0
 TITLE = "Summary"
+
+MOST_ROWS = 10
+"""Systems of the first table."""
 
 TOLERABLE_DROP = 0.05
 """A smaller index is named where a larger drop is ruled out; the gate's margins are too narrow for 80 queries."""
@@ -45,12 +57,8 @@ def build(material: Material) -> list[Block]:
     by_task = [(task, differences(material, task, material.reference, measures=[measure])) for task in sets]
     compared = [(task, {system: by[measure] for system, by in systems.items()}) for task, systems in by_task if systems]
     drops = [(system, task, d) for task, by in compared for system, d in by.items() if d.shown == "worse"]
-
-    def worse_on(system: str) -> list[str]:
-        return [task.name for worse, task, _ in drops if worse == system and task.role != "held-out"]
-
     blocks: list[Block] = [*_answer(material, numbers, compared, drops, measure), *banners]
-    blocks += glance(material, numbers, measure, worse_on=worse_on)
+    blocks += _glance(material, numbers, drops, measure)
     errors = [finding for finding in material.findings if (finding.severity, finding.where) == ("error", "gate")]
     items: list[Parts] = [
         *(fill("{}{}", strong("There is no verdict: "), plain(error.message, 600)) for error in errors),
@@ -108,6 +116,57 @@ def _answer(
             parts += fill(text, name(system), gain(system))
             break
     return [Prose([*parts, "."], style="answer")]
+
+
+def _glance(material: Material, numbers: Numbers, drops: Sequence[Drop], measure: str) -> list[Block]:
+    """The main systems on all queries of each role: means, differences, drops, and the size of the index."""
+    reference = plain(material.reference, 40)
+    roles = {role: numbers[role] for role in words.ROLES if material.reference in numbers.get(role, {})}
+    first = next(iter(roles.values()), {})
+    main = main_systems(material, first)
+    ranked = [system for system in by_mean(first) if system in main]
+    if len(ranked) < 2:
+        return []
+    rows = list(dict.fromkeys([*ranked[:MOST_ROWS], material.reference]))
+    differences = [pools[system].difference for pools in roles.values() for system in rows if system in pools]
+    ends = [0.0, *(end for d in differences if d and d.ci for end in d.ci)]
+    sizes = {s: max((r.index_bytes or -1 for r in material.results if r.system == s), default=-1) for s in rows}
+
+    def cells(pool: Pooled | None) -> list[Datum]:
+        """A mean with its difference, and the difference drawn."""
+        d = pool.difference if pool else None
+        if pool is None or d is None:
+            return [datum.number(pool.mean if pool else None), Datum("", datum.LAST if pool is None else 0.0)]
+        drawn = Range(d.ci[0], d.delta, d.ci[1], min(ends), max(ends)) if d.ci else None
+        interval = Datum(words.interval(d.ci), d.delta, "range", tone=d.shown, range=drawn)
+        return [datum.mean(pool.mean, d.delta, d.ci, d.shown), interval]
+
+    def worse(system: str) -> Datum:
+        sets = [task.name for worse, task, _ in drops if worse == system and task.role != "held-out"]
+        more = f"and {len(sets) - 1} more" if len(sets) > 1 else ""
+        return datum.text(sets[0] if sets else "", 20, note=more, tone="worse" if sets else "")
+
+    columns: list[Head] = ["System"]
+    for role, pools in roles.items():
+        n = words.count(pools[material.reference].n, "query")
+        columns += [Column(f"{words.ROLES[role].capitalize()} {plain(measure, 40)}", f"Mean over {n}")]
+        columns += [Column("Difference", f"To {reference}; the line is zero", minor=True)]
+    other = "out-of-distribution" in roles
+    hint = "Out-of-distribution query sets on which it is shown to be worse, each taken alone"
+    columns += [*([Column("Worse on", hint)] if other else []), Column("Index", "Size of its largest index")]
+    table = []
+    for system in rows:
+        row = [datum.name(system, note="reference" if system == material.reference else "")]
+        row += [cell for pools in roles.values() for cell in cells(pools.get(system))]
+        row += [worse(system)] if other else []
+        table.append([*row, datum.size(sizes[system] if sizes[system] >= 0 else None)])
+    note = (
+        f"Below each mean: the difference to {reference} with its {words.confidence(material.alpha)} interval. "
+        "▲ shown to be better, ▼ shown to be worse, counting every system of both roles (two-sided, Holm)."
+    )
+    if len(ranked) > len(rows):
+        note += f" These are the best {len(rows)}; Model comparison has all."
+    return [Table.grid(f"At a glance: {plain(measure, 40)}", columns, table, sortable=True, note=note)]
 
 
 def _best(material: Material, numbers: Mapping[str, Pooled], role: str, measure: str) -> Parts:
