@@ -103,7 +103,7 @@ def _sides(drift: Drift) -> Table:
             "Side": lambda row: datum.text(row[0], 40),
             "From": lambda row: datum.sentence(row[1].source, 200),
             "Texts": lambda row: datum.integer(row[1].n),
-            "Looked at": lambda row: datum.integer(row[1].n_looked_at),
+            "Compared": lambda row: datum.integer(row[1].n_looked_at),
             "Digest": lambda row: datum.digest(row[1].digest),
             "Note": lambda row: datum.sentence(row[1].note, 300),
         },

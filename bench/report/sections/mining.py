@@ -140,9 +140,10 @@ def _examples(mining: Mining) -> list[Block]:
         texts = row.get("negative_texts") or row.get("negatives") or ()
         return datum.text(" · ".join(str(text)[:200] for text in texts[:3]), 600)
 
+    examples = _rows(mining, "examples")[:MOST_EXAMPLES]
     table = Table.of(
         "Examples",
-        examples := _rows(mining, "examples")[:MOST_EXAMPLES],
+        examples,
         {
             "Query": lambda row: datum.text(row.get("query") or row.get("query_id"), 200),
             "Positive": lambda row: datum.text(row.get("positive_text") or row.get("positive"), 300),

@@ -68,7 +68,7 @@ def _runs(sets: Sequence[Task]) -> Folded:
         digests = map(datum.digest, (result.system_digest, result.run_digest))
         seconds = (datum.seconds(result.seconds.get(step)) for step in STEPS)
         rows.append([datum.name(system), datum.text(result.query_set, 40), *digests, *seconds])
-    steps = [Column(step.replace("_", " ").capitalize(), "0 where the store had it already") for step in STEPS]
+    steps = [Column(step.replace("_", " ").capitalize(), "0 if the store already had it") for step in STEPS]
     columns: list[Head] = ["System", "Query set", "System digest", "Run digest", *steps]
     note = "Times hold for the machine below and for no other."
     return Folded(f"Runs ({len(rows)})", [Table.grid("Runs", columns, rows, sortable=True, note=note)])
