@@ -16,12 +16,12 @@ TERMS = {
         "Suite": "A corpus, query sets and judgements, with the measures that count.",
         "Query set": "Queries of one role and the judgements on them.",
         "Role": "What a query set is for: train, dev, held-out or out-of-distribution.",
-        "Held-out": "Queries of the domain that were not used in training or tuning. They measure how good a system is.",
+        "Held-out": "Queries of the domain, not used in training or tuning. They measure how good a system is.",
         "Out-of-distribution": "Queries of another kind: other authors, topics or wording. They show whether a "
         "change makes such queries worse.",
         "Train, dev": "Queries that models are trained on; queries on which settings are chosen.",
-        "Judgement": "A grade for a query and a document: 1 and above is relevant, 0 is not. A document without a grade "
-        "is unjudged.",
+        "Judgement": "A grade for a query and a document: 1 and above is relevant, 0 is not. A document without a "
+        "grade is unjudged.",
         "Slice": "A part of a query set, such as its short queries.",
         "Pinned query": "A query that must keep its relevant documents, whatever the averages say.",
         "Cluster": "Queries that belong together, such as paraphrases of one question. They count as one observation.",
