@@ -244,7 +244,7 @@ def inert_latex(made: str, harmless: str) -> None:
 
 OUR_COMMANDS = {
     *(r"\begin", r"\end", r"\caption", r"\toprule", r"\midrule", r"\bottomrule", r"\endfirsthead", r"\endhead"),
-    *(r"\linewidth", r"\texttt", r"\textbf", r"\scriptsize", r"\footnotesize", r"\par", r"\usepackage", r"\small"),
+    *(r"\linewidth", r"\texttt", r"\underline", r"\scriptsize", r"\footnotesize", r"\par", r"\usepackage", r"\small"),
     *(r"\rightarrow", r"\times", r"\blacktriangle", r"\blacktriangledown"),
 }
 

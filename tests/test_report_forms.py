@@ -95,7 +95,7 @@ def test_latex_shows_text_as_it_is(text: str, written: str) -> None:
 def test_latex_tables_are_booktabs_with_intervals_and_even_rows(material: Material) -> None:
     tex = whole_latex(material)
     assert r"\toprule" in tex and r"\hline" not in tex
-    assert r"{\scriptsize +0.450 {[}" in tex and r"\textbf{0.950}" in tex
+    assert r"{\scriptsize +0.450 {[}" in tex and r"\underline{0.950}" in tex
     for spec, body in re.findall(r"\\begin\{longtable\}\{@\{\}(.*?)@\{\}\}\n(.*?)\\end\{longtable\}", tex, re.DOTALL):
         width = len(re.sub(r"p\{[^}]*\}", "p", spec))
         rows = [line for line in body.splitlines() if re.search(r"\\\\\*?$", line) and "caption" not in line]

@@ -39,7 +39,7 @@ class Times:
 
 @dataclass(frozen=True)
 class Material:
-    """All that a report may show. A section takes what it needs, and is left out where there is nothing.
+    """All that a report may show. A section takes what it needs, and is left out if it has no content.
 
     Attributes:
         title: the report's.
@@ -50,13 +50,13 @@ class Material:
         findings: of the check of the suite.
         training: a lineage document for each model that was trained.
         loops: documents of `bench loop`.
-        texts: query set → query id → text; empty where texts must stay private.
-        documents: query set → document id → text, likewise.
+        texts: query set → query id → text; empty if texts must stay private.
+        documents: query set → document id → text; empty if texts must stay private.
         qrels: query set → judgements.
         depths: query set → system → mean recall among the first 1, 2, 3 … documents.
         fusions: weights of hybrids that were tried on dev.
         times: of systems, for each query set.
-        commands: lines that produce the numbers again.
+        commands: command lines that produce the numbers again.
         made: time of the report.
         version: of this package.
         alpha: error rate of tests and intervals.

@@ -1,7 +1,7 @@
-"""Sampled pairs as one HTML page on which a person accepts or rejects each, and then downloads the answers as a file.
+"""An HTML page on which a person accepts or rejects each sampled pair, and downloads the answers as a file.
 
-The page needs nothing else, keeps the answers in the browser's storage, and sends nothing anywhere. Scripts, styles and
-addresses in texts have no effect.
+The page is complete, keeps the answers in the browser's storage, and sends nothing. Scripts, styles and addresses in
+texts have no effect.
 """
 
 from __future__ import annotations

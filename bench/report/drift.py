@@ -8,7 +8,7 @@ from bench.report.blocks import Banner, Block, Bullets, Column, Datum, Folded, P
 from bench.report.forms.comment import LONGEST, marker
 from bench.report.forms.html import Section, composed
 from bench.report.forms.markdown import markdown
-from bench.report.text import Parts, name, plain, strong
+from bench.report.text import Parts, fill, name, plain, strong
 from bench.watch.drift import Drift, Signal
 
 KEY = "drift"
@@ -34,12 +34,9 @@ RECOMMENDATIONS = {
 
 def render(drift: Drift, *, made: str = "", version: str = "") -> str:
     """The report as one HTML document."""
-    sections = [
-        Section("summary", "Summary", [_banner(drift)]),
-        Section("signals", "Signals", _signals(drift)),
-        Section("compared", "What was compared", [_sides(drift)]),
-    ]
-    subtitle: Parts = ["System ", name(drift.system), " on suite ", name(drift.suite), "."]
+    summary, signals = Section("summary", "Summary", [_banner(drift)]), Section("signals", "Signals", _signals(drift))
+    sections = [summary, signals, Section("compared", "What was compared", [_sides(drift)])]
+    subtitle = fill("System {} on suite {}.", name(drift.system), name(drift.suite))
     return composed(Material("Drift", (), "", made=made, version=version), sections, subtitle)
 
 
@@ -106,7 +103,7 @@ def _sides(drift: Drift) -> Table:
             "Side": lambda row: datum.text(row[0], 40),
             "From": lambda row: datum.sentence(row[1].source, 200),
             "Texts": lambda row: datum.integer(row[1].n),
-            "Looked at": lambda row: datum.integer(row[1].n_looked_at),
+            "Compared": lambda row: datum.integer(row[1].n_looked_at),
             "Digest": lambda row: datum.digest(row[1].digest),
             "Note": lambda row: datum.sentence(row[1].note, 300),
         },

@@ -90,6 +90,7 @@ def _pair(material: Material, sets: Runs) -> tuple[str, str, str]:
 def _set(
     material: Material, name: str, results: Mapping[str, Any], places: dict[tuple[str, str], int]
 ) -> dict[str, Any]:
+    """One query set: its runs, queries and judgements; `places` numbers the documents."""
     first = next(iter(results.values()))
     level, query_ids = first.protocol.relevance_level, first.scores.query_ids
     measures = [m for m in first.scores.measures if all(m in r.scores.measures for r in results.values())]
@@ -137,7 +138,7 @@ def _packed(array: Any, kind: str) -> str:
 
 
 def script_json(value: Any) -> str:
-    """JSON that is safe inside a script element, without an address that a search would find."""
+    """JSON that is safe inside a script element, and in which a search for addresses finds none."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     # "</script>" and "<!--" would end the element; U+2028 and U+2029 end lines in old readers.
     for character in "<>&\u2028\u2029":

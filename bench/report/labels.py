@@ -33,7 +33,7 @@ Box = tuple[float, float, float, float]
 def beside(
     axes: Any, named: Sequence[tuple[str, float, float, int]], front: Sequence[tuple[float, float]], *, left: float
 ) -> None:
-    """Write each name beside its point where there is room, else not at all.
+    """Write each name beside its point if there is room; leave it out otherwise.
 
     Args:
         axes: matplotlib's, with its limits set.

@@ -42,7 +42,7 @@ class Gated(Publishable, Protocol):
     place: github.Place | None
 
     def material(self) -> Material:
-        """The verdict, with the results, texts and judgements that its forms may show."""
+        """The verdict, and the results, texts and judgements that its forms may show."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Questions of the sections to the material: systems, query sets, and the differences that the results show.
+"""What sections read from the material: systems, query sets, and the differences between results.
 
-A difference is "shown" where its two-sided p is below alpha after Holm over its family. A family is all systems that
-are compared with the same one by one measure, on one query set or on all query sets of both roles together.
+A difference is "shown" if its two-sided p is below alpha after Holm over its family. A family is all systems that are
+compared with the same system by one measure, on one query set or on all query sets of both roles together.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bench.report import Material
 from bench.report.text import plain
 
 MOST_MAIN = 16
-"""Systems up to which each is shown; above it, smaller copies of a model are folded away."""
+"""With more systems than these, smaller copies of a model are folded away."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Task:
 
     @property
     def first(self) -> Result:
-        """The first result; what can be compared has the same headers."""
+        """The first result; all comparable results have the same suite, queries and protocol."""
         return next(iter(self.results.values()))
 
     @property
@@ -82,7 +82,7 @@ def is_smaller(system: str, names: Collection[str]) -> bool:
 
 
 def main_systems(material: Material, names: Iterable[str]) -> list[str]:
-    """Systems that a reader should see: all, or above `MOST_MAIN` those that are no smaller copy of another one.
+    """All systems; if there are more than `MOST_MAIN`, without smaller copies of others.
 
     The reference, baselines and candidates are always among them.
     """

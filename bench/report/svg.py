@@ -1,4 +1,4 @@
-"""matplotlib's SVG files → SVG that can stand inside a page: themed, without addresses, styles or foreign ids."""
+"""matplotlib's SVG → SVG for a page: with the page's colours, and without addresses, styles or clashing ids."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def inlined(xml: str, *, uid: str, title: str, description: str) -> str:
         title: what a screen reader announces.
         description: what can be seen, in a sentence.
     """
-    # The document was written by matplotlib a moment ago; entities and doctypes of others never get here.
+    # matplotlib wrote this document, so it has no entities or doctypes of others.
     root = ElementTree.fromstring(xml)  # noqa: S314
     for parent in list(root.iter()):
         for child in list(parent):
@@ -98,4 +98,4 @@ def _clean(element: ElementTree.Element, uid: str) -> None:
 
 def _shorter_path(path: str) -> str:
     """The same path with two decimals, which is finer than any screen."""
-    return re.sub(r"-?\d+\.\d+", lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), " ".join(path.split()))
+    return re.sub(r"-?\d+\.\d+", lambda match: f"{float(match[0]):.2f}".rstrip("0").rstrip("."), " ".join(path.split()))

@@ -1,7 +1,7 @@
-"""Texts of a report: what cannot be seen is removed from strings, and a sentence is a list of parts.
+"""Texts of a report: strings without invisible characters, and sentences as lists of parts.
 
-Every string may be hostile, because ids, texts and names come from files that somebody else wrote. Blocks carry them
-unescaped; each form makes them inert in one place.
+Every string may be hostile, because ids, texts and names come from files of other people. Blocks have them unescaped,
+and each form escapes them in one place.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from dataclasses import replace
 from bench.base import words
 from bench.records import Cell, Verdict
 from bench.report import Material, datum, sentences
-from bench.report.blocks import Banner, Block, Bullets, Column, Prose, QueryEntry, QueryGroup, QueryList, Table
+from bench.report.blocks import Banner, Block, Bullets, Column, Head, Prose, QueryEntry, QueryGroup, QueryList, Table
 from bench.report.forms.markdown import markdown
 from bench.report.sections import queries
 from bench.report.text import Text, plain, strong
@@ -70,29 +70,23 @@ def worst_first(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _table(verdict: Verdict) -> Table:
+    rows = [
+        [
+            datum.name(cell.place, note="vs merge base" if cell.reference == "merge-base" else ""),
+            datum.text(cell.measure, 40),
+            datum.outcome(cell.outcome, note="identical rankings" if cell.test == "identical" else ""),
+            datum.text(f"{words.number(cell.baseline)} → {words.number(cell.candidate)}"),
+            datum.text(f"{words.signed(cell.delta)} {words.interval(cell.ci)}"),
+            datum.text(f"{cell.wins:,} / {cell.losses:,} of {cell.n:,}"),
+        ]
+        for cell in worst_first(verdict.cells)[:MOST_ROWS]
+    ]
+    change = f"Difference, {words.confidence(verdict.policy.alpha)} interval"
+    numbers = [Column(title, numeric=True) for title in ("Before → after", change, "Won / lost")]
     left_out = len(verdict.cells) - MOST_ROWS
     more = f"{words.count(left_out, 'more comparison')}, none of them worse than these, in the job summary."
-    moved = Column("Before → after", numeric=True)
-    change = Column(f"Difference, {words.confidence(verdict.policy.alpha)} interval", numeric=True)
-    return Table.of(
-        "",
-        worst_first(verdict.cells)[:MOST_ROWS],
-        {
-            "Query set": lambda cell: datum.name(
-                cell.place, note="vs merge base" if cell.reference == "merge-base" else ""
-            ),
-            "Measure": lambda cell: datum.text(cell.measure, 40),
-            "Outcome": lambda cell: datum.outcome(
-                cell.outcome, note="identical rankings" if cell.test == "identical" else ""
-            ),
-            moved: lambda cell: datum.text(f"{words.number(cell.baseline)} → {words.number(cell.candidate)}"),
-            change: lambda cell: datum.text(f"{words.signed(cell.delta)} {words.interval(cell.ci)}"),
-            Column("Won / lost", numeric=True): lambda cell: datum.text(
-                f"{cell.wins:,} / {cell.losses:,} of {cell.n:,}"
-            ),
-        },
-        note=more if left_out > 0 else "",
-    )
+    columns: list[Head] = ["Query set", "Measure", "Outcome", *numbers]
+    return Table.grid("", columns, rows, note=more if left_out > 0 else "")
 
 
 def _rules(verdict: Verdict) -> list[Block]:

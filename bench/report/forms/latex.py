@@ -100,4 +100,4 @@ def _value(datum: Datum) -> str:
     text = escaped(datum.text)
     if datum.kind == "name":
         return rf"\texttt{{{text}}}"
-    return rf"\textbf{{{text}}}" if "best" in datum.tone.split() else text
+    return rf"\underline{{{text}}}" if "best" in datum.tone.split() else text

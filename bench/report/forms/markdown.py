@@ -102,6 +102,7 @@ def _table(block: kinds.Table) -> str:
 def _datum(datum: kinds.Datum) -> str:
     text = inert(datum.text, 200)
     text = {"name": f"<code>{text}</code>", "outcome": f"<strong>{text}</strong>"}.get(datum.kind, text)
+    text = f"<ins>{text}</ins>" if "best" in datum.tone.split() else text
     return f"{text} {inert(datum.note, 100)}" if datum.note else text
 
 

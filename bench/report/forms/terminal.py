@@ -94,48 +94,38 @@ def _table(block: Table) -> None:
     from rich.table import Table as Grid
     from rich.text import Text
 
-    shown = [place for place, column in enumerate(block.columns) if not column.minor]
-    cells = {
-        place: [(row[place].text, row[place].note) if row[place].note else (row[place].text,) for row in block.rows]
-        for place in shown
-    }
-    lines = {place: [block.columns[place].title, *(line for cell in cells[place] for line in cell)] for place in shown}
-
     def longest(texts: Iterable[str]) -> int:
         return max(map(len, texts), default=1)
 
-    # Words and notes may be broken at spaces, a number may not.
-    numbers = {
-        place: [row[place].text for row in block.rows] if block.columns[place].numeric else [] for place in shown
-    }
-    breakable = {place: min(longest(" ".join(lines[place]).split()), LONGEST_WORD) for place in shown}
-    least = {place: max(longest(numbers[place]), breakable[place]) for place in shown}
+    shown, limit = [place for place, column in enumerate(block.columns) if not column.minor], console_width()
+    cells, least, widths = {}, {}, {}
+    for place in shown:
+        column, data = block.columns[place], [row[place] for row in block.rows]
+        cells[place] = [[datum.text, *([datum.note] if datum.note else [])] for datum in data]
+        lines = [column.title, *(line for cell in cells[place] for line in cell)]
+        # Words and notes may be broken at spaces, a number may not.
+        number = longest(datum.text for datum in data) if column.numeric else 0
+        least[place] = max(number, min(longest(" ".join(lines).split()), LONGEST_WORD))
+        widths[place] = longest(lines)
     fitting = list(shown)
-    while len(fitting) > 2 and sum(least[place] + GAP for place in fitting) - 1 > console_width():
+    while len(fitting) > 2 and sum(least[place] + GAP for place in fitting) - 1 > limit:
         fitting.pop()
-    widths = {place: longest(lines[place]) for place in fitting}
-    while sum(widths[place] + GAP for place in fitting) - 1 > console_width():
+    while sum(widths[place] + GAP for place in fitting) - 1 > limit:
         widest = max(fitting, key=lambda place: (widths[place] > least[place], widths[place]))
         if widths[widest] <= least[widest]:
             break
         widths[widest] -= 1
-    grid = Grid(
-        title=inert(block.caption, folded=True) or None,
-        title_justify="left",
-        title_style="bold",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-    )
+    title = inert(block.caption, folded=True) or None
+    grid = Grid(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     for place in fitting:
-        column = block.columns[place]
-        side: Literal["left", "right"] = "right" if column.numeric else "left"
-        title = Text(inert(column.title, folded=True))
-        grid.add_column(title, justify=side, overflow="fold", width=widths[place])
+        side: Literal["left", "right"] = "right" if block.columns[place].numeric else "left"
+        head = Text(inert(block.columns[place].title, folded=True))
+        grid.add_column(head, justify=side, overflow="fold", width=widths[place])
     for i in range(len(block.rows)):
         grid.add_row(*(Text("\n".join(inert(line, folded=True) for line in cells[place][i])) for place in fitting))
     console = _console()
     # Rich assumes 80 characters for a log file.
-    console.width = console_width()
+    console.width = limit
     console.print(grid)
     if block.note:
         say(f"  {inert(block.note, LONGEST_LINE)}", "dim")

@@ -111,7 +111,7 @@ def _table(
         rows.append([*row, datum.size(result.index_bytes)])
     note = (
         f"Small print: difference to {plain(material.reference, 40)} with its {words.confidence(material.alpha)} "
-        f"interval. ▲ shown to be better, ▼ shown to be worse, counting all {words.count(len(by_system), 'system')} "
+        f"interval. ▲ shown to be better, ▼ shown to be worse, counting the {words.count(len(by_system), 'system')} "
         "compared here (two-sided, Holm); no mark: not shown to differ. The best of each column is underlined."
     )
     if groups:
@@ -132,7 +132,8 @@ def _as_good_as_the_best(material: Material, task: Task, main: Sequence[str]) ->
     equals = task.by_mean(system for system, by in by_system.items() if measure in by and not by[measure].shown)
     parts: Parts = ["Highest ", strong(plain(measure, 40)), ": ", name(best), "; "]
     if not equals:
-        others = f"all {len(by_system)} other systems are" if len(by_system) > 1 else "the other system is"
+        n = len(by_system)
+        others = {1: "the other system is", 2: "both other systems are"}.get(n, f"all {n} other systems are")
         return [*parts, others, " shown to be worse."]
     named: Parts = [name(system) for system in equals if system in main]
     if folded := len(equals) - len(named):

@@ -93,14 +93,9 @@ def _chart(position: int, task: Task, curves: Curves, drawn: Sequence[str]) -> s
 def _table(sets: Sequence[tuple[Task, Curves]]) -> Table:
     longest = max(len(curve) for _, curves in sets for curve in curves.values())
     depths = [*(k for k in (1, 5, 10, 20, 50, 100, 200, 500) if k < longest), longest]
-    rows = [
-        [
-            datum.name(system),
-            datum.name(task.name, 40),
-            *(datum.number(curve[k - 1] if k <= len(curve) else None) for k in depths),
-        ]
-        for task, curves in sets
-        for system, curve in curves.items()
-    ]
+    rows = []
+    for task, system, curve in ((task, *curve) for task, curves in sets for curve in curves.items()):
+        recall = (datum.number(curve[k - 1] if k <= len(curve) else None) for k in depths)
+        rows.append([datum.name(system), datum.name(task.name, 40), *recall])
     columns = ["System", "Query set", *(f"recall@{k}" for k in depths)]
     return Table.grid("Recall by depth", columns, rows, sortable=True)

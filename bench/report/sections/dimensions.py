@@ -25,10 +25,7 @@ def build(material: Material) -> list[Block]:
     if not sets:
         return []
     several = len({model for _, curves in sets for model, _ in curves}) > 1
-    panels = [
-        Panel(task.title, _chart(position, task, curves, several=several))
-        for position, (task, curves) in enumerate(sets)
-    ]
+    panels = [Panel(t.title, _chart(i, t, curves, several=several)) for i, (t, curves) in enumerate(sets)]
     sentence = (
         "Short vectors make an index smaller. A Matryoshka model packs most of its meaning into the first numbers of a "
         "vector, so the rest can be cut off. int8 and binary store each number in 8 bits or 1 bit instead of 32. Where "
@@ -44,13 +41,10 @@ def build(material: Material) -> list[Block]:
 
 def _vector(result: Result) -> tuple[int, str, str] | None:
     """(dim, precision, digest of the rest) of a system whose fingerprint has both."""
-    fingerprint = result.recipe.get("fingerprint", {})
-    if not isinstance(fingerprint, dict):
-        return None
-    dim, precision = fingerprint.get("dim"), fingerprint.get("precision")
-    if not isinstance(dim, int) or not isinstance(precision, str):
-        return None
-    return dim, precision, digest_of(fingerprint | {"dim": None, "precision": None})
+    match result.recipe.get("fingerprint"):
+        case {"dim": int(dim), "precision": str(precision), **others}:
+            return dim, precision, digest_of(others)
+    return None
 
 
 Key = tuple[str, str]
@@ -83,21 +77,14 @@ def _chart(position: int, task: Task, curves: Curves, *, several: bool) -> str:
     for (model, precision), points in curves.items():
         label = f"{model} {precision}" if several else precision
         others = sum(other == (model, precision) for other in alike.values())
-        series.append(
-            charts.Line(
-                label,
-                [dim for dim, _ in points],
-                [mean for _, mean in points],
-                group=models.index(model) if several else precisions.index(precision),
-                style=_rank(precision),
-                end="" if (model, precision) in alike else f"{label} +{others}" if others else None,
-            )
-        )
-    ticks = sorted({dim for points in curves.values() for dim, _ in points})
-    title = f"{plain(task.primary, 40)} on {plain(task.name, 40)} by dimensions"
-    return charts.lines(
-        f"dimensions-{position}", title, series, x_axis="dimensions", y_axis=plain(task.primary, 40), ticks=ticks
-    )
+        end = "" if (model, precision) in alike else f"{label} +{others}" if others else None
+        group = models.index(model) if several else precisions.index(precision)
+        dims, means = zip(*points, strict=True)
+        series.append(charts.Line(label, dims, means, group=group, style=_rank(precision), end=end))
+    uid, ticks = f"dimensions-{position}", sorted({dim for points in curves.values() for dim, _ in points})
+    measure = plain(task.primary, 40)
+    title = f"{measure} on {plain(task.name, 40)} by dimensions"
+    return charts.lines(uid, title, series, x_axis="dimensions", y_axis=measure, ticks=ticks)
 
 
 def _alike(curves: Curves) -> dict[Key, Key]:

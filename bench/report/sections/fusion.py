@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.report import Fusion, Material, charts, datum
-from bench.report.blocks import Block, Figure, Panel, Prose, Table
+from bench.report.blocks import Block, Datum, Figure, Panel, Prose, Table
 from bench.report.text import Parts, fill, name, plain, strong
 
 ORDER = 45
@@ -28,18 +28,12 @@ def build(material: Material) -> list[Block]:
         "used."
     )
     weights = sorted({weight for fusion in fusions for weight in fusion.tried})
-    rows = [
-        [
-            datum.number(weight, f"{weight:g}"),
-            *(
-                datum.number(fusion.tried.get(weight), tone="best", label="chosen")
-                if abs(weight - fusion.chosen) < 1e-9
-                else datum.number(fusion.tried.get(weight))
-                for fusion in fusions
-            ),
-        ]
-        for weight in weights
-    ]
+
+    def mean(fusion: Fusion, weight: float) -> Datum:
+        chosen = {"tone": "best", "label": "chosen"} if abs(weight - fusion.chosen) < 1e-9 else {}
+        return datum.number(fusion.tried.get(weight), **chosen)
+
+    rows = [[datum.number(w, f"{w:g}"), *(mean(fusion, w) for fusion in fusions)] for w in weights]
     columns = ["Share of the second part", *(plain(fusion.system, 40) for fusion in fusions)]
     table = Table.grid("Fusion weights tried on dev", columns, rows, note="Underlined: the chosen weight.")
     return [*(Prose(_sentence(fusion)) for fusion in fusions), Figure(panels, caption, table)]

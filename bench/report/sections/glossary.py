@@ -13,15 +13,15 @@ TITLE = "Glossary"
 
 TERMS = {
     "Data": {
-        "Suite": "A corpus, query sets and judgements, with the measures that count: what is measured.",
+        "Suite": "A corpus, query sets and judgements, with the measures that count.",
         "Query set": "Queries of one role and the judgements on them.",
         "Role": "What a query set is for: train, dev, held-out or out-of-distribution.",
-        "Held-out": "Queries of the domain that neither training nor tuning has seen. They say how good a system is.",
-        "Out-of-distribution": "Queries of another kind: other authors, topics or wording. They say what a change "
-        "costs where the domain ends.",
+        "Held-out": "Queries of the domain, not used in training or tuning. They measure how good a system is.",
+        "Out-of-distribution": "Queries of another kind: other authors, topics or wording. They show whether a "
+        "change makes such queries worse.",
         "Train, dev": "Queries that models are trained on; queries on which settings are chosen.",
-        "Judgement": "A grade for a query and a document: 1 and above is relevant, 0 is not. A document that has none "
-        "is unjudged.",
+        "Judgement": "A grade for a query and a document: 1 and above is relevant, 0 is not. A document without a "
+        "grade is unjudged.",
         "Slice": "A part of a query set, such as its short queries.",
         "Pinned query": "A query that must keep its relevant documents, whatever the averages say.",
         "Cluster": "Queries that belong together, such as paraphrases of one question. They count as one observation.",
@@ -32,7 +32,7 @@ TERMS = {
         "Dimension": "Numbers in a vector. A Matryoshka model's vectors may be cut to fewer.",
         "Precision": "How each number is stored: float32, float16, int8, int4 or one bit.",
         "Run": "The ranking that a system gives for every query of a query set.",
-        "Result": "A run's measures, query by query, with the digests of what made it.",
+        "Result": "A run's measures, query by query, with the digests of its inputs.",
         "Baseline": "The accepted result that a change is judged against.",
         "Candidate": "The system that is judged.",
         "Reference": "The system that others are compared with.",
@@ -40,7 +40,7 @@ TERMS = {
     "Statistics": {
         "Measure": "A number from 0 to 1 for a ranking. recall@10 is the share of relevant documents in the first ten.",
         "Difference": "The candidate's mean minus the baseline's, over the same queries.",
-        "Interval": "The range that holds the true difference in 95 of 100 such evaluations (confidence interval).",
+        "Interval": "A range that contains the true difference in 95 of 100 such evaluations (confidence interval).",
         "Shown": "The test rejects chance at the stated level, after correction for the number of tests.",
         "Ruled out": "The interval's one-sided bound excludes it.",
         "Margin": "The largest drop that is tolerated.",

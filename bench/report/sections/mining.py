@@ -9,7 +9,7 @@ from typing import Any
 from bench.base import words
 from bench.report import Material, charts, datum
 from bench.report.blocks import Block, Bullets, Column, Datum, Figure, Folded, Head, Heading, Panel, Prose, Table
-from bench.report.text import Parts, name, plain
+from bench.report.text import Parts, fill, name, plain
 
 ORDER = 79
 TITLE = "Hard negatives"
@@ -53,18 +53,21 @@ def _integer(value: Any) -> int:
     return value if isinstance(value, int) else 0
 
 
+def _rows(mining: Mining, key: str) -> list[Mapping[str, Any]]:
+    return [row for row in mining.get(key) or () if isinstance(row, Mapping)]
+
+
 def _lead(mining: Mining) -> Block:
-    queries, candidates = _integer(mining.get("queries")), _integer(mining.get("candidates"))
-    items: list[Parts] = [[f"{words.count(queries, 'query')}, {words.count(candidates, 'candidate')}."]]
-    if reference := mining.get("reference"):
-        items.append(["Margins are differences in similarity by ", name(str(reference)), "."])
-    else:
-        items.append(["No model scored the candidates, so no margin was applied: unjudged answers may be among them."])
-    if filled := _integer(mining.get("filled_at_random")):
+    n = {key: _integer(mining.get(key)) for key in ("queries", "candidates", "filled_at_random", "suspects")}
+    items: list[Parts] = [[f"{words.count(n['queries'], 'query')}, {words.count(n['candidates'], 'candidate')}."]]
+    unscored: Parts = ["No model scored the candidates, so no margin was applied: unjudged answers may be among them."]
+    reference = mining.get("reference")
+    items.append(fill("Margins are differences in similarity by {}.", name(str(reference))) if reference else unscored)
+    if filled := n["filled_at_random"]:
         items.append([f"{words.count(filled, 'negative')} drawn at random, because no candidate was left."])
-    if suspects := _integer(mining.get("suspects")):
-        what = words.count(suspects, "candidate")
-        items.append([f"{what} left out as suspected false negatives: they may be answers."])
+    if n["suspects"]:
+        suspects = words.count(n["suspects"], "candidate")
+        items.append([f"{suspects} left out as suspected false negatives: they may be answers."])
     if file := _mapping(mining.get("file")):
         parts = ", ".join(f"{plain(key, 40).replace('_', ' ')} {plain(value, 20)}" for key, value in file.items())
         items.append([f"From a file: {parts}."])
@@ -112,9 +115,7 @@ def _histogram(place: int, title: str, mining: Mining) -> list[Block]:
 
 
 def _suspects(mining: Mining) -> list[Block]:
-    suspects = [row for row in mining.get("suspected") or () if isinstance(row, Mapping)][:MOST_SUSPECTS]
-    if not suspects:
-        return []
+    suspects = _rows(mining, "suspected")[:MOST_SUSPECTS]
     labels = {key: short.lower() for key, short, _ in REASONS}
     table = Table.of(
         "Suspected false negatives",
@@ -131,16 +132,15 @@ def _suspects(mining: Mining) -> list[Block]:
         },
     )
     sentence = "Read these. Where a document answers its query, a judgement is missing and worth adding."
-    return [Folded("Suspected false negatives", [Prose([sentence]), table])]
+    return [Folded("Suspected false negatives", [Prose([sentence]), table])] if suspects else []
 
 
 def _examples(mining: Mining) -> list[Block]:
-    examples = [row for row in mining.get("examples") or () if isinstance(row, Mapping)][:MOST_EXAMPLES]
-
     def negatives(row: Mapping[str, Any]) -> Datum:
         texts = row.get("negative_texts") or row.get("negatives") or ()
         return datum.text(" · ".join(str(text)[:200] for text in texts[:3]), 600)
 
+    examples = _rows(mining, "examples")[:MOST_EXAMPLES]
     table = Table.of(
         "Examples",
         examples,

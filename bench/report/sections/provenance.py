@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.base import words
+from bench.records import Verdict
 from bench.report import Material, datum
-from bench.report.blocks import Block, Code, Column, Folded, Head, Heading, Prose, Table
+from bench.report.blocks import Block, Code, Column, Columns, Folded, Head, Heading, Prose, Table
 from bench.report.reading import Task, labelled_results, tasks
 from bench.report.text import plain
 
@@ -32,21 +33,14 @@ def build(material: Material) -> list[Block]:
     ]
     if sets:
         blocks += [_query_sets(sets), _runs(sets), *_environments(sets)]
-    if material.verdicts:
-        blocks.append(
-            Table.of(
-                "Policies of the verdicts",
-                material.verdicts,
-                {
-                    "Verdict": lambda v: datum.name(f"{plain(v.candidate, 60)} against {plain(v.baseline, 60)}", 140),
-                    "Policy digest": lambda v: datum.digest(v.policy.digest),
-                    "Level": lambda v: datum.number(v.policy.alpha, f"{v.policy.alpha:g}"),
-                    "If inconclusive": lambda v: datum.text(v.policy.on_inconclusive, 20),
-                    "Exit code": lambda v: datum.integer(v.exit_code),
-                },
-            )
-        )
-    return blocks
+    policies: Columns[Verdict] = {
+        "Verdict": lambda v: datum.name(f"{plain(v.candidate, 60)} against {plain(v.baseline, 60)}", 140),
+        "Policy digest": lambda v: datum.digest(v.policy.digest),
+        "Level": lambda v: datum.number(v.policy.alpha, f"{v.policy.alpha:g}"),
+        "If inconclusive": lambda v: datum.text(v.policy.on_inconclusive, 20),
+        "Exit code": lambda v: datum.integer(v.exit_code),
+    }
+    return [*blocks, Table.of("Policies of the verdicts", material.verdicts, policies)] if material.verdicts else blocks
 
 
 def _query_sets(sets: Sequence[Task]) -> Table:
@@ -69,18 +63,12 @@ def _query_sets(sets: Sequence[Task]) -> Table:
 
 
 def _runs(sets: Sequence[Task]) -> Folded:
-    runs = [(system, result) for task in sets for system, result in task.results.items()]
-    rows = [
-        [
-            datum.name(system),
-            datum.text(result.query_set, 40),
-            datum.digest(result.system_digest),
-            datum.digest(result.run_digest),
-            *(datum.seconds(result.seconds.get(step)) for step in STEPS),
-        ]
-        for system, result in runs
-    ]
-    steps = [Column(step.replace("_", " ").capitalize(), "0 where the store had it already") for step in STEPS]
+    rows = []
+    for system, result in ((system, result) for task in sets for system, result in task.results.items()):
+        digests = map(datum.digest, (result.system_digest, result.run_digest))
+        seconds = (datum.seconds(result.seconds.get(step)) for step in STEPS)
+        rows.append([datum.name(system), datum.text(result.query_set, 40), *digests, *seconds])
+    steps = [Column(step.replace("_", " ").capitalize(), "0 if the store already had it") for step in STEPS]
     columns: list[Head] = ["System", "Query set", "System digest", "Run digest", *steps]
     note = "Times hold for the machine below and for no other."
     return Folded(f"Runs ({len(rows)})", [Table.grid("Runs", columns, rows, sortable=True, note=note)])

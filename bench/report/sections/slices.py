@@ -6,7 +6,7 @@ import numpy as np
 
 from bench.base import words
 from bench.report import Material, datum
-from bench.report.blocks import Block, Column, Datum, Heading, Prose, Table
+from bench.report.blocks import Block, Column, Datum, Head, Heading, Prose, Table
 from bench.report.reading import Task, is_smaller, tasks
 from bench.report.text import name, plain
 
@@ -56,14 +56,9 @@ def _table(material: Material, task: Task, labels: list[str]) -> Table:
         return Datum(words.number(mean), mean, "heat", tone=str(step))
 
     heads = [Column(plain(system, 60), "reference" if system == material.reference else "") for system in systems]
-    rows = [
-        [
-            datum.name(label),
-            datum.integer(int(members[label].sum())),
-            *(heat(means.get((label, system))) for system in systems),
-        ]
-        for label in labels
-    ]
-    return Table.grid(
-        f"Slices of {plain(task.name, 40)}", ["Slice", Column("n", "Queries"), *heads], rows, sortable=True
-    )
+    rows = []
+    for label in labels:
+        cells = (heat(means.get((label, system))) for system in systems)
+        rows.append([datum.name(label), datum.integer(int(members[label].sum())), *cells])
+    columns: list[Head] = ["Slice", Column("n", "Queries"), *heads]
+    return Table.grid(f"Slices of {plain(task.name, 40)}", columns, rows, sortable=True)

@@ -7,14 +7,26 @@ from collections.abc import Mapping, Sequence
 from bench.base import words
 from bench.gate.compare import Difference
 from bench.records import EVALUATION_ROLES
-from bench.report import Material, sentences
-from bench.report.blocks import Block, Bullets, Prose
-from bench.report.glance import glance
-from bench.report.reading import Pooled, Task, by_mean, differences, is_smaller, pooled, tasks, tasks_by_role
+from bench.report import Material, datum, sentences
+from bench.report.blocks import Block, Bullets, Column, Datum, Head, Prose, Range, Table
+from bench.report.reading import (
+    Pooled,
+    Task,
+    by_mean,
+    differences,
+    is_smaller,
+    main_systems,
+    pooled,
+    tasks,
+    tasks_by_role,
+)
 from bench.report.text import Parts, fill, name, plain, strong
 
 ORDER = 0
 TITLE = "Summary"
+
+MOST_ROWS = 10
+"""Systems of the first table."""
 
 TOLERABLE_DROP = 0.05
 """A smaller index is named where a larger drop is ruled out; the gate's margins are too narrow for 80 queries."""
@@ -36,33 +48,20 @@ def build(material: Material) -> list[Block]:
     """The answer, a line per verdict, the table, at most five sentences, and how to read them."""
     if not material.results and len(material.verdicts) < 2:
         return []  # a page of one verdict begins with it
-    banners = [
-        sentences.verdict_banner(verdict, link=f"verdict-{position}")
-        for position, verdict in enumerate(material.verdicts, start=1)
-    ]
+    banners = [sentences.verdict_banner(v, link=f"verdict-{i}") for i, v in enumerate(material.verdicts, start=1)]
     sets = tasks(material)
     if not sets:
         return list(banners)
     measure = sets[0].primary
     numbers = pooled(material, measure, material.reference)
-    compared: Compared = [
-        (task, {system: by[measure] for system, by in found.items()})
-        for task in sets
-        if (found := differences(material, task, material.reference, measures=[measure]))
-    ]
+    by_task = [(task, differences(material, task, material.reference, measures=[measure])) for task in sets]
+    compared = [(task, {system: by[measure] for system, by in systems.items()}) for task, systems in by_task if systems]
     drops = [(system, task, d) for task, by in compared for system, d in by.items() if d.shown == "worse"]
-
-    def worse_on(system: str) -> list[str]:
-        return [task.name for worse, task, _ in drops if worse == system and task.role != "held-out"]
-
     blocks: list[Block] = [*_answer(material, numbers, compared, drops, measure), *banners]
-    blocks += glance(material, numbers, measure, worse_on=worse_on)
+    blocks += _glance(material, numbers, drops, measure)
+    errors = [finding for finding in material.findings if (finding.severity, finding.where) == ("error", "gate")]
     items: list[Parts] = [
-        [strong("There is no verdict: "), plain(finding.message, 600)]
-        for finding in material.findings
-        if (finding.severity, finding.where) == ("error", "gate")
-    ]
-    items += [
+        *(fill("{}{}", strong("There is no verdict: "), plain(error.message, 600)) for error in errors),
         *(_best(material, numbers[role], role, measure) for role in numbers if len(numbers[role]) > 1),
         *_drops(numbers, drops, any(task.role == "out-of-distribution" for task, _ in compared)),
         *_smaller_index(material, compared, measure),
@@ -119,6 +118,57 @@ def _answer(
     return [Prose([*parts, "."], style="answer")]
 
 
+def _glance(material: Material, numbers: Numbers, drops: Sequence[Drop], measure: str) -> list[Block]:
+    """The main systems on all queries of each role: means, differences, drops, and the size of the index."""
+    reference = plain(material.reference, 40)
+    roles = {role: numbers[role] for role in words.ROLES if material.reference in numbers.get(role, {})}
+    first = next(iter(roles.values()), {})
+    main = main_systems(material, first)
+    ranked = [system for system in by_mean(first) if system in main]
+    if len(ranked) < 2:
+        return []
+    rows = list(dict.fromkeys([*ranked[:MOST_ROWS], material.reference]))
+    differences = [pools[system].difference for pools in roles.values() for system in rows if system in pools]
+    ends = [0.0, *(end for d in differences if d and d.ci for end in d.ci)]
+    sizes = {s: max((r.index_bytes or -1 for r in material.results if r.system == s), default=-1) for s in rows}
+
+    def cells(pool: Pooled | None) -> list[Datum]:
+        """A mean with its difference, and the difference drawn."""
+        d = pool.difference if pool else None
+        if pool is None or d is None:
+            return [datum.number(pool.mean if pool else None), Datum("", datum.LAST if pool is None else 0.0)]
+        drawn = Range(d.ci[0], d.delta, d.ci[1], min(ends), max(ends)) if d.ci else None
+        interval = Datum(words.interval(d.ci), d.delta, "range", tone=d.shown, range=drawn)
+        return [datum.mean(pool.mean, d.delta, d.ci, d.shown), interval]
+
+    def worse(system: str) -> Datum:
+        sets = [task.name for worse, task, _ in drops if worse == system and task.role != "held-out"]
+        more = f"and {len(sets) - 1} more" if len(sets) > 1 else ""
+        return datum.text(sets[0] if sets else "", 20, note=more, tone="worse" if sets else "")
+
+    columns: list[Head] = ["System"]
+    for role, pools in roles.items():
+        n = words.count(pools[material.reference].n, "query")
+        columns += [Column(f"{words.ROLES[role].capitalize()} {plain(measure, 40)}", f"Mean over {n}")]
+        columns += [Column("Difference", f"To {reference}; the line is zero", minor=True)]
+    other = "out-of-distribution" in roles
+    hint = "Out-of-distribution query sets on which it is shown to be worse, each taken alone"
+    columns += [*([Column("Worse on", hint)] if other else []), Column("Index", "Size of its largest index")]
+    table = []
+    for system in rows:
+        row = [datum.name(system, note="reference" if system == material.reference else "")]
+        row += [cell for pools in roles.values() for cell in cells(pools.get(system))]
+        row += [worse(system)] if other else []
+        table.append([*row, datum.size(sizes[system] if sizes[system] >= 0 else None)])
+    note = (
+        f"Below each mean: the difference to {reference} with its {words.confidence(material.alpha)} interval. "
+        "▲ shown to be better, ▼ shown to be worse, counting every system of both roles (two-sided, Holm)."
+    )
+    if len(ranked) > len(rows):
+        note += f" These are the best {len(rows)}; Model comparison has all."
+    return [Table.grid(f"At a glance: {plain(measure, 40)}", columns, table, sortable=True, note=note)]
+
+
 def _best(material: Material, numbers: Mapping[str, Pooled], role: str, measure: str) -> Parts:
     """The best system of a role, and whether its difference to the reference is shown."""
     order = by_mean(numbers)
@@ -129,19 +179,14 @@ def _best(material: Material, numbers: Mapping[str, Pooled], role: str, measure:
     highest = fill("highest {}, {}", plain(measure, 40), strong(words.number(first.mean)))
     if best == material.reference:
         parts += fill("the reference {} {} the {}; ", name(best), "shares" if equal > 1 else "has", highest)
-        others = [name(system) for system in order[1:] if not numbers[system].shown]
-        if not others:
+        equals = [name(system) for system in order[1:] if not numbers[system].shown]
+        if not equals:
             return [*parts, f"{'all others are' if len(order) > 2 else 'the other is'} shown to be worse."]
-        return [
-            *parts,
-            *words.join(others, most=4),
-            f" {'is' if len(others) == 1 else 'are'} not shown to differ from it.",
-        ]
-    if equal > 1:
-        text = "{} of {} systems, among them {}, share the {}"
-        parts += fill(text, str(equal), str(len(numbers)), name(best), highest)
-    else:
-        parts += fill("{} has the {}", name(best), highest)
+        verb = "is" if len(equals) == 1 else "are"
+        return [*parts, *words.join(equals, most=4), f" {verb} not shown to differ from it."]
+    text = "{} of {} systems, among them {}, share the {}"
+    several = fill(text, str(equal), str(len(numbers)), name(best), highest)
+    parts += several if equal > 1 else fill("{} has the {}", name(best), highest)
     d = first.difference
     if d is None:
         return [*parts, "."]
@@ -164,17 +209,15 @@ def _drops(numbers: Numbers, drops: Sequence[Drop], others_measured: bool) -> li
         items.append([strong("Worse on held-out queries: "), *words.join(worst, most=4), "."])
     if not gains or not others_measured:
         return items
-    costly: dict[str, list[str]] = {}
+    places: dict[str, list[str]] = {}
     for system, task, d in other:
         place = f"{plain(task.name, 40)} ({words.signed(d.delta)} {words.interval(d.ci)})"
-        costly.setdefault(system, []).append(place)
-    losers = [
-        fill("{} on {}", name(system), words.join(costly[system], most=3)) for system in gains if system in costly
-    ]
-    if losers:
-        parts: Parts = [strong("Better on held-out queries, but worse out of distribution: "), *losers[0]]
-        parts += [part for loser in losers[1:4] for part in ("; ", *loser)]
-        parts += [f"; and {len(losers) - 4} more." if len(losers) > 4 else "."]
+        places.setdefault(system, []).append(place)
+    costly = [fill("{} on {}", name(s), words.join(places[s], most=3)) for s in gains if s in places]
+    if costly:
+        parts: Parts = [strong("Better on held-out queries, but worse out of distribution: "), *costly[0]]
+        parts += [part for system in costly[1:4] for part in ("; ", *system)]
+        parts += [f"; and {len(costly) - 4} more." if len(costly) > 4 else "."]
     else:
         text = "{} {} better on held-out queries and not shown to be worse on out-of-distribution queries."
         parts = fill(text, words.join(map(name, gains), most=4), "are" if len(gains) > 1 else "is")
@@ -192,15 +235,15 @@ def _worst(drops: Sequence[Drop]) -> list[str]:
 def _smaller_index(material: Material, compared: Compared, measure: str) -> list[Parts]:
     """The smallest index for which a large drop is ruled out everywhere."""
     sizes: dict[str, int] = {}
-    for task, _ in compared:
-        for system, result in task.results.items():
-            if result.index_bytes is not None:
-                sizes[system] = max(sizes.get(system, 0), result.index_bytes)
+    for system, result in ((s, result) for task, _ in compared for s, result in task.results.items()):
+        if result.index_bytes is not None:
+            sizes[system] = max(sizes.get(system, 0), result.index_bytes)
     reference = sizes.get(material.reference, 0)
     bounds: dict[str, float] = {}
     for system in (system for system, size in sizes.items() if size < reference / WORTH_NAMING):
-        found = [d for _, by in compared if (d := by.get(system)) and d.ci and d.ci[1] >= 0]
-        lower = [d.lower for d in found if d.lower is not None]
+        # A drop is not shown on any query set, and a large one is ruled out on each.
+        open_to_zero = [d for _, by in compared if (d := by.get(system)) and d.ci and d.ci[1] >= 0]
+        lower = [d.lower for d in open_to_zero if d.lower is not None]
         if len(lower) == len(compared) and min(lower) > -TOLERABLE_DROP:
             bounds[system] = min(lower)
     if not bounds:
@@ -209,9 +252,8 @@ def _smaller_index(material: Material, compared: Compared, measure: str) -> list
     text = "{} needs an index of {} instead of {}, and a drop in {} of more than {} is ruled out on {} ({})."
     where = "every query set" if len(compared) > 1 else plain(compared[0][0].name, 40)
     limit, how = words.number(max(0.0, -bounds[small])), f"one-sided {words.confidence(material.alpha)} bounds"
-    return [
-        fill(text, name(small), words.size(sizes[small]), words.size(reference), plain(measure, 40), limit, where, how)
-    ]
+    bytes_of = map(words.size, (sizes[small], reference))
+    return [fill(text, name(small), *bytes_of, plain(measure, 40), limit, where, how)]
 
 
 def _how_to_read(material: Material, measure: str) -> Block:

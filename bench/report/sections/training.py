@@ -193,9 +193,8 @@ def _learning_curve(position: int, recipe: str, points: Sequence[Document], loop
     before = {str(cell.get("query_set")): cell.get("baseline") for cell in cells if cell.get("measure") == measure}
     known = {s: mean for s, mean in before.items() if s in means and isinstance(mean, (int, float))}
     if known:
-        caption += (
-            f" Before training: {', '.join(f'{plain(s, 40)} {words.number(mean)}' for s, mean in known.items())}."
-        )
+        untrained = ", ".join(f"{plain(query_set, 40)} {words.number(mean)}" for query_set, mean in known.items())
+        caption += f" Before training: {untrained}."
     title, ticks = f"{recipe}: {shown} by training pairs", sorted({int(point["pairs"]) for point in points})
     svg = charts.lines(f"learning-{position}", title, lines, x_axis="training pairs", y_axis=shown, ticks=ticks)
     table = Table.of(

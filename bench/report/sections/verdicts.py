@@ -6,13 +6,12 @@ from bench.base import words
 from bench.records import Cell, Check, Verdict
 from bench.report import Material, datum, sentences
 from bench.report.blocks import Block, Bullets, Column, Columns, Datum, Folded, Prose, Range, Table
-from bench.report.text import plain, strong
+from bench.report.text import Parts, plain, strong
 
 ORDER = 10
 TITLE = "Verdicts"
 
 MOST_PINNED = 200
-SEVERITY_ORDER = {"error": 0, "warning": 1, "info": 2}
 TONES = {"improved": "better", "fail": "worse"}
 
 
@@ -37,21 +36,17 @@ def verdict_blocks(verdict: Verdict, *, anchor: str = "") -> list[Block]:
         blocks.append(Table.of("Other rules", verdict.checks, rules))
     blocks += _pinned(verdict)
     if verdict.findings:
-        findings = sorted(verdict.findings, key=lambda finding: SEVERITY_ORDER.get(finding.severity, 3))
-        labels = words.SEVERITIES
-        blocks.append(
-            Bullets(
-                [[strong(f"{labels.get(f.severity, plain(f.severity, 20))}: "), plain(f.message)] for f in findings]
-            )
-        )
-    unsettled = [cell for cell in verdict.cells if cell.outcome in ("fail", "inconclusive")]
-    others = [cell for cell in verdict.cells if cell.reason and cell not in unsettled]
-    if unsettled:
-        blocks.append(Bullets([[plain(cell.reason)] for cell in unsettled]))
-    if others:
-        reasons = Bullets([[plain(cell.reason)] for cell in others])
-        blocks.append(Folded("Reasons for the other outcomes", [reasons]))
-    return blocks
+        order, labels = list(words.SEVERITIES), words.SEVERITIES
+        findings = sorted(verdict.findings, key=lambda f: order.index(f.severity) if f.severity in order else 3)
+        items: list[Parts] = [
+            [strong(f"{labels.get(f.severity, plain(f.severity, 20))}: "), plain(f.message)] for f in findings
+        ]
+        blocks.append(Bullets(items))
+    open_cells = [cell for cell in verdict.cells if cell.outcome in ("fail", "inconclusive")]
+    other_cells = [cell for cell in verdict.cells if cell.reason and cell not in open_cells]
+    reasons, other = (Bullets([[plain(cell.reason)] for cell in cells]) for cells in (open_cells, other_cells))
+    blocks += [reasons] if open_cells else []
+    return [*blocks, Folded("Reasons for the other outcomes", [other])] if other_cells else blocks
 
 
 def _comparisons(verdict: Verdict) -> Table:

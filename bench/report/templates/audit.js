@@ -13,11 +13,11 @@
     function entry(card) { return answers[card.dataset.id] || { answer: "", note: "" }; }
 
     function show(card) {
-      const said = entry(card);
-      card.classList.toggle("accepted", said.answer === "accept");
-      card.classList.toggle("rejected", said.answer === "reject");
-      card.querySelector(".accept").setAttribute("aria-pressed", String(said.answer === "accept"));
-      card.querySelector(".reject").setAttribute("aria-pressed", String(said.answer === "reject"));
+      const current = entry(card);
+      card.classList.toggle("accepted", current.answer === "accept");
+      card.classList.toggle("rejected", current.answer === "reject");
+      card.querySelector(".accept").setAttribute("aria-pressed", String(current.answer === "accept"));
+      card.querySelector(".reject").setAttribute("aria-pressed", String(current.answer === "reject"));
     }
 
     function count() {
@@ -26,7 +26,7 @@
       document.getElementById("count").textContent = done + " of " + cards.length;
     }
 
-    function keep(card, change) {
+    function save(card, change) {
       answers[card.dataset.id] = Object.assign({}, entry(card), change);
       try { localStorage.setItem(place, JSON.stringify(answers)); } catch (_) { /* the download still works */ }
       show(card);
@@ -42,7 +42,7 @@
     }
 
     function answer(word) {
-      keep(cards[here], { answer: word });
+      save(cards[here], { answer: word });
       if (word) { go(here + 1); }
     }
 
@@ -60,9 +60,9 @@
     cards.forEach(function (card, number) {
       const note = card.querySelector("textarea");
       note.value = entry(card).note;
-      note.addEventListener("input", function () { keep(card, { note: note.value }); });
-      card.querySelector(".accept").addEventListener("click", function () { here = number; keep(card, { answer: "accept" }); });
-      card.querySelector(".reject").addEventListener("click", function () { here = number; keep(card, { answer: "reject" }); });
+      note.addEventListener("input", function () { save(card, { note: note.value }); });
+      card.querySelector(".accept").addEventListener("click", function () { here = number; save(card, { answer: "accept" }); });
+      card.querySelector(".reject").addEventListener("click", function () { here = number; save(card, { answer: "reject" }); });
       show(card);
     });
 
@@ -84,7 +84,7 @@
     count();
     const open = cards.findIndex(function (card) { return !entry(card).answer; });
     if (cards.length) { cards[0].classList.add("here"); }
-    // At the beginning the page's title stays in sight; later it opens where the reader left off.
+    // A new page begins at its title; a page with answers begins at the first open pair.
     if (open > 0) { go(open); } else if (cards.length) { cards[0].focus({ preventScroll: true }); }
   }
 

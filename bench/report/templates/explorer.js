@@ -30,14 +30,14 @@
     const bytes = new Uint8Array(letters.length);
     for (let i = 0; i < letters.length; i += 1) { bytes[i] = letters.charCodeAt(i); }
     const view = new DataView(bytes.buffer);
-    const found = new Array(bytes.length / width);
-    for (let i = 0; i < found.length; i += 1) {
-      found[i] = width === 2 ? view.getUint16(2 * i, true) : view.getUint32(4 * i, true);
+    const numbers = new Array(bytes.length / width);
+    for (let i = 0; i < numbers.length; i += 1) {
+      numbers[i] = width === 2 ? view.getUint16(2 * i, true) : view.getUint32(4 * i, true);
     }
-    return found;
+    return numbers;
   }
 
-  // One query set: what a run scored and ranked. Arrays are unpacked when they are first looked at.
+  // One query set: what a run scored and ranked. Arrays are unpacked when they are first read.
   function reader(set) {
     const n = set.ids.length;
     let ranks, values;
@@ -52,9 +52,9 @@
         return ranks.slice(start, start + 10).filter(function (doc) { return doc !== NONE[set.width]; });
       },
       grades: function (query) {
-        const held = new Map();
-        for (let i = 0; i < set.grades[query].length; i += 2) { held.set(set.grades[query][i], set.grades[query][i + 1]); }
-        return held;
+        const grades = new Map();
+        for (let i = 0; i < set.grades[query].length; i += 2) { grades.set(set.grades[query][i], set.grades[query][i + 1]); }
+        return grades;
       },
     };
   }
@@ -70,7 +70,7 @@
     for (const name of ["set", "before", "now", "measure", "side", "text", "count", "list", "more"]) {
       at[name] = document.getElementById("explorer-" + name);
     }
-    let found = [];
+    let matches = [];
     let shown = 0;
 
     function options(select, names, wanted) {
@@ -91,7 +91,7 @@
       at.side.querySelector("[value=pinned]").hidden = !set.pinned.length;
     }
 
-    function look() {
+    function update() {
       const set = data.sets[at.set.value];
       const read = readers[at.set.value];
       const before = Number(at.before.value), now = Number(at.now.value), measure = Number(at.measure.value);
@@ -101,27 +101,27 @@
         const a = read.value(before, measure, i), b = read.value(now, measure, i);
         return { i: i, before: a, now: b, delta: b - a, pinned: pinned.has(i) };
       });
-      found = queries.filter(LIMITS[at.side.value]).filter(function (q) {
+      matches = queries.filter(LIMITS[at.side.value]).filter(function (q) {
         const words = [set.ids[q.i], set.texts[q.i] || "", set.slices[q.i] || ""].join(" ").toLocaleLowerCase();
         return wanted.every(function (word) { return words.includes(word); });
       });
-      found.sort(function (a, b) { return Math.abs(b.delta) - Math.abs(a.delta) || a.delta - b.delta || a.i - b.i; });
+      matches.sort(function (a, b) { return Math.abs(b.delta) - Math.abs(a.delta) || a.delta - b.delta || a.i - b.i; });
       const lost = queries.filter(LIMITS.lost).length, gained = queries.filter(LIMITS.gained).length;
       at.count.textContent = lost + " lost, " + gained + " gained, " + (queries.length - lost - gained) +
-        " equal of " + queries.length + "; " + found.length + (found.length === 1 ? " is" : " are") + " listed.";
+        " equal of " + queries.length + "; " + matches.length + (matches.length === 1 ? " is" : " are") + " listed.";
       at.list.replaceChildren();
       shown = 0;
       more();
     }
 
     function more() {
-      const next = found.slice(shown, shown + PAGE);
+      const next = matches.slice(shown, shown + PAGE);
       const rows = next.map(row);
       at.list.append(...rows);
       const again = shown > 0 && rows.length;
       shown += next.length;
-      at.more.hidden = shown >= found.length;
-      at.more.textContent = "Show " + Math.min(PAGE, found.length - shown) + " more";
+      at.more.hidden = shown >= matches.length;
+      at.more.textContent = "Show " + Math.min(PAGE, matches.length - shown) + " more";
       if (again) { rows[0].querySelector("button").focus(); }
     }
 
@@ -221,17 +221,17 @@
 
     options(at.set, data.sets.map(function (set) { return set.name; }), data.pair[0]);
     startSet();
-    at.set.addEventListener("change", function () { startSet(); look(); });
-    for (const name of ["before", "now", "measure", "side"]) { at[name].addEventListener("change", look); }
-    at.text.addEventListener("input", look);
+    at.set.addEventListener("change", function () { startSet(); update(); });
+    for (const name of ["before", "now", "measure", "side"]) { at[name].addEventListener("change", update); }
+    at.text.addEventListener("input", update);
     at.more.addEventListener("click", more);
     at.list.addEventListener("keydown", keys);
     document.getElementById("explorer-swap").addEventListener("click", function () {
       [at.before.value, at.now.value] = [at.now.value, at.before.value];
-      look();
+      update();
     });
     document.querySelector(".filters").hidden = false;
-    look();
+    update();
   }
 
   document.addEventListener("DOMContentLoaded", start);

@@ -1,5 +1,5 @@
 "use strict";
-// Everything here is a convenience: without it the page holds the same numbers. Text only ever goes in as text.
+// Without this script the page has the same numbers. Text is only ever inserted as text.
 (function () {
   const root = document.documentElement;
   const themes = ["auto", "light", "dark"];
@@ -52,7 +52,7 @@
   function sortBy(table, heading) {
     const column = heading.cellIndex;
     const before = heading.getAttribute("aria-sort");
-    // Numbers are mostly asked for from the top, names from A.
+    // Numbers are sorted from the largest first, names from A.
     const first = heading.classList.contains("numeric") ? "descending" : "ascending";
     const second = first === "ascending" ? "descending" : "ascending";
     const direction = before === first ? second : first;
