@@ -282,7 +282,7 @@ def test_section_summary_warns_first_when_the_suite_is_in_doubt(material: Materi
 def test_section_verdicts_states_outcome_cells_and_reasons(material: Material) -> None:
     blocks = verdicts.build(material)
     banners = [block for block in blocks if isinstance(block, Banner)]
-    assert [banner.label for banner in banners] == ["Regression", "Cannot tell", "Pass"]
+    assert [banner.label for banner in banners] == ["Regression", "Inconclusive", "Pass"]
     assert [banner.anchor for banner in banners] == ["verdict-1", "verdict-2", "verdict-3"]
     assert "Worse in 2 of 4 checks, most on away: recall@10 −0.450" in said([banners[0]])
     assert "against its accepted baseline" in said([banners[2]])

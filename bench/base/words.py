@@ -1,4 +1,4 @@
-"""Numbers and outcomes in words: the one voice of the gate, the screen, the page and the decision."""
+"""Numbers and outcomes in words, the same for the gate, the screen, the page and the decision."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TypeVar
 
 Part = TypeVar("Part")
 
-OUTCOMES = {"pass": "Pass", "improved": "Improved", "fail": "Regression", "inconclusive": "Cannot tell"}
+OUTCOMES = {"pass": "Pass", "improved": "Improved", "fail": "Regression", "inconclusive": "Inconclusive"}
 SEVERITIES = {"error": "Error", "warning": "Warning", "info": "Note"}
 ROLES = {"held-out": "held-out", "out-of-distribution": "out-of-distribution", "train": "training", "dev": "tuning"}
 _MEASURES = {
@@ -22,14 +22,14 @@ _MEASURES = {
 
 
 def explained(measure: str) -> str:
-    """What a measure means in a few words; empty for one we do not know."""
+    """The meaning of a measure in a few words; empty for an unknown measure."""
     stem, _, cutoff = measure.partition("@")
     cutoff = {"1": "one", "3": "three", "5": "five", "10": "ten"}.get(cutoff, cutoff[:12] or "all")
     return _MEASURES.get(stem.lower(), "").format(k=cutoff)
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Three decimals with a proper minus, or a dash where there is no number."""
+    """Three decimals with a typographic minus, or a dash without a number."""
     if value is None:
         return "–"
     text = f"{value:.{digits}f}"
@@ -37,7 +37,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def signed(value: float | None, digits: int = 3) -> str:
-    """As `number`, with its sign, also where only the digits left out tell it; zero itself has none."""
+    """As `number`, with its sign, even where all digits shown are zero; zero itself has no sign."""
     if value is None:
         return "–"
     sign = "+" if value > 0 else "−" if value < 0 else ""
@@ -45,7 +45,7 @@ def signed(value: float | None, digits: int = 3) -> str:
 
 
 def interval(ends: tuple[float, float] | None) -> str:
-    """[low, high] with signs, or a word where there is none."""
+    """[low, high] with signs, or "no interval"."""
     return f"[{signed(ends[0])}, {signed(ends[1])}]" if ends else "no interval"
 
 
@@ -55,7 +55,7 @@ def level(alpha: float) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """Three decimals, and never a zero that nobody can know."""
+    """Three decimals; below 0.001 a bound, never zero."""
     return "–" if p is None else "<\u202f0.001" if p < 0.001 else number(p)
 
 
@@ -66,7 +66,7 @@ def count(n: int, noun: str, plural: str = "") -> str:
 
 
 def size(n_bytes: float | None) -> str:
-    """Bytes in the unit a person would choose, decimal as disks are sold."""
+    """Bytes in a readable decimal unit."""
     if n_bytes is None:
         return "–"
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
@@ -77,7 +77,7 @@ def size(n_bytes: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """A duration in the unit a person would choose."""
+    """A duration in a readable unit."""
     if value is None:
         return "–"
     if value >= 120:
@@ -88,35 +88,34 @@ def seconds(value: float | None) -> str:
 
 
 def whole(n: float) -> str:
-    """A whole number with its thousands apart: 1,204."""
+    """A whole number with thousands separators: 1,204."""
     return f"{n:,.0f}"
 
 
 def percent(rate: float | None, digits: int = 0) -> str:
-    """A share in per cent, or a dash where there is none."""
+    """A share in per cent, or a dash without a number."""
     return "–" if rate is None else f"{number(100 * rate, digits)}\u202f%"
 
 
 def per_hundred(rate: float | None) -> str:
-    """How many of a hundred, with a decimal where they are few."""
+    """The number per hundred, with a decimal below ten."""
     return "–" if rate is None else number(100 * rate, 1 if rate < 0.0995 else 0)
 
 
 def usd(amount: float) -> str:
-    """Dollars, with cents where they are few."""
+    """Dollars, with cents below ten dollars."""
     text = f"${abs(amount):,.2f}" if amount and abs(amount) < 10 else f"${abs(amount):,.0f}"
     return f"−{text}" if amount < 0 and text != "$0" else text
 
 
 def listed(items: Iterable[Part], *, most: int = 6) -> list[Part | str]:
-    """a, b and c, in pieces; past `most`, the rest is a number."""
-    everything: list[Part | str] = list(items)
-    rest = len(everything) - most
-    if rest > 0:
-        everything = [*everything[:most], f"{rest} more"]
+    """The pieces of "a, b and c"; items after the first `most` are counted."""
+    pieces: list[Part | str] = list(items)
+    rest = len(pieces) - most
+    pieces = [*pieces[:most], f"{rest} more"] if rest > 0 else pieces
     parts: list[Part | str] = []
-    for position, item in enumerate(everything):
-        if position:
-            parts.append(" and " if position == len(everything) - 1 else ", ")
-        parts.append(item)
-    return parts
+    for piece in pieces:
+        parts += [", ", piece]
+    if len(pieces) > 1:
+        parts[-2] = " and "
+    return parts[1:]
