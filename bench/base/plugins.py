@@ -1,16 +1,17 @@
-"""Kinds that other packages offer by entry points, and what is wrong with them, in sentences that name the package.
+"""Kinds that other packages offer by entry points, and errors in them, in sentences that name the package.
 
 An entry point of the group `bench.GROUP` (such as `bench.systems`) offers a kind: its name is the kind's, its object a
-module, or a class, with the names that a built-in kind's file has. Entry points are read where a kind is asked for that
-is not built in, and a kind's code is imported where it is used.
+module, or a class, with the names that a built-in kind's file has. Entry points are read where a name is no built-in
+kind, and a kind's code is imported where it is used.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import inspect
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple
 
@@ -19,15 +20,15 @@ from pydantic import BaseModel
 from bench.base.errors import BenchError, PluginError
 
 PREFIX = "bench."
-"""Of every group of entry points."""
+"""The prefix of every group of entry points."""
 
 
 class Shape(NamedTuple):
-    """What a kind must have.
+    """The names that a kind must have.
 
-    `call` is a function with the arguments that it gets, such as "build(config, *, base, models)". `config` is the
-    class of its table or options, and the class of `bench.config` that it derives from. `constants` are its other
-    names, each with its type, or with the values that it may have.
+    `call` is a function with its arguments, such as "build(config, *, base, models)". `config` is the class of its
+    table or options, and the class of `bench.config` that it derives from. `constants` are its other names, each with
+    its type, or with its possible values.
     """
 
     call: str
@@ -35,23 +36,23 @@ class Shape(NamedTuple):
     constants: Mapping[str, type | tuple[str, ...]] = {}
 
     def names(self) -> list[str]:
-        """All that a kind must have, as its author writes it."""
+        """All names that a kind must have, as its author writes them."""
         return [*([self.config[0]] if self.config else []), *self.constants, self.call]
 
 
 @functools.cache
 def offers(group: str) -> dict[str, list[EntryPoint]]:
-    """Kind → what offers it, one entry point unless packages are at odds."""
-    found: dict[str, list[EntryPoint]] = {}
+    """Kind → its entry points, of which there should be one."""
+    offers: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=PREFIX + group):
-        found.setdefault(point.name, []).append(point)
-    return dict(sorted(found.items()))
+        offers.setdefault(point.name, []).append(point)
+    return dict(sorted(offers.items()))
 
 
 def unknown_groups(known: Collection[str]) -> dict[str, str]:
-    """Groups of entry points that begin as ours do and are none of these → the packages that have them."""
-    strange = sorted(group for group in entry_points().groups if group.startswith(PREFIX) and group not in known)
-    return {group: ", ".join({package_of(point): "" for point in entry_points(group=group)}) for group in strange}
+    """Groups of entry points with our prefix that are none of these → the packages that have them."""
+    unknown = sorted(group for group in entry_points().groups if group.startswith(PREFIX) and group not in known)
+    return {group: ", ".join({package_of(point): "" for point in entry_points(group=group)}) for group in unknown}
 
 
 def package_of(point: EntryPoint) -> str:
@@ -65,12 +66,12 @@ def described(group: str, point: EntryPoint) -> str:
 
 
 def failed(group: str, point: EntryPoint, doing: str, problem: BaseException) -> str:
-    """The sentence for what another package's code raised."""
-    said = str(problem) if isinstance(problem, BenchError) else f"{type(problem).__name__}: {problem}"
-    return f"{described(group, point)} {doing}: {said.rstrip('.')}. {_mend(point)}"
+    """The sentence on an exception of another package's code."""
+    text = str(problem) if isinstance(problem, BenchError) else f"{type(problem).__name__}: {problem}"
+    return f"{described(group, point)} {doing}: {text.rstrip('.')}. {_advice(point)}"
 
 
-def _mend(point: EntryPoint) -> str:
+def _advice(point: EntryPoint) -> str:
     name = point.dist.name if point.dist else "NAME"
     return f"Mend or update that package, or remove it: pip uninstall {name}"
 
@@ -79,38 +80,33 @@ def loaded(group: str, kind: str, shape: Shape) -> Any:
     """The object that offers a kind.
 
     Raises:
-        PluginError: two packages offer it, it cannot be imported, or it is not what a kind of this group is.
+        PluginError: two packages offer it, it cannot be imported, or it lacks a name that a kind of this group needs.
     """
     points = offers(group)[kind]
-    if len(points) > 1:
-        raise PluginError(at_odds(group, points))
-    (point,) = points
+    (point, *others) = points
+    if others:
+        packages = " and ".join(f"{package_of(point)} ({PREFIX}{group}: {point.value})" for point in points)
+        raise PluginError(f'Kind "{kind}" is offered by {packages}; the name is ambiguous. Uninstall one of them.')
     try:
-        found = point.load()
+        module = point.load()
     except (Exception, SystemExit) as problem:
         raise PluginError(failed(group, point, "cannot be loaded", problem)) from problem
-    if wrong := list(_misfits(found, shape)):
+    if misfits := list(_misfits(module, shape)):
         raise PluginError(
-            f"{described(group, point)} is not what {PREFIX}{group} asks for: {'; '.join(wrong)}. "
-            f"It needs {', '.join(shape.names())} (docs/plugins.md). {_mend(point)}"
+            f"{described(group, point)} is not what {PREFIX}{group} asks for: {'; '.join(misfits)}. "
+            f"It needs {', '.join(shape.names())} (docs/plugins.md). {_advice(point)}"
         )
-    return found
-
-
-def at_odds(group: str, points: Sequence[EntryPoint]) -> str:
-    """The sentence for several packages that offer one kind."""
-    packages = " and ".join(f"{package_of(point)} ({PREFIX}{group}: {point.value})" for point in points)
-    return f'Kind "{points[0].name}" is offered by {packages}; which is meant cannot be said. Uninstall one of them.'
+    return module
 
 
 def _misfits(offered: Any, shape: Shape) -> Iterator[str]:
-    """What an object lacks to be a kind, each the middle of a sentence."""
+    """The names that an object lacks to be a kind, each as the middle of a sentence."""
     if shape.config:
         name, base = shape.config
-        model, wanted = getattr(offered, name, None), getattr(importlib.import_module("bench.config"), base)
+        model, parent = getattr(offered, name, None), getattr(importlib.import_module("bench.config"), base)
         if model is None:
             yield f"it has no {name}"
-        elif not (isinstance(model, type) and issubclass(model, wanted)):
+        elif not (isinstance(model, type) and issubclass(model, parent)):
             yield f"its {name} is no subclass of bench.config.{base}"
         elif name == "Config" and issubclass(model, BaseModel) and "kind" not in model.model_fields:
             yield "its Config has no field kind (kind: str)"
@@ -123,23 +119,16 @@ def _misfits(offered: Any, shape: Shape) -> Iterator[str]:
                 yield f"its {name} is {value!r}, and not {' or '.join(map(repr, allowed))}"
         elif not isinstance(value, allowed):
             yield f"its {name} is {value!r}, and no {allowed.__name__}"
-    yield from _uncallable(offered, shape.call)
-
-
-def _uncallable(offered: Any, call: str) -> Iterator[str]:
-    """Why an object's function cannot be called as it will be."""
-    name, _, arguments = call.removesuffix(")").partition("(")
+    name, _, arguments = shape.call.removesuffix(")").partition("(")
     function = getattr(offered, name, None)
     if not callable(function):
         yield f"it has no function {name}"
         return
-    by_place, _, by_name = arguments.partition("*, ")
-    places = [word for word in by_place.split(", ") if word]
-    try:
+    positional, _, keywords = arguments.partition("*, ")
+    words = [word for word in positional.split(", ") if word]
+    with contextlib.suppress(TypeError, ValueError):  # compiled code may have no signature
         signature = inspect.signature(function)
-    except (TypeError, ValueError):  # compiled code may not say
-        return
-    try:
-        signature.bind(*places, **dict.fromkeys(by_name.split(", ") if by_name else ()))
-    except TypeError as problem:
-        yield f"its {name}{signature} cannot be called as {call} ({problem})"
+        try:
+            signature.bind(*words, **dict.fromkeys(keywords.split(", ") if keywords else ()))
+        except TypeError as problem:
+            yield f"its {name}{signature} cannot be called as {shape.call} ({problem})"

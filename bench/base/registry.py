@@ -1,7 +1,7 @@
 """Kinds: a file of a folder, or an entry point of another package; each has its own `Config`.
 
-A built-in kind's name is its file's name. What other packages offer is in `bench.base.plugins`; a built-in kind of the
-same name wins. Listing kinds imports none of them.
+A built-in kind has the name of its file, and precedes a kind of another package (`bench.base.plugins`) with that name.
+Listing kinds imports none of them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bench.base.plugins import Shape
 
 
 class Group(NamedTuple):
-    """Where the built-in kinds of a group lie, and what a kind must have."""
+    """The folder of a group's built-in kinds, and the shape of a kind."""
 
     folder: str
     shape: Shape
@@ -47,7 +47,7 @@ GROUPS: Mapping[str, Group] = {
 
 
 class Plugin(NamedTuple):
-    """A kind that another package offers; `problem` says why it cannot be used, "" where it can."""
+    """A kind of another package; `problem` says why it cannot be used, "" where it can."""
 
     group: str
     kind: str
@@ -62,7 +62,7 @@ def _built_in(group: str) -> tuple[str, ...]:
 
 
 def is_kind(group: str, kind: object) -> bool:
-    """Whether there is such a kind. Other packages are asked only where it is not built in."""
+    """Whether there is such a kind. Entry points are read only where it is not built in."""
     return isinstance(kind, str) and (kind in _built_in(group) or kind in plugins.offers(group))
 
 
@@ -73,10 +73,10 @@ def listing(group: str) -> list[str]:
 
 
 def module_of(group: str, kind: str) -> Any:
-    """The module of a kind; of another package's, whatever its entry point names.
+    """The module of a kind, or the object that another package's entry point names.
 
     Raises:
-        PluginError: the other package's kind cannot be loaded, or is not what a kind of this group is.
+        PluginError: the other package's kind cannot be loaded, or lacks something that a kind of this group needs.
     """
     if kind in _built_in(group):
         return importlib.import_module(f"bench.{GROUPS[group].folder}.{kind.replace('-', '_')}")
@@ -94,13 +94,13 @@ def origin(group: str, kind: str) -> str | None:
 
 @contextlib.contextmanager
 def blamed(group: str, kind: str, doing: str, error: type[BenchError] = PluginError) -> Iterator[None]:
-    """What another package's code raises becomes a sentence that names the package; what ours raises stays as it is.
+    """Turn an exception of another package's code into an error that names the package; errors of ours pass unchanged.
 
     Args:
         group: of the kind.
         kind: whose code runs inside.
-        doing: what went wrong then, the middle of a sentence: "failed when it was built".
-        error: what is raised. An error of ours that is raised inside passes.
+        doing: the middle of the sentence, such as "failed when it was built".
+        error: the class of the error.
     """
     try:
         yield
@@ -117,21 +117,20 @@ def offered(taken: Mapping[str, Collection[str]]) -> Iterator[Plugin]:
     """Every kind that other packages offer, loaded to see whether it works.
 
     Args:
-        taken: group → names that are no kinds and cannot be kinds of other packages either.
+        taken: group → names that are reserved although they are no kinds.
     """
     for group in GROUPS:
         for kind, points in plugins.offers(group).items():
             problem = ""
             if kind in _built_in(group) or kind in taken.get(group, ()):
-                mine = plugins.described(group, points[0])
-                problem = f'{mine} is not used: "{kind}" is built in. Offer it by another name.'
+                name = plugins.described(group, points[0])
+                problem = f'{name} is not used: "{kind}" is built in. Offer it by another name.'
             else:
                 try:
                     module_of(group, kind)
                 except PluginError as error:
                     problem = str(error)
-            for point in points:
-                yield Plugin(group, kind, plugins.package_of(point), problem)
+            yield from (Plugin(group, kind, plugins.package_of(point), problem) for point in points)
 
 
 # --- tables of a config ------------------------------------------------------------------------------
@@ -141,7 +140,7 @@ def settled(group: str, table: Mapping[str, Any], place: str) -> tuple[Any, Any]
     """The module of a table's kind, and the table as this module's `Config`.
 
     Raises:
-        ConfigError: all that is wrong with it, one a line.
+        ConfigError: all errors of the table, one a line.
     """
     if problems := table_problems(group, table, place):
         raise ConfigError("\n".join(problems))
@@ -150,19 +149,21 @@ def settled(group: str, table: Mapping[str, Any], place: str) -> tuple[Any, Any]
 
 
 def table_problems(group: str, table: Mapping[str, Any], place: str) -> list[str]:
-    """What is wrong with a table that has a `kind`, and with tables in it that have one, a sentence each.
+    """The errors of a table with a `kind`, and of tables in it that have one, a sentence each.
 
     Args:
         group: of the kind.
-        table: as the file has it.
-        place: the file and the table's name there.
+        table: from the file.
+        place: the file and the table's name in it.
     """
     kind = table.get("kind")
     if not is_kind(group, kind):
         kinds = listing(group)
-        shown = f'"{excerpt(kind)}"' if isinstance(kind, str) else "missing"
-        hint = did_you_mean(str(kind), kinds) or (_ELSEWHERE if isinstance(kind, str) else "")
-        return [f"{place}.kind is {shown}; expected one of {', '.join(kinds)}.{hint}"]
+        known = f"expected one of {', '.join(kinds)}."
+        if not isinstance(kind, str):
+            return [f"{place}.kind is missing; {known}{did_you_mean(str(kind), kinds)}"]
+        hint = did_you_mean(kind, kinds) or " If it is a kind of another package, install that package."
+        return [f'{place}.kind is "{excerpt(kind)}"; {known}{hint}']
     try:
         config = module_of(group, str(kind)).Config
         with blamed(group, str(kind), "failed when it read its table"):
@@ -182,16 +183,13 @@ def table_problems(group: str, table: Mapping[str, Any], place: str) -> list[str
     return problems
 
 
-_ELSEWHERE = " If it is a kind of another package, install that package."
-
-
 class KindTable(NamedTuple):
     """Marks a key of a `Config` that holds a table with a kind of its own: `Annotated[dict, KindTable("encoders")]`."""
 
     group: str
 
     def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
-        """Any object of one of the group's kinds; `bench.config.schema` puts in what they are."""
+        """A placeholder for the group's kinds, which `bench.config.schema` replaces."""
         return {"kinds-of": self.group}
 
 
@@ -202,29 +200,29 @@ class PartName:
 def exchanged(
     model: type[BaseModel], table: Mapping[str, Any], marker: type, change: Callable[[Any, Any, str], Any], at: str = ""
 ) -> dict[str, Any]:
-    """A table with every marked value exchanged, however deep it stands: in lists, in tables, in tables of tables.
+    """A table with every marked value exchanged, at any depth: in lists, in tables, in tables of tables.
 
     Args:
-        model: what the table was read as.
-        table: as the file has it.
-        marker: of the values that are exchanged, such as `PartName`.
-        change: (the marker, the value, its place in the table) → what stands there instead.
-        at: where the table itself stands.
+        model: the table's model.
+        table: from the file.
+        marker: the class of the marker, such as `PartName`.
+        change: (the marker, the value, its place in the table) → the new value.
+        at: the place of the table itself.
     """
-    fields = _by_key(model)
+    fields = _fields(model)
 
     def walk(annotation: Any, value: Any, place: str) -> Any:
-        found = next((one for one in getattr(annotation, "__metadata__", ()) if isinstance(one, marker)), None)
-        if found is not None:
+        mark = next((mark for mark in getattr(annotation, "__metadata__", ()) if isinstance(mark, marker)), None)
+        if mark is not None:
             if isinstance(value, (list, tuple)):
-                return [change(found, one, f"{place}[{i}]") for i, one in enumerate(value)]
-            return change(found, value, place)
+                return [change(mark, part, f"{place}[{i}]") for i, part in enumerate(value)]
+            return change(mark, value, place)
         inner = get_args(annotation)
         if get_origin(annotation) is Annotated:
             return walk(inner[0], value, place)
         if get_origin(annotation) in (Union, types.UnionType):
-            fitting = next((one for one in inner if _fits(one, value)), None)
-            return value if fitting is None else walk(fitting, value, place)
+            member = next((member for member in inner if _fits(member, value)), None)
+            return value if member is None else walk(member, value, place)
         if isinstance(value, Mapping):
             if isinstance(annotation, type) and issubclass(annotation, BaseModel):
                 return exchanged(annotation, value, marker, change, f"{place}.")
@@ -239,8 +237,8 @@ def exchanged(
     }
 
 
-def _by_key(model: type[BaseModel]) -> dict[str, Any]:
-    """Key of a table → what may stand there, with its markers."""
+def _fields(model: type[BaseModel]) -> dict[str, Any]:
+    """Key of a table → the annotation of its value, with markers."""
     return {
         field.alias or name: Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
         for name, field in model.model_fields.items()
@@ -248,15 +246,15 @@ def _by_key(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _fits(annotation: Any, value: Any) -> bool:
-    """Whether a value that was read can be of this member of a union."""
+    """Whether a value can be of this member of a union."""
     while get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     if get_origin(annotation) is Literal:
         return value in get_args(annotation)
-    of = get_origin(annotation) or annotation
-    if isinstance(value, Mapping) and isinstance(of, type) and issubclass(of, BaseModel):
-        return value.keys() <= _by_key(of).keys()
-    return isinstance(of, type) and isinstance(value, of)
+    kind = get_origin(annotation) or annotation
+    if isinstance(value, Mapping) and isinstance(kind, type) and issubclass(kind, BaseModel):
+        return value.keys() <= _fields(kind).keys()
+    return isinstance(kind, type) and isinstance(value, kind)
 
 
 def _place(location: tuple[int | str, ...]) -> str:
@@ -267,27 +265,25 @@ def _place(location: tuple[int | str, ...]) -> str:
 
 
 def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """Keys that the model at a location knows, to suggest the nearest."""
+    """Keys of the model at a location, to suggest the nearest."""
     current: Any = model
     for part in location[:-1]:
         if isinstance(current, type) and issubclass(current, BaseModel):
-            by_name = {field.alias or name: field.annotation for name, field in current.model_fields.items()}
-            current = by_name.get(str(part))
+            current = _fields(current).get(str(part))
         elif get_args(current):
             current = get_args(current)[-1]
+        if get_origin(current) is Annotated:
+            current = get_args(current)[0]
         if get_origin(current) in (Union, types.UnionType):
             current = next((a for a in get_args(current) if a is not type(None)), None)
-    if isinstance(current, type) and issubclass(current, BaseModel):
-        return [field.alias or name for name, field in current.model_fields.items()]
-    return []
+    return list(_fields(current)) if isinstance(current, type) and issubclass(current, BaseModel) else []
 
 
 def problems_of(error: ValidationError, model: type[BaseModel], where: str) -> list[str]:
-    """One sentence per error of a table: key, what was found, what was expected, the nearest known name."""
+    """One sentence per error of a table: its key, its value, the expected value, the nearest known name."""
     sentences = []
     for item in error.errors():
-        location, found = item["loc"], item["input"]
-        place = _place(location)
+        location, value, place = item["loc"], item["input"], _place(item["loc"])
         if item["type"] == "extra_forbidden":
             known = _known_keys(model, location)
             sentence = f"unknown key {place}; expected one of {', '.join(known)}."
@@ -296,16 +292,15 @@ def problems_of(error: ValidationError, model: type[BaseModel], where: str) -> l
             sentence = f"{place} is missing."
         elif item["type"] == "literal_error":
             expected = item["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
-            sentence = f'{place} is "{excerpt(str(found))}"; expected one of {expected}.'
-            sentence += did_you_mean(str(found), expected.split(", "))
+            sentence = f'{place} is "{excerpt(str(value))}"; expected one of {expected}.'
+            sentence += did_you_mean(str(value), expected.split(", "))
         elif item["type"] == "too_short":
             sentence = f"{place} is empty; expected at least one."
         else:
             message = item["msg"].removeprefix("Value error, ")
             message = message[:1].lower() + message[1:]
-            # Of a whole table the keys that matter stand in the message; the table itself would bury them.
-            sentence = (
-                f"{place}: {message}." if isinstance(found, dict) else f"{place} is {str(found)[:60]!r}; {message}."
-            )
+            # The message on a table names the keys that matter; the table itself would bury them.
+            subject = f"{place}:" if isinstance(value, dict) else f"{place} is {str(value)[:60]!r};"
+            sentence = f"{subject} {message}."
         sentences.append(f"{where}: {sentence}")
     return sentences

@@ -134,6 +134,11 @@ def flat(names: Sequence[str] | None) -> list[str] | None:
     return [part for name in names or () for part in name.split(",") if part] or None
 
 
+def keywords(options: Namespace, *names: str) -> dict[str, Any]:
+    """Options as keyword arguments of the same names."""
+    return {name: getattr(options, name) for name in names}
+
+
 def policy_changes(options: Namespace) -> dict[str, Any]:
     """The values that a command line puts in place of the policy's."""
     names = ("measures", "margin", "alpha", "on_inconclusive")

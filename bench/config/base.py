@@ -1,4 +1,4 @@
-"""What every table of a config is made of."""
+"""The base class of every table of a config."""
 
 from __future__ import annotations
 

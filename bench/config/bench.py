@@ -18,7 +18,7 @@ from bench.config.pairs import PairsConfig
 
 
 class Demands(BaseModel):
-    """What of `bench.toml` says by what a change is judged; the rest says what the change is."""
+    """The keys of `bench.toml` that judge a change, and that a gate takes from the base branch."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
@@ -41,25 +41,25 @@ class BenchConfig(Strict):
     decide: DecideConfig = DecideConfig()
 
     def system(self, table: str) -> SystemConfig:
-        """A table of `[systems]` as its kind reads it."""
+        """A table of `[systems]` as its kind's model."""
         config: SystemConfig = settled("systems", self.systems[table], f"systems.{table}")[1]
         return config
 
 
 Part = Annotated[str, PartName()]
-"""The type of a key that names a system of which this one is made; `list[Part]` for several."""
+"""The type of a key that names a part of a system, itself a system; `list[Part]` for several."""
 
 
 @dataclass(frozen=True)
 class DecideOption:
-    """What a kind of system is to `bench decide`, and what it costs.
+    """An option of `bench decide` that a kind of system stands for, and its costs.
 
-    `name` is an option that `bench decide` knows ("bm25", "embedding", "hybrid", "rerank", …), or one of the kind's
-    own, which has a `label`, `work` (what it takes, in words) and `effort` (a rank: hybrid 3, rerank 5, fine-tune 10).
+    `name` is an option that `bench decide` knows ("bm25", "embedding", "hybrid", "rerank", …), or a new one, which has
+    a `label`, `work` (the necessary work, in words) and `effort` (a rank: hybrid 3, rerank 5, fine-tune 10).
 
-    `stores` is what is kept of the documents. `per_query` names the stages of a run's seconds that every query costs,
-    each with what it does. `beats` says which of its parts it must be shown to beat: all of them, or the first, whose
-    list it starts from.
+    `stores` names what is stored of the documents. `per_query` maps the stages of a run's seconds that every query
+    costs to what they do. `beats` names the parts that the system must be shown to beat: all of them, or the first,
+    whose list it starts from.
     """
 
     name: str = "other"
@@ -81,7 +81,7 @@ class SystemConfig(Strict):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
-        """Refuse a kind whose `option` is something else, such as a key of its table by that name."""
+        """Refuse a kind whose `option` is another object, such as a key of its table."""
         if not isinstance(getattr(cls, "option", None), DecideOption):
             raise TypeError(f"{cls.__name__}.option is no bench.config.DecideOption, which bench decide asks for")
 
@@ -90,10 +90,10 @@ class SystemConfig(Strict):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Systems that this one is made of, in the order of the keys that name them."""
-        found: list[str] = []
-        exchanged(type(self), self.model_dump(by_alias=True), PartName, lambda _, part, __: found.append(part))
-        return tuple(found)
+        """Systems that are parts of this one, in the order of the keys that name them."""
+        parts: list[str] = []
+        exchanged(type(self), self.model_dump(by_alias=True), PartName, lambda _, part, __: parts.append(part))
+        return tuple(parts)
 
     def rebuilt(self, swap: Callable[[str], str]) -> dict[str, Any]:
         """The table with every part exchanged for another one."""
@@ -103,12 +103,12 @@ class SystemConfig(Strict):
     @property
     def recipes(self) -> tuple[str, ...]:
         """Recipes whose fine-tuned or promoted models the table itself names, not through a part."""
-        named = (ModelName.parse(text).recipe for text in texts(self.model_dump(by_alias=True)))
-        return tuple(dict.fromkeys(recipe for recipe in named if recipe))
+        recipes = (ModelName.parse(text).recipe for text in texts(self.model_dump(by_alias=True)))
+        return tuple(dict.fromkeys(filter(None, recipes)))
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Every text in a table's values, however deep."""
+    """Every text in a table's values, at any depth."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, (Mapping, list, tuple)):

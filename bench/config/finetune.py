@@ -52,19 +52,19 @@ class NegativesConfig(Strict):
 
     @property
     def systems(self) -> list[str]:
-        """Systems that mining needs: those that rank, and the one whose similarity the margins go by."""
+        """Systems that mining needs: those that rank, and the one whose similarities the margins apply to."""
         return list(dict.fromkeys([*self.from_, *([self.reference] if self.reference else [])]))
 
     @property
     def base(self) -> Path:
-        """The folder that `file`, `manual` and a checking model's path start from; where it is run, if never told."""
+        """The folder that `file`, `manual` and a checking model's path start from; the present folder by default."""
         return self._base
 
     def relative_to(self, base: Path) -> NegativesConfig:
-        """The same, with paths that start from a folder."""
-        found = self.model_copy()
-        found._base = base
-        return found
+        """A copy with paths that start from a folder."""
+        copy = self.model_copy()
+        copy._base = base
+        return copy
 
 
 class EvalConfig(Strict):
@@ -89,27 +89,13 @@ class LoraConfig(Strict):
 
 
 SWEPT = (
-    "loss",
-    "scale",
-    "margin",
-    "batch_size",
-    "learning_rate",
-    "scheduler",
-    "warmup_ratio",
-    "weight_decay",
-    "epochs",
-    "max_length",
-    "dropout",
+    *("loss", "scale", "margin", "batch_size", "learning_rate", "scheduler", "warmup_ratio", "weight_decay"),
+    *("epochs", "max_length", "dropout"),
 )
 """Keys of a recipe that a sweep may try several values of."""
 
-
 BI_ENCODER_LOSSES = ("mnrl", "cached-mnrl", "gist", "triplet", "cosent")
-
-
 CROSS_ENCODER_LOSSES = ("bce", "mnrl", "lambda")
-
-
 _SCALE = {"mnrl": 20.0, "cached-mnrl": 20.0, "cosent": 20.0, "gist": 100.0}
 
 
@@ -177,18 +163,11 @@ class FinetuneConfig(Strict):
             raise ValueError('margin belongs to loss = "triplet"; leave it out')
         if self.mini_batch_size is not None and self.loss != "cached-mnrl":
             raise ValueError('mini_batch_size belongs to loss = "cached-mnrl"; leave it out')
-        self._needs_negatives()
-        self._can_accumulate()
-        return self
-
-    def _needs_negatives(self) -> None:
-        if (self.loss in ("triplet", "cosent", "lambda") or self.loss_name == "cross-mnrl") and self.negatives is None:
+        if self.negatives is None and self.loss_name in ("triplet", "cosent", "lambda", "cross-mnrl"):
             raise ValueError(
                 f'loss "{self.loss}" compares a positive with negatives of the same query: add a table of negatives, '
                 'such as negatives = { from = ["bm25"] }'
             )
-
-    def _can_accumulate(self) -> None:
         if self.accumulate > 1 and self.kind == "bi-encoder" and self.loss != "triplet":
             raise ValueError(
                 f'accumulating gradients would split the batch, and loss "{self.loss}" compares each query with the '
@@ -197,6 +176,7 @@ class FinetuneConfig(Strict):
             )
         if self.accumulate > self.batch_size:
             raise ValueError("accumulate is larger than batch_size; each part needs a row")
+        return self
 
     @field_validator("sweep")
     @classmethod
@@ -219,15 +199,14 @@ class FinetuneConfig(Strict):
 
     def combinations(self) -> list[dict[str, Any]]:
         """Every combination of the sweep's values, the last key's changing fastest; none where nothing is swept."""
-        if not self.sweep:
-            return []
-        return [dict(zip(self.sweep, values, strict=True)) for values in itertools.product(*self.sweep.values())]
+        products = itertools.product(*self.sweep.values()) if self.sweep else ()
+        return [dict(zip(self.sweep, values, strict=True)) for values in products]
 
     @property
     def systems(self) -> list[str]:
-        """What training needs that may be a system of the config: the base, what mines, what dev reranks, the guide."""
-        named = [self.base, self.guide, self.eval.first if self.eval else None]
-        return list(dict.fromkeys([*(self.negatives.systems if self.negatives else ()), *(n for n in named if n)]))
+        """Names that may be systems of the config: the base, the guide, those that mine, the first stage on dev."""
+        names = [self.base, self.guide, self.eval.first if self.eval else None]
+        return list(dict.fromkeys([*(self.negatives.systems if self.negatives else ()), *filter(None, names)]))
 
     @property
     def loss_name(self) -> str:

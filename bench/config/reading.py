@@ -1,4 +1,4 @@
-"""Reading both files: all errors at once, each with its key, what was found and what was expected."""
+"""Reading both files: all errors at once, each with its key, its value and the expected value."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ from bench.base.names import table_of
 from bench.base.registry import problems_of, settled, table_problems
 from bench.config.base import Model
 from bench.config.bench import BenchConfig, Demands
-from bench.config.decide import DecideConfig
 from bench.config.suite import SuiteConfig
 from bench.records.measures import parse
 
 
 def load_demands(text: str, where: str) -> Demands:
-    """What a config's text demands, whatever systems it has: the base branch's word on what a change must hold.
+    """The keys of a config's text that judge a change; systems and recipes in it are not read.
 
     Raises:
-        ConfigError: not TOML, or what is wrong with these tables, one a line.
+        ConfigError: not TOML, or all errors of these keys, one a line.
     """
     try:
         return Demands.model_validate(tomllib.loads(text.removeprefix("\ufeff")))
@@ -94,7 +93,7 @@ def load_suite_config(path: Path) -> SuiteConfig:
 
 
 def load_bench(path: Path) -> BenchConfig:
-    """What is under test.
+    """A config.
 
     Raises:
         ConfigError: all errors of the file, one a line.
@@ -128,15 +127,18 @@ def load_bench(path: Path) -> BenchConfig:
 
 
 def _problems_across(path: Path, config: BenchConfig) -> Iterator[str]:
-    """What is wrong between tables of the file that are right by themselves."""
+    """Errors between tables of the file that are right by themselves."""
     for name, recipe in config.finetune.items():
         if recipe.negatives and recipe.negatives.check:
             place = f"{path}: finetune.{name}.negatives.check.reranker"
             yield from table_problems("rerankers", recipe.negatives.check.reranker, place)
-    named = [(f"gate.ceilings[{i}].of is", c.of) for i, c in enumerate(config.gate.ceilings)]
-    named = [(place, name) for place, name in named if name not in ("", "baseline")]
-    for place, name in [*named, *((f"{place} names", name) for place, name in _decided(config.decide))]:
-        if table_of(name) not in config.systems:
+    decide = config.decide
+    names = [(f"gate.ceilings[{i}].of is", c.of) for i, c in enumerate(config.gate.ceilings) if c.of != "baseline"]
+    names += [("decide.current names", decide.current or "")]
+    names += [("decide.systems names", name) for name in decide.systems or ()]
+    names += [(f"decide.options.{name} names", name) for name in decide.options]
+    for place, name in names:
+        if name and table_of(name) not in config.systems:
             hint = did_you_mean(name, config.systems)
             yield f'{path}: {place} "{name}", which is no system of this file.{hint}'
     if config.gate.rules == []:
@@ -150,39 +152,32 @@ def _problems_across(path: Path, config: BenchConfig) -> Iterator[str]:
 
 
 def _pairs_problems(path: Path, table: Mapping[str, Any], systems: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with `[pairs]` beyond the shape of each table."""
-    tables = table.get("pairs", {})
+    """Errors of `[pairs]` beyond the shape of each table."""
+    tables, suites = table.get("pairs", {}), table.get("suites")
+    known = list(map(str, suites)) if isinstance(suites, list) else []
     outs: dict[str, str] = {}
-    for name, made in tables.items() if isinstance(tables, dict) else ():
+    for name, entry in tables.items() if isinstance(tables, dict) else ():
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
             yield f'{path}: pairs."{excerpt(name)}": a name has letters, digits, ".", "_" and "-" alone.'
-        if not isinstance(made, dict):
+        if not isinstance(entry, dict):
             continue
-        origins = made.get("from")
+        origins = entry.get("from")
         for i, origin in enumerate(origins if isinstance(origins, list) else ()):
             if isinstance(origin, dict):
                 yield from table_problems("origins", origin, f"{path}: pairs.{name}.from[{i}]")
-        filters = made.get("filters")
+        filters = entry.get("filters")
         for key in ("consistency", "paraphrase"):
             rule = filters.get(key) if isinstance(filters, dict) else None
             system = rule.get("system") if isinstance(rule, dict) else None
             if isinstance(system, str) and table_of(system) not in systems:
                 hint = did_you_mean(system, systems)
                 yield f'{path}: pairs.{name}.filters.{key}.system is "{system}", no system of this file.{hint}'
-        suites = table.get("suites")
-        known = suites if isinstance(suites, list) else []
-        if made.get("suite") is not None and made["suite"] not in [*known, *(Path(str(s)).name for s in known)]:
-            listed, hint = ", ".join(map(str, known)), did_you_mean(str(made["suite"]), map(str, known))
-            yield f'{path}: pairs.{name}.suite is "{made["suite"]}"; expected one of {listed}.{hint}'
-        elif made.get("suite") is None and len(known) > 1:
-            yield f"{path}: pairs.{name}.suite is missing; expected one of {', '.join(map(str, known))}."
-        out = str(made.get("out") or f"pairs/{name}.jsonl")
+        suite = entry.get("suite")
+        if suite is not None and suite not in [*known, *(Path(place).name for place in known)]:
+            hint = did_you_mean(str(suite), known)
+            yield f'{path}: pairs.{name}.suite is "{suite}"; expected one of {", ".join(known)}.{hint}'
+        elif suite is None and len(known) > 1:
+            yield f"{path}: pairs.{name}.suite is missing; expected one of {', '.join(known)}."
+        out = str(entry.get("out") or f"pairs/{name}.jsonl")
         if (other := outs.setdefault(out, name)) != name:
             yield f'{path}: pairs.{name}.out is "{out}", which pairs.{other} writes too.'
-
-
-def _decided(table: DecideConfig) -> list[tuple[str, str]]:
-    """Systems that `[decide]` names, each with the key that names it."""
-    named = [("decide.current", table.current)] if table.current is not None else []
-    named += [("decide.systems", name) for name in table.systems or ()]
-    return named + [(f"decide.options.{name}", name) for name in table.options]

@@ -1,11 +1,12 @@
 """JSON Schema of `bench.toml` and `suite.toml`, for editors that complete and check TOML.
 
-A table with a `kind` has one branch for each kind that is installed, so another package's kinds are in it too. What
-pydantic's validators say beyond types and bounds, such as "exactly one of", is left to `bench check`.
+A table with a `kind` has one branch for each installed kind, those of other packages included. Rules beyond types and
+bounds, such as "exactly one of", are not in the schema; `bench check` applies them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -18,7 +19,7 @@ from bench.config.bench import BenchConfig
 from bench.config.suite import SuiteConfig
 
 FILES = {"bench": "bench.schema.json", "suite": "suite.schema.json"}
-"""Name of each schema → the file that it is written to."""
+"""Name of each schema → its file."""
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _CONFIGURED = [group for group, of in GROUPS.items() if "Config" in of.shape.names()]
@@ -27,11 +28,17 @@ _CONFIGURED = [group for group, of in GROUPS.items() if "Config" in of.shape.nam
 def schemas() -> dict[str, dict[str, Any]]:
     """Both schemas, by name: "bench" and "suite". A kind of another package that cannot be loaded is left out."""
     kinds = {group: _kinds(group) for group in _CONFIGURED}
-    models: list[type[BaseModel]] = [BenchConfig, *(config for found in kinds.values() for config in found.values())]
+    models: list[type[BaseModel]] = [BenchConfig, *(config for group in kinds.values() for config in group.values())]
     places, definitions = models_json_schema([(model, "validation") for model in models])
     shared = definitions["$defs"]
-    for group, found in kinds.items():
-        branches = [_branch(shared, places[config, "validation"]["$ref"], kind) for kind, config in found.items()]
+    for group, configs in kinds.items():
+        branches = []
+        for kind, config in configs.items():
+            reference = places[config, "validation"]["$ref"]
+            definition = shared[reference.rsplit("/", 1)[1]]
+            definition["properties"]["kind"] = {"const": kind}
+            definition["title"] = kind
+            branches.append({"$ref": reference})
         shared[group] = {"type": "object", "required": ["kind"], "anyOf": branches}
     root = shared.pop(places[BenchConfig, "validation"]["$ref"].rsplit("/", 1)[1])
     return {
@@ -41,12 +48,12 @@ def schemas() -> dict[str, dict[str, Any]]:
 
 
 def schema_text(schema: dict[str, Any]) -> str:
-    """A schema as its file has it."""
+    """The text of a schema's file."""
     return json.dumps(schema, indent=1) + "\n"
 
 
 def _referred(schema: Any) -> Any:
-    """The schema with a reference in place of what `KindTable` leaves."""
+    """The schema with references in place of the placeholders of `KindTable`."""
     if isinstance(schema, list):
         return [_referred(part) for part in schema]
     if not isinstance(schema, dict):
@@ -57,18 +64,8 @@ def _referred(schema: Any) -> Any:
 
 
 def _kinds(group: str) -> dict[str, type[BaseModel]]:
-    found = {}
+    configs = {}
     for kind in listing(group):
-        try:
-            found[kind] = module_of(group, kind).Config
-        except ConfigError:
-            continue
-    return found
-
-
-def _branch(shared: dict[str, Any], reference: str, kind: str) -> dict[str, str]:
-    """A kind's definition, in which `kind` has this one value."""
-    definition = shared[reference.rsplit("/", 1)[1]]
-    definition["properties"]["kind"] = {"const": kind}
-    definition["title"] = kind
-    return {"$ref": reference}
+        with contextlib.suppress(ConfigError):
+            configs[kind] = module_of(group, kind).Config
+    return configs

@@ -11,7 +11,7 @@ from bench.base.errors import did_you_mean
 from bench.config.base import Role, Strict
 
 SLICES = ("length", "overlap", "judgements")
-"""Slices that the program tells by itself; `field:NAME` goes by a key of the query's line."""
+"""Slices that are computed; `field:NAME` slices by a key of the query's line."""
 
 
 class CorpusConfig(Strict):

@@ -28,13 +28,8 @@ def accepted(
 ) -> Told:
     """Make the stored results of a system the accepted baseline.
 
-    Args:
-        workspace: config and store.
-        reason: why; it is kept with the baseline.
-        suite: which of the config's suites.
-        system: whose results; the gated system's where None.
-        baseline: the file; the config's where None.
-        allow_worse: accept a system that is not shown to be as good as the baseline that it replaces.
+    The system is the gated one where None. `allow_worse` accepts a system that is not shown to be as good as the
+    baseline that it replaces.
 
     Raises:
         BaselineError: no reason, or a system that is not shown to be as good.
@@ -45,31 +40,30 @@ def accepted(
     loaded = workspace.suite(suite)
     name = workspace.gated_system(system)
     policy = workspace.config.gate.policy()
-    found = workspace.gated(loaded, name, policy)
+    results = workspace.gated(loaded, name, policy)
     path = workspace.baseline_path(loaded, baseline)
-    outcome, uncompared = succession(workspace, loaded, name, policy, path, found)
+    outcome, problem = succession(workspace, loaded, name, policy, path, results)
     if outcome in ("fail", "inconclusive") and not allow_worse:
         raise BaselineError(
             f'"{name}" is not shown to be as good as the accepted baseline ({outcome}). See why with: '
             f"bench gate --system {name}. To accept it all the same: --allow-worse"
         )
     document = baseline_document(
-        found,
+        results,
         reason=reason,
         when=datetime.now(UTC).isoformat(timespec="seconds"),
         commit=git.commit(workspace.base),
         version=__version__,
-        outcome=outcome or ("not compared" if uncompared else None),
+        outcome=outcome or ("not compared" if problem else None),
     )
     before = read_baseline(path)[0].get("system") if path.exists() else None
     write_baseline(path, document)
-    notes = remember(workspace, found, accepted=reason.strip())
+    notes = remember(workspace, results, accepted=reason.strip())
+    if problem:
+        notes.insert(0, f"Not compared with the baseline that it replaces: {problem}")
     instead = f" in place of {before}" if before else ""
-    said = f"Accepted {name} as the baseline of {loaded.name}{instead}: {path}. Commit this file."
-    blocks = (
-        [Prose([f"Not compared with the baseline that it replaces: {uncompared}"], "warning")] if uncompared else []
-    )
-    blocks += [*(Prose([note], "warning") for note in notes), Prose([said], "good")]
+    text = f"Accepted {name} as the baseline of {loaded.name}{instead}: {path}. Commit this file."
+    blocks = [*(Prose([note], "warning") for note in notes), Prose([text], "good")]
     return Told({"format": 1, "baseline": document["baseline"] | {"path": str(path)}}, blocks)
 
 
@@ -77,7 +71,7 @@ def shown(workspace: Workspace, *, suite: str | None = None, baseline: str | Non
     """The accepted baselines of the config's suites, with their numbers where `whole`.
 
     Raises:
-        BaselineError: a file that cannot be read; where `whole`, also one that is absent.
+        BaselineError: a file that cannot be read; where `whole`, also a missing one.
     """
     documents: list[dict[str, Any]] = []
     blocks: list[Block] = []
@@ -86,12 +80,12 @@ def shown(workspace: Workspace, *, suite: str | None = None, baseline: str | Non
         path = workspace.baseline_path(loaded, baseline)
         if not whole and not path.exists():
             continue
-        header, found = read_baseline(path)
+        header, results = read_baseline(path)
         documents.append(header | {"path": str(path)})
         rows.append([loaded.name, header["system"], header["accepted"], header["reason"], str(path)])
         if whole:
             blocks.append(Prose([f"{header['system']}, accepted {header['accepted']}: {header['reason']}"]))
-            blocks += tables.results(found)
+            blocks += tables.results(results)
     if not whole:
         absent = 'No suite of the config has a baseline. Accept one: bench baseline accept --reason "…"'
         columns = ["suite", "system", "accepted", "reason", "file"]

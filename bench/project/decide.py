@@ -34,11 +34,8 @@ from bench.train.models import lineage
 def decided(workspace: Workspace, suite: Suite, *, current: str | None = None, private: bool = False) -> Recommendation:
     """The recommendation for a suite, from stored results.
 
-    Args:
-        workspace: config and store.
-        suite: the suite of the results.
-        current: the system in use; the config's, else the accepted baseline's, where None.
-        private: leave out the words of documents that the recommendation shows.
+    `current` is the system in use; the config's, else the accepted baseline's, where None. `private` leaves out the
+    words of documents that the recommendation shows.
 
     Raises:
         UsageError: the system in use is no system, or has no result.

@@ -1,4 +1,4 @@
-"""What is installed, what is not, and what that means."""
+"""The installed packages, devices, plug-ins and the config: `bench doctor`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from pathlib import Path
 
 from bench import __version__
 from bench.base import plugins, registry
-from bench.base.errors import did_you_mean
+from bench.base.errors import BenchError, did_you_mean
 from bench.project.answers import Told
+from bench.project.workspace import Workspace
 from bench.records.measures import BY_RANX
 from bench.report import tables
 from bench.report.blocks import Block, Prose
 
-# extra → (package, what it is for)
+# extra → (package, purpose)
 _PARTS = {
     "core": [("numpy", "arrays"), ("scipy", "statistics"), ("ranx", "measures"), ("pydantic", "config")],
     "report": [("Jinja2", "pages"), ("matplotlib", "charts")],
@@ -46,8 +47,18 @@ def examined(config: Path) -> Told:
                 source = "retrieval-gate" if extra in ("core", "report") else f"retrieval-gate[{extra}]"
                 state = f"not installed ({purpose}). Install with: pip install '{source}'"
             rows.append({"part": package, "state": state})
-    offered, warnings = _plugins()
-    rows += offered
+    warnings: dict[str, None] = {}
+    for plugin in registry.offered({"measures": BY_RANX}):
+        state = "does not work" if plugin.problem else "works"
+        row = {"part": f"{plugin.group}: {plugin.kind}", "state": f"from {plugin.package}; {state}"}
+        rows.append(row | ({"problem": plugin.problem} if plugin.problem else {}))
+        if plugin.problem:
+            warnings[plugin.problem] = None  # once, where two packages offer one kind
+    known = [plugins.PREFIX + group for group in registry.GROUPS]
+    for group, owners in plugins.unknown_groups(known).items():
+        if hint := did_you_mean(group, known):
+            expected = f"expected one of {', '.join(known)}.{hint}"
+            warnings[f"{owners}: entry points of the group {group} are not read; {expected}"] = None
     rows.append({"part": "device", "state": _device()})
     if os.environ.get("HF_HUB_OFFLINE"):
         rows.append({"part": "HF_HUB_OFFLINE", "state": f"{os.environ['HF_HUB_OFFLINE']}: hub models are not fetched"})
@@ -56,25 +67,6 @@ def examined(config: Path) -> Told:
     table = tables.table("What is installed", columns, [[row["part"], row["state"]] for row in rows], text=2)
     blocks: list[Block] = [table, *(Prose([warning], "warning") for warning in warnings)]
     return Told({"format": 1, "doctor": rows}, blocks, table=rows)
-
-
-def _plugins() -> tuple[list[dict[str, str]], list[str]]:
-    """A row for each kind of another package, and what is wrong with some of them."""
-    rows, warnings = [], {}
-    for plugin in registry.offered({"measures": BY_RANX}):
-        state = "does not work" if plugin.problem else "works"
-        row = {"part": f"{plugin.group}: {plugin.kind}", "state": f"from {plugin.package}; {state}"}
-        rows.append(row | ({"problem": plugin.problem} if plugin.problem else {}))
-        if plugin.problem:
-            warnings[plugin.problem] = ""  # once, where two packages offer one kind
-    known = [plugins.PREFIX + group for group in registry.GROUPS]
-    for group, packages in plugins.unknown_groups(known).items():
-        if hint := did_you_mean(group, known):
-            text = (
-                f"{packages}: entry points of the group {group} are not read; expected one of {', '.join(known)}.{hint}"
-            )
-            warnings[text] = ""
-    return rows, list(warnings)
 
 
 def _device() -> str:
@@ -90,9 +82,6 @@ def _device() -> str:
 
 
 def _config(path: Path) -> str:
-    from bench.base.errors import BenchError
-    from bench.project.workspace import Workspace
-
     if not path.exists():
         return f"{path} does not exist here"
     try:
@@ -100,5 +89,5 @@ def _config(path: Path) -> str:
         sizes = workspace.store.sizes()
     except BenchError as error:
         return str(error)
-    held = ", ".join(f"{kind} {count} ({size / 1e6:.1f} MB)" for kind, (count, size) in sizes.items() if count)
-    return f"{path}: {len(workspace.config.systems)} systems; {workspace.store.root}: {held or 'empty'}"
+    contents = ", ".join(f"{kind} {count} ({size / 1e6:.1f} MB)" for kind, (count, size) in sizes.items() if count)
+    return f"{path}: {len(workspace.config.systems)} systems; {workspace.store.root}: {contents or 'empty'}"

@@ -276,13 +276,9 @@ def shift_signals(
 
     Args:
         about: "documents" or "queries".
-        new: texts.
+        new: texts; `share` is the share of new texts among all that are there now.
         reference: texts.
-        share: of new texts among all that are there now.
         encoder: whose vectors are compared; None where there are none.
-        store: where vectors are kept.
-        seed: of the permutations.
-        progress: called while texts are encoded.
     """
     if min(len(new), len(reference)) < FEWEST:
         return [too_few(about, len(new), len(reference))]

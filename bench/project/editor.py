@@ -1,4 +1,4 @@
-"""What shells and editors complete from: `bench completion` and `bench schema`."""
+"""Completion for shells and JSON Schema for editors: `bench completion` and `bench schema`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ from bench.report.blocks import Prose
 
 
 def completion(shell: str) -> Told:
-    """The lines that make a shell complete `bench`; its own `eval` takes them.
-
-    Args:
-        shell: "bash", "zsh" or "fish".
+    """The lines that make a shell ("bash", "zsh" or "fish") complete `bench`, for its `eval`.
 
     Raises:
         MissingExtra: argcomplete is not installed.
@@ -29,13 +26,9 @@ def completion(shell: str) -> Told:
 
 
 def schemas_written(folder: Path) -> Told:
-    """JSON Schema of `bench.toml` and `suite.toml`, written beside the config.
-
-    Args:
-        folder: where the files go; what is there under their names is replaced.
-    """
-    found = schemas()
-    paths = {name: write_text(folder / FILES[name], schema_text(schema)) for name, schema in found.items()}
-    lines = [f"{name}.toml begins with: #:schema ./{FILES[name]}" for name in found]
+    """Write JSON Schema of `bench.toml` and `suite.toml` to a folder; replaces files of the same names."""
+    documents = schemas()
+    paths = {name: write_text(folder / FILES[name], schema_text(schema)) for name, schema in documents.items()}
+    lines = [f"{name}.toml begins with: #:schema ./{FILES[name]}" for name in documents]
     blocks = [Prose([f"wrote {path}"], "good") for path in paths.values()]
-    return Told({"format": 1, **found}, [*blocks, *(Prose([line]) for line in lines)])
+    return Told({"format": 1, **documents}, [*blocks, *(Prose([line]) for line in lines)])

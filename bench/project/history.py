@@ -19,7 +19,7 @@ from bench.watch.log import read_log
 
 @dataclass(frozen=True)
 class OverTime(Answer):
-    """Series of results, the baselines that were accepted, and where a level changed."""
+    """Series of results, accepted baselines, and steps."""
 
     history: History
 
@@ -64,28 +64,20 @@ def over_time(
     since: str | None = None,
     alpha: float = 0.05,
 ) -> OverTime:
-    """What a history log says.
+    """The series of a history log, of these systems and measures on the suite of this name; of all where None.
 
-    Args:
-        log: the file.
-        suite: only this one, by name.
-        systems: only these.
-        measures: only these.
-        since: only what is not older; a date or a time, in UTC where it has no zone.
-        alpha: error rate of all steps together.
+    `since` is a date or a time, in UTC where it has no zone; `alpha` is the error rate of all steps together.
 
     Raises:
-        UsageError: no log, a date that is none, or an alpha out of range.
+        UsageError: no log, an invalid date, or an alpha out of range.
     """
     if not 0 < alpha < 0.5:
         raise UsageError(f"alpha is {alpha:g}; expected a number between 0 and 0.5.")
-    start = _date(since) if since else None
+    start = None
+    if since:
+        try:
+            start = datetime.fromisoformat(since)
+        except ValueError:
+            raise UsageError(f'bench history: --since is "{since}"; expected a date such as 2026-01-31.') from None
+        start = start if start.tzinfo else start.replace(tzinfo=UTC)
     return OverTime(history(read_log(log), suite=suite, systems=systems, measures=measures, since=start, alpha=alpha))
-
-
-def _date(text: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f'bench history: --since is "{text}"; expected a date such as 2026-01-31.') from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

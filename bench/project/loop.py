@@ -198,13 +198,8 @@ def loop(
 ) -> Loop:
     """Train a recipe's models, evaluate the systems that use them beside the base, compare, judge; store the result.
 
-    Args:
-        workspace: config and store.
-        suite: the suite to train and measure on.
-        name: the recipe.
-        shares: parts of the pairs, each above 0 to 1; smaller ones are nested in larger ones. 1 is always among them.
-        seeds: instead of the recipe's.
-        progress: called at every step.
+    `shares` are parts of the pairs, each above 0 to 1; smaller ones are nested in larger ones, and 1 is always among
+    them. `seeds` replace the recipe's.
 
     Raises:
         UsageError: no such recipe, or a share out of range.
@@ -471,13 +466,6 @@ def trained(
     progress: Progress = no_progress,
 ) -> Told:
     """Train a recipe's models; models that are there and unchanged are not trained again.
-
-    Args:
-        workspace: config and store.
-        name: the recipe.
-        suite: which suite, where the config has several.
-        seeds: instead of the recipe's.
-        progress: called at every step.
 
     Raises:
         UsageError: no such recipe.

@@ -1,4 +1,4 @@
-"""What a report may show, from records."""
+"""The material of a report, from records."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def assemble(
     title: str | None = None,
     qrels: Mapping[str, Qrels] | None = None,
 ) -> Material:
-    """A report's material from records; texts stay out of it where `private`, or where there is no suite."""
+    """A report's material from records; without texts where `private`, or where there is no suite."""
     sets = suite.of_role(*EVALUATION_ROLES) if suite else []
     shown = [] if private else sets
     corpora = suite.corpora if suite else {}
@@ -64,20 +64,19 @@ def assemble(
 
 @dataclass
 class Curves:
-    """What only the stored runs tell: recall at every depth, and the fusion weights that were tried on dev."""
+    """Recall at every depth, and the fusion weights that were tried on dev, from stored runs."""
 
     depths: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     fusions: list[Fusion] = field(default_factory=list)
 
     def add(self, evaluator: Evaluator, name: str) -> None:
-        """Take in one system, as far as the evaluator's store holds its runs; smaller copies of a model have none."""
+        """Add a system whose runs are stored; smaller copies of a model have no curve of recall."""
         system, suite = evaluator.systems[name], evaluator.suite
         tried = evaluator.weights_tried(name)
         if tried:
             evaluator.system_digest(name)  # reads the weight that was chosen
-            chosen = float(getattr(system, "weight", 0.5))
-            measure = suite.protocol.measures[0]
-            self.fusions.append(Fusion(name, tuple(system.parts), measure, tried, chosen))
+            weight = float(getattr(system, "weight", 0.5))
+            self.fusions.append(Fusion(name, tuple(system.parts), suite.protocol.measures[0], tried, weight))
         if is_smaller(name, evaluator.systems):
             return
         for query_set in suite.of_role(*EVALUATION_ROLES):
@@ -89,14 +88,14 @@ class Curves:
                     self.depths.setdefault(query_set.name, {})[name] = [round(float(value), 6) for value in curve]
 
 
-def decision_page(found: Recommendation) -> Material:
-    """A page with a decision and nothing else."""
+def decision_page(recommendation: Recommendation) -> Material:
+    """The material of a page with a decision and nothing else."""
     return Material(
-        title=f"What to do about retrieval on {found.suite}",
+        title=f"What to do about retrieval on {recommendation.suite}",
         results=(),
-        reference=found.current,
+        reference=recommendation.current,
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         version=__version__,
-        alpha=found.alpha,
-        recommendation=found,
+        alpha=recommendation.alpha,
+        recommendation=recommendation,
     )

@@ -110,15 +110,12 @@ def mined(
 
     Args:
         workspace: config and store.
-        name: a recipe, for the settings in its table `negatives`.
-        suite: one of the config's.
+        name: a recipe, for the settings in its table `negatives`; `settings` are keys in place of its own.
         pairs: training sets, pairs:NAME or files; the recipe's where None, else all sets of role train.
-        settings: keys of the table `negatives`, in place of the recipe's.
-        seed: random seed; the recipe's first where None, else 0.
+        seed: the recipe's first where None, else 0.
         out: the file; the recipe's where None, else negatives.jsonl.
         force: replace a file that was mined for other pairs, or with other settings.
         private: leave texts of queries and documents out of every form but the file.
-        progress: called by slow stages.
 
     Raises:
         UsageError: no such recipe, nothing to mine, settings that make no sense, or a file that is not to be replaced.

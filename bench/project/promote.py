@@ -82,10 +82,8 @@ def promoted(
     Args:
         workspace: config and store; opened with a git ref, baseline and rules are that commit's.
         target: the model, as `bench.project.models.model_of` takes it.
-        reason: why; recorded in the entry.
         system: the judged system, which must work with the model; the gated one where None, or the only one.
         suite: one of the config's; all of them where None.
-        baseline: the accepted baseline's file.
 
     Raises:
         UsageError: no reason, no such model or system, or the model is promoted already.

@@ -73,14 +73,8 @@ def reported(
 ) -> Reported:
     """Write the report of a suite from stored results.
 
-    Args:
-        workspace: config and store.
-        out: the page; SUITE.html in the config's folder of reports where None.
-        suite: which suite, where the config has several.
-        reference: the system that others are compared with.
-        private: no texts of queries and documents.
-        markdown: write the same as Markdown too, without charts.
-        latex: write every table for LaTeX too.
+    `out` is SUITE.html in the config's folder of reports where None; `markdown` and `latex` are further files: the same
+    without charts, and every table. `private` leaves out texts of queries and documents.
 
     Raises:
         UsageError: no stored result at all, or the reference is none of the systems.

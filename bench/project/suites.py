@@ -31,11 +31,8 @@ def checked(
 ) -> Told:
     """Findings on a suite; exit code 2 where one is an error.
 
-    Args:
-        source: a suite's folder, a BEIR folder, or a bundled suite's name.
-        models: names of models; mteb says whether they were trained on the suite's data.
-        store: a store whose vectors are used to compare query sets.
-        progress: called at every step.
+    `source` is a suite's folder, a BEIR folder, or a bundled suite's name. mteb says whether `models` were trained on
+    the suite's data. Vectors in `store` are used to compare query sets; none are computed.
     """
     blocks: list[Block] = []
     try:
@@ -78,15 +75,11 @@ def imported(
     """A suite from data in another format.
 
     Args:
-        kind: such as beir, jsonl, trec or table.
+        kind: such as beir, jsonl, trec or table; `settings` are its options, as text.
         source: a folder, a file, or a name that the kind knows.
-        out: the suite's folder; new or empty.
-        settings: options of the kind, as text.
-        name: the suite's; the source's where None.
+        out: the suite's folder; new or empty, unless `force` replaces the suite in it.
         roles: split → role; without an entry, train, dev and test become train, dev and held-out.
         split: divide the queries anew; the source's splits where None.
-        force: replace the suite that is there.
-        progress: called while documents and queries are read.
 
     Raises:
         UsageError: no such kind or setting, or a suite is there.
@@ -107,11 +100,8 @@ def initialised(
 ) -> Told:
     """Scaffold a project: config, suite and workflow.
 
-    Args:
-        folder: the project.
-        name: the suite's; that of `source` or of the project where None.
-        source: a folder of text and Markdown files, to be cut into documents.
-        most_words: the most words of a document.
+    The suite's `name` is that of `source` or of the project where None. `source` is a folder of text and Markdown
+    files, to be cut into documents of `most_words` words.
 
     Raises:
         UsageError: an invalid name, or `most_words` without a source.
@@ -130,12 +120,7 @@ def initialised(
 def perturbed(source: str, out: Path, *, query_set: str, transformations: Sequence[str], seed: int = 0) -> Told:
     """A copy of a suite with altered queries beside the others.
 
-    Args:
-        source: a suite's folder, a BEIR folder, or a bundled suite's name.
-        out: a new folder.
-        query_set: the evaluation set whose queries are altered.
-        transformations: such as typos, or dictionary=FILE.
-        seed: random seed.
+    `transformations` are names such as typos, or dictionary=FILE; they are applied to the queries of `query_set`.
 
     Raises:
         UsageError: no such set or transformation, or the folder is there.
@@ -188,15 +173,8 @@ def exported(
 ) -> Told:
     """A suite, or a system's stored results, in another program's format.
 
-    Args:
-        kind: such as beir, mteb-results or model-card.
-        out: a folder or a file.
-        config: the config file; a suite alone needs none.
-        suite_name: which suite.
-        system: the system of the results; the gated one where None.
-        query_sets: only these.
-        model_name: the system's name in the output.
-        force: replace what is there.
+    `kind` is such as beir, mteb-results or model-card. A suite alone needs no config. The system is the gated one where
+    None, and `model_name` its name in the output.
 
     Raises:
         UsageError: no such kind, or an option that the kind does not take.

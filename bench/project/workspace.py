@@ -203,11 +203,7 @@ class Workspace:
     def gated(self, suite: Suite, name: str, policy: Policy, evaluator: Evaluator | None = None) -> list[Result]:
         """Results of the gated system and of every variant that a rule names, marked with the variant.
 
-        Args:
-            suite: the suite.
-            name: the gated system.
-            policy: its rules name the variants.
-            evaluator: one that may make results; only stored ones are taken where None.
+        The rules of `policy` name the variants. Without an `evaluator`, only stored results are taken.
 
         Raises:
             Missing: no results that fit; says how to make them.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from bench.cli.parser import Answer, Namespace, Parser, Progress, policy_changes
+from bench.cli.parser import Answer, Namespace, Parser, Progress, keywords, policy_changes
 
 
 def options(parser: Parser) -> None:
@@ -23,12 +23,5 @@ def run(options: Namespace, progress: Progress) -> Answer:
     line = ["bench", "compare", options.baseline, options.candidate]
     for name in ("qrels", "config", "suite"):
         line += [f"--{name}", getattr(options, name)] if getattr(options, name) else []
-    return compare(
-        options.baseline,
-        options.candidate,
-        qrels=options.qrels,
-        config=options.config,
-        suite=options.suite,
-        commands=[shlex.join(line)],
-        **policy_changes(options),
-    )
+    settings = keywords(options, "qrels", "config", "suite") | policy_changes(options)
+    return compare(options.baseline, options.candidate, commands=[shlex.join(line)], **settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.cli.parser import Answer, Namespace, Parser, Progress, below
+from bench.cli.parser import Answer, Namespace, Parser, Progress, below, keywords
 
 
 def options(parser: Parser) -> None:
@@ -25,8 +25,7 @@ def options(parser: Parser) -> None:
 def run(options: Namespace, progress: Progress) -> Answer:
     from bench.project.api import open_project
 
-    names = ("suite", "system", "documents", "queries", "reference", "snapshot", "alpha", "seed", "private")
-    settings = {name: getattr(options, name) for name in names}
+    settings = keywords(options, "suite", "system", "alpha", "seed", "private")
     for name in ("documents", "queries", "reference", "snapshot"):
-        settings[name] = Path(settings[name]) if settings[name] else None
+        settings[name] = Path(getattr(options, name)) if getattr(options, name) else None
     return open_project(options.config).drift(**settings, progress=progress)

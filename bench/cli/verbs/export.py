@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.cli.parser import Answer, Namespace, Parser, Progress
+from bench.cli.parser import Answer, Namespace, Parser, Progress, keywords
 
 
 def options(parser: Parser) -> None:
@@ -22,13 +22,6 @@ def options(parser: Parser) -> None:
 def run(options: Namespace, progress: Progress) -> Answer:
     from bench.project.suites import exported
 
-    return exported(
-        options.kind,
-        Path(options.out),
-        config=options.config,
-        suite_name=options.suite,
-        system=options.system,
-        query_sets=options.query_set,
-        model_name=options.model_name,
-        force=options.force,
-    )
+    settings = keywords(options, "config", "system", "model_name", "force")
+    out = Path(options.out)
+    return exported(options.kind, out, suite_name=options.suite, query_sets=options.query_set, **settings)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.base.errors import BenchError, UsageError
-from bench.cli.parser import Answer, Namespace, Parser, Progress, policy_changes, positive
+from bench.cli.parser import Answer, Namespace, Parser, Progress, keywords, policy_changes, positive
 
 if TYPE_CHECKING:
     from bench.project.answers import Judged
@@ -61,30 +61,21 @@ def _runs(options: Namespace) -> Judged:
         if getattr(options, option):
             flag = option.replace("_", "-")
             raise UsageError(f"bench gate: --{flag} belongs to stored results, not to run files; leave it out.")
-    return judged_runs(
-        options.baseline_run,
-        options.candidate_run,
-        options.qrels,
-        config=options.config,
-        commands=_commands(options),
-        private=options.private,
-        **policy_changes(options),
-    )
+    runs = (options.baseline_run, options.candidate_run, options.qrels)
+    settings = keywords(options, "config", "private") | policy_changes(options)
+    return judged_runs(*runs, commands=_commands(options), **settings)
 
 
 def _stored(options: Namespace) -> Judged:
     from bench.project.api import open_project
 
     return open_project(options.config, base_ref=options.base_ref).gate(
-        options.system,
-        suite=options.suite,
-        baseline=options.baseline,
         merge_base=options.merge_base_result or (),
         candidate=options.candidate_result,
         commands=["bench run --gated", *_commands(options)],
-        private=options.private,
         # A calibration draws queries, not costs, and these may not have been measured.
         ceilings=not options.calibrate,
+        **keywords(options, "system", "suite", "baseline", "private"),
         **policy_changes(options),
     )
 

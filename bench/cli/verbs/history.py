@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.cli.parser import Answer, Namespace, Parser, Progress, below, flat
+from bench.cli.parser import Answer, Namespace, Parser, Progress, below, flat, keywords
 
 
 def options(parser: Parser) -> None:
@@ -24,11 +24,5 @@ def run(options: Namespace, progress: Progress) -> Answer:
     from bench.project.history import over_time
 
     log = Path(options.log) if options.log else open_project(options.config).workspace.history
-    return over_time(
-        log,
-        suite=options.suite,
-        systems=flat(options.system),
-        measures=flat(options.measure),
-        since=options.since,
-        alpha=options.alpha,
-    )
+    settings = keywords(options, "suite", "since", "alpha")
+    return over_time(log, systems=flat(options.system), measures=flat(options.measure), **settings)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.base.errors import UsageError
-from bench.cli.parser import Answer, Namespace, Parser, Progress
+from bench.cli.parser import Answer, Namespace, Parser, Progress, keywords
 
 
 def options(parser: Parser) -> None:
@@ -48,11 +48,10 @@ def run(options: Namespace, progress: Progress) -> Answer:
         options.source,
         Path(options.out),
         settings=settings,
-        name=options.name,
         roles=_pairs("--role", options.role),
         split=plan,
-        force=options.force,
         progress=progress,
+        **keywords(options, "name", "force"),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.cli.parser import Answer, Namespace, Parser, Progress, positive
+from bench.cli.parser import Answer, Namespace, Parser, Progress, keywords, positive
 
 
 def options(parser: Parser) -> None:
@@ -18,11 +18,5 @@ def options(parser: Parser) -> None:
 def run(options: Namespace, progress: Progress) -> Answer:
     from bench.project.api import measure
 
-    return measure(
-        options.run,
-        options.qrels,
-        options.measures,
-        depth=options.depth,
-        relevance_level=options.relevance_level,
-        per_query=options.per_query,
-    )
+    settings = keywords(options, "depth", "relevance_level", "per_query")
+    return measure(options.run, options.qrels, options.measures, **settings)

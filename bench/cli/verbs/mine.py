@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.cli.parser import Answer, Namespace, Parser, Progress, flat, positive
+from bench.cli.parser import Answer, Namespace, Parser, Progress, flat, keywords, positive
 
 SETTINGS = (
     *("manual", "per_query", "random_per_query", "skip", "depth", "pick", "reference"),
@@ -46,19 +46,15 @@ def run(options: Namespace, progress: Progress) -> Answer:
     from bench.project.api import open_project
     from bench.project.mine import mined
 
-    settings = {key: getattr(options, key) for key in SETTINGS} | {"from": flat(options.from_)}
+    settings = keywords(options, *SETTINGS) | {"from": flat(options.from_)}
     reranker = {"kind": "cross-encoder", "model": options.check} if options.check else None
     check = {"reranker": reranker, "margin": options.check_margin, "threshold": options.check_threshold}
     settings["check"] = {key: value for key, value in check.items() if value is not None} or None
     return mined(
         open_project(options.config).workspace,
         options.name,
-        suite=options.suite,
         pairs=flat(options.pairs),
         settings={key: value for key, value in settings.items() if value is not None},
-        seed=options.seed,
-        out=options.out,
-        force=options.force,
-        private=options.private,
         progress=progress,
+        **keywords(options, "suite", "seed", "out", "force", "private"),
     )

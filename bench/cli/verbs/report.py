@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.cli.parser import Answer, Namespace, Parser, Progress
+from bench.cli.parser import Answer, Namespace, Parser, Progress, keywords
 
 
 def options(parser: Parser) -> None:
@@ -19,11 +19,5 @@ def options(parser: Parser) -> None:
 def run(options: Namespace, progress: Progress) -> Answer:
     from bench.project.api import open_project
 
-    return open_project(options.config).report(
-        options.out,
-        suite=options.suite,
-        reference=options.reference,
-        private=options.private,
-        markdown=options.as_markdown,
-        latex=options.latex,
-    )
+    settings = keywords(options, "suite", "reference", "private", "latex")
+    return open_project(options.config).report(options.out, markdown=options.as_markdown, **settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.base.errors import UsageError
-from bench.cli.parser import Answer, Namespace, Parser, Progress, flat
+from bench.cli.parser import Answer, Namespace, Parser, Progress, flat, keywords
 
 
 def options(parser: Parser) -> None:
@@ -22,11 +22,6 @@ def run(options: Namespace, progress: Progress) -> Answer:
 
     if options.base_ref and not options.gated:
         raise UsageError("bench run: --base-ref says what is gated; it goes with --gated.")
-    return open_project(options.config, base_ref=options.base_ref).run(
-        flat(options.system),
-        suite=options.suite,
-        gated=options.gated,
-        latency=options.latency,
-        out=options.out,
-        progress=progress,
-    )
+    project = open_project(options.config, base_ref=options.base_ref)
+    settings = keywords(options, "suite", "gated", "latency", "out")
+    return project.run(flat(options.system), progress=progress, **settings)
