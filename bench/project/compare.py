@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from bench.base.errors import BenchError, UsageError
+from bench.base.files import judgements
 from bench.base.files.frames import is_frame, qrels_of, run_of
-from bench.base.files.judgements import read_qrels
+from bench.base.progress import Progress, no_progress
 from bench.base.store import read_json
-from bench.evaluation.measure import measure, result
-from bench.gate.calibration import calibrate
+from bench.evaluation import measure as measuring
+from bench.evaluation.measure import result
+from bench.gate import calibration
 from bench.gate.rules import changed
 from bench.gate.verdict import judge, results_of, same_file
 from bench.project.answers import Calibrated, Judged, Measured
 from bench.project.workspace import DEFAULT_CONFIG, Workspace
-from bench.records import EvalProtocol, Finding, Labels, Policy, Qrels, Result, Run
+from bench.records import EvalProtocol, Finding, Labels, Policy, Qrels, Result, Run, run_files
 from bench.records.measures import parse_list
-from bench.records.run_files import read_run
 
 Rankings = Any
 """A run: a `Run`, a TREC file's path, a pandas frame, or query id → document id → score."""
@@ -28,7 +29,7 @@ Judgements = Any
 """Judgements: a TREC or BEIR file's path, a pandas frame, or query id → document id → grade."""
 
 
-def as_run(run: Rankings, *, name: str | None = None) -> Run:
+def read_run(run: Rankings, *, name: str | None = None) -> Run:
     """A run from whatever holds one.
 
     Raises:
@@ -38,7 +39,7 @@ def as_run(run: Rankings, *, name: str | None = None) -> Run:
     if isinstance(run, Run):
         return run if name is None else run.renamed(name)
     if isinstance(run, str | Path):
-        return read_run(Path(run), name=name)
+        return run_files.read_run(Path(run), name=name)
     if is_frame(run):
         run = run_of(run)
     if isinstance(run, Mapping):
@@ -46,7 +47,7 @@ def as_run(run: Rankings, *, name: str | None = None) -> Run:
     raise UsageError(f"A run is a {type(run).__name__}; expected a file, a frame, or query id → document id → score.")
 
 
-def as_qrels(qrels: Judgements) -> Qrels:
+def read_qrels(qrels: Judgements) -> Qrels:
     """Judgements from whatever holds them.
 
     Raises:
@@ -54,7 +55,7 @@ def as_qrels(qrels: Judgements) -> Qrels:
         UsageError: none of these.
     """
     if isinstance(qrels, str | Path):
-        return read_qrels(Path(qrels))
+        return judgements.read_qrels(Path(qrels))
     if is_frame(qrels):
         return qrels_of(qrels)
     if isinstance(qrels, Mapping):
@@ -64,7 +65,7 @@ def as_qrels(qrels: Judgements) -> Qrels:
     )
 
 
-def measured(
+def measure(
     run: Rankings,
     qrels: Judgements,
     measures: str | Iterable[str] | None = None,
@@ -90,9 +91,9 @@ def measured(
         MeasureError: an unknown measure.
     """
     names = parse_list([measures] if isinstance(measures, str) else measures)
-    truth = as_qrels(qrels)
-    rankings = as_run(run, name=name)
-    scores = measure(rankings, truth, names, depth=depth, relevance_level=relevance_level)
+    truth = read_qrels(qrels)
+    rankings = read_run(run, name=name)
+    scores = measuring.measure(rankings, truth, names, depth=depth, relevance_level=relevance_level)
     ignored = sum(query_id not in truth for query_id in rankings.query_ids)
     return Measured(rankings.system, scores, ignored, per_query)
 
@@ -128,10 +129,10 @@ def run_results(
     baseline: Rankings, candidate: Rankings, qrels: Judgements, policy: Policy
 ) -> tuple[list[Result], list[Result], dict[str, Qrels]]:
     """Two runs as results on one held-out set, and its judgements."""
-    labels = Labels(as_qrels(qrels))
+    labels = Labels(read_qrels(qrels))
     name = Path(qrels).stem if isinstance(qrels, str | Path) else "queries"
     runs = [
-        as_run(run, name=Path(run).name if isinstance(run, str | Path) else who)
+        read_run(run, name=Path(run).name if isinstance(run, str | Path) else who)
         for run, who in ((baseline, "baseline"), (candidate, "candidate"))
     ]
     measures = tuple(dict.fromkeys(m for rule in policy.rules if rule.role == "held-out" for m in rule.measures))
@@ -170,39 +171,47 @@ def results_named(name: str, *, config: str | None = None, suite: str | None = N
     return workspace.stored(workspace.suite(suite), name)
 
 
-def compared(
+def compare(
     baseline: Any,
     candidate: Any,
     *,
     qrels: Judgements | None = None,
+    measures: Sequence[str] | str | None = None,
+    margin: float | None = None,
+    alpha: float | None = None,
     config: str | None = None,
     suite: str | None = None,
     commands: Sequence[str] = (),
-    **policy_changes: Any,
 ) -> Judged:
-    """Two results, systems or runs; informs, and so never fails.
+    """Two results, or with judgements two runs, compared query by query; it informs, so its exit code is 0.
 
     Args:
-        baseline: results, a file of them, a system of the config; with judgements, a run.
+        baseline: results (`Results`, a list, a file), or a system of the config; with judgements, a run.
         candidate: likewise.
         qrels: judgements, for runs.
+        measures: instead of every rule's.
+        margin: the drop that is tolerated, instead of every rule's.
+        alpha: one-sided error rate, instead of the policy's.
         config: the config file whose rules and systems are meant.
         suite: the suite of a system's results.
-        commands: lines that come to the same, for the page.
-        policy_changes: `measures`, `margin`, `alpha`.
+        commands: command lines that give the same, for the page.
 
     Raises:
         UsageError: nothing that can be compared.
         NotComparable: results of different tasks.
     """
     policy, notes = file_policy(config, runs=qrels is not None)
-    policy = changed(policy, **policy_changes)
+    policy = changed(policy, measures=measures, margin=margin, alpha=alpha)
     truth: dict[str, Qrels] | None = None
     if qrels is not None:
         before, after, truth = run_results(baseline, candidate, qrels, policy)
     else:
         before, after = (
-            results_named(side, config=config, suite=suite) if isinstance(side, str) else _listed(side)
+            results_named(str(side), config=config, suite=suite)
+            if isinstance(side, str | Path)
+            else [side]
+            if isinstance(side, Result)
+            else list(side)
             for side in (baseline, candidate)
         )
         names = {one.query_set for one in before} & {one.query_set for one in after}
@@ -213,10 +222,6 @@ def compared(
         after = [one for one in after if one.query_set in names]
     verdict = judge(before, after, policy, findings=notes)
     return Judged(verdict, before, after, qrels=truth, commands=commands, informs=True)
-
-
-def _listed(results: Any) -> list[Result]:
-    return [results] if isinstance(results, Result) else [one for one in results if isinstance(one, Result)]
 
 
 def judged_runs(
@@ -243,18 +248,20 @@ def judged_runs(
     return Judged(verdict, before, after, qrels=truth, commands=commands, private=private)
 
 
-def calibrated(judged: Judged, *, repetitions: int = 2_000, seed: int = 0, progress: Any = None) -> Calibrated:
-    """How often the gate that gave a verdict would err on such changes, its ceilings left out."""
-    from bench.base.progress import no_progress
+def calibrate(
+    judged: Judged, *, repetitions: int = 2_000, seed: int = 0, progress: Progress = no_progress
+) -> Calibrated:
+    """How often the gate that gave a verdict would block a harmless change, and notice a drop; ceilings are left out.
 
+    Args:
+        judged: from `judge`, `compare` or a project's `gate`.
+        repetitions: draws of the queries.
+        seed: of the draws.
+        progress: called during the draws.
+    """
     # What is drawn anew is rankings, not costs.
     policy = replace(judged.verdict.policy, ceilings=())
-    found = calibrate(
-        judged.baseline,
-        judged.candidate,
-        policy,
-        repetitions=repetitions,
-        seed=seed,
-        progress=progress or no_progress,
+    before, after = judged.baseline, judged.candidate
+    return Calibrated(
+        calibration.calibrate(before, after, policy, repetitions=repetitions, seed=seed, progress=progress)
     )
-    return Calibrated(found)

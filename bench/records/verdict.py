@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bench.records.comparison import Cell, Change, Check
@@ -30,15 +30,15 @@ class Verdict:
 
     outcome: str
     exit_code: int
-    cells: tuple[Cell, ...]
-    findings: tuple[Finding, ...]
+    cells: tuple[Cell, ...] = field(repr=False)
+    findings: tuple[Finding, ...] = field(repr=False)
     baseline: str
     candidate: str
-    policy: Policy
+    policy: Policy = field(repr=False)
     suite: str | None = None
-    pinned_lost: tuple[tuple[str, Change], ...] = ()
+    pinned_lost: tuple[tuple[str, Change], ...] = field(default=(), repr=False)
     n_pinned: int = 0
-    checks: tuple[Check, ...] = ()
+    checks: tuple[Check, ...] = field(default=(), repr=False)
     merge_base: str | None = None
 
     @property
