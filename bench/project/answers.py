@@ -90,6 +90,9 @@ class Told(Answer):
     table: Sequence[Mapping[str, Any]] = ()
     output: str = ""
 
+    def __repr__(self) -> str:
+        return super().__repr__().replace("Told", "Answer", 1)
+
     def to_json(self) -> dict[str, Any]:
         """The document."""
         return dict(self.document)
