@@ -1,9 +1,5 @@
 """A project from Python: a config file with its suites, systems and stored results; one method a verb.
 
-project = bench.open("bench.toml")
-project.run()
-project.gate().outcome
-
 The command line and the pytest plug-in call the same methods. `bench.project.functions` needs no config.
 """
 
@@ -79,8 +75,6 @@ class Project:
         """One of the config's suites; the only one where None."""
         return self.workspace.suite(name)
 
-    # --- evaluation ---
-
     def check(self, suite: str | None = None, *, models: Sequence[str] = (), progress: Progress = no_progress) -> Told:
         """What makes a suite's numbers wrong or doubtful. `models`: say of these whether they were trained on it."""
         from bench.project.suites import checked
@@ -120,14 +114,8 @@ class Project:
         )
 
     def results(self, system: str, *, suite: str | None = None) -> Results:
-        """The stored results of one system.
-
-        Raises:
-            Missing: there is none for the config as it is now; says which run makes it.
-        """
+        """The stored results of one system; where there are none, the error says which run makes them."""
         return Results(tuple(self.workspace.stored(self.workspace.suite(suite), system)))
-
-    # --- the gate ---
 
     def gate(
         self,
@@ -153,10 +141,7 @@ class Project:
             baseline: the accepted baseline's file; the suite's where None.
             merge_base: result files of the commit that the change started from.
             candidate: a result file instead of stored results.
-            measures: instead of every rule's.
-            margin: the drop that is tolerated, instead of every rule's.
-            alpha: one-sided error rate, instead of the config's.
-            on_inconclusive: "warn" or "block", instead of the config's.
+            measures, margin, alpha, on_inconclusive: instead of the config's.
             ceilings: whether index size and latency are judged too.
             private: leave texts of queries and documents out of every form.
             commands: command lines that give the same verdict, for its page.
@@ -168,6 +153,8 @@ class Project:
         """
         from bench.project.gate import judged
 
+        options: dict[str, Any] = {"measures": measures, "margin": margin, "alpha": alpha}
+        options["on_inconclusive"] = on_inconclusive
         return judged(
             self.workspace,
             self.workspace.suite(suite),
@@ -175,13 +162,7 @@ class Project:
             baseline=None if baseline is None else Path(baseline),
             merge_base=[Path(path) for path in merge_base],
             candidate=None if candidate is None else Path(candidate),
-            changed=lambda policy: changed(
-                policy if ceilings else replace(policy, ceilings=()),
-                measures=measures,
-                margin=margin,
-                alpha=alpha,
-                on_inconclusive=on_inconclusive,
-            ),
+            changed=lambda policy: changed(policy if ceilings else replace(policy, ceilings=()), **options),
             commands=commands,
             private=private,
         )
@@ -218,16 +199,10 @@ class Project:
         """The accepted baselines, with their numbers where `whole`."""
         return baselines.shown(self.workspace, suite=suite, baseline=baseline, whole=whole)
 
-    # --- what to do ---
-
     def decide(self, *, current: str | None = None, suite: str | None = None, private: bool = False) -> Decided:
         """Recommend what to do, from stored results: nothing, a hybrid, a reranker or fine-tuning.
 
         `current` is the system in use; `[decide] current`, else the accepted baseline's where None.
-
-        Raises:
-            UsageError: the system in use is not in the config, or has no stored result.
-            ConfigError: nothing says which system is in use.
         """
         from bench.project.decide import decided
 
@@ -243,10 +218,7 @@ class Project:
         markdown: Path | str | None = None,
         latex: Path | str | None = None,
     ) -> Reported:
-        """Write the report of a suite from stored results: a page, and the same as `markdown` and `latex` files.
-
-        Others are compared with the system `reference`; `private` leaves texts of queries and documents out.
-        """
+        """Write the report of a suite from stored results; `reference` is the system that others are compared with."""
         from bench.project.report import reported
 
         page, text, tables = (None if path is None else Path(path) for path in (out, markdown, latex))
@@ -254,15 +226,10 @@ class Project:
             self.workspace, page, suite=suite, reference=reference, private=private, markdown=text, latex=tables
         )
 
-    # --- training ---
-
     def pairs(
         self, *names: str, suite: str | None = None, dry_run: bool = False, progress: Progress = no_progress
     ) -> Told:
-        """Make the training pairs of these tables of `[pairs]`, all where none is named.
-
-        `dry_run`: only say what language models would cost. Raises PairsError: says what cannot be made.
-        """
+        """Make the training pairs of these tables, else of all; `dry_run`: only say what it would cost."""
         from bench.project import pairs
 
         make = pairs.estimated if dry_run else pairs.make_tables
@@ -354,8 +321,6 @@ class Project:
 
         return rolled_back(self.workspace, name, reason=reason)
 
-    # --- over time ---
-
     def history(
         self,
         *,
@@ -412,8 +377,6 @@ class Project:
         if snapshot is not None:
             write_snapshot(Path(snapshot), answer.reference)
         return answer
-
-    # --- other programs ---
 
     def export(
         self,

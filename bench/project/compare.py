@@ -189,9 +189,7 @@ def compare(
         baseline: results (`Results`, a list, a file), or a system of the config; with judgements, a run.
         candidate: likewise.
         qrels: judgements, for runs.
-        measures: instead of every rule's.
-        margin: the drop that is tolerated, instead of every rule's.
-        alpha: one-sided error rate, instead of the policy's.
+        measures, margin, alpha: instead of the policy's.
         config: the config file whose rules and systems are meant.
         suite: the suite of a system's results.
         commands: command lines that give the same, for the page.

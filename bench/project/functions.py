@@ -1,9 +1,4 @@
-"""Questions without a config: suites, search functions, runs and results from files, frames or mappings.
-
-bench.measure("run.trec", "qrels.tsv", "ndcg@10")
-bench.evaluate("clinic", {"mine": search})
-bench.judge(search, suite="suites/clinic")
-"""
+"""Questions without a config: suites, search functions, runs and results from files, frames or mappings."""
 
 from __future__ import annotations
 
@@ -43,9 +38,6 @@ SearchFunction = Callable[..., Any]
 
 Measures = str | Sequence[str] | None
 """Names such as "ndcg@10", also separated by commas."""
-
-
-# --- suites ----------------------------------------------------------------------------------------
 
 
 def load_suite(
@@ -106,16 +98,9 @@ def load_suite(
             write_text(folder / f"qrels-{number}.tsv", "".join(lines))
         path = str(text_file(documents, folder / "corpus.jsonl").absolute())
         try:
-            config = SuiteConfig.model_validate(
-                {
-                    "name": name,
-                    "measures": list(_names(measures)),
-                    "depth": depth,
-                    "relevance_level": relevance_level,
-                    "corpora": {"documents": {"path": path}},
-                    "query_sets": entries,
-                }
-            )
+            what = {"name": name, "corpora": {"documents": {"path": path}}, "query_sets": entries}
+            how = {"measures": list(_names(measures)), "depth": depth, "relevance_level": relevance_level}
+            config = SuiteConfig.model_validate(what | how)
             write_text(folder / "suite.toml", suites.toml_of(config))
             loaded = suites.load(folder, progress=progress)
         except ValidationError as problem:
@@ -135,9 +120,6 @@ def text_file(value: Any, path: Path) -> Path:
 
 def _names(measures: Measures) -> tuple[str, ...]:
     return parse_list([measures] if isinstance(measures, str) else measures)
-
-
-# --- results ---------------------------------------------------------------------------------------
 
 
 def evaluate(
@@ -218,29 +200,20 @@ def judge(
         qrels: judgements, for runs.
         policy: rules; the default ones where None. Rules for variants and ceilings are left out.
         query_sets: held-out and out-of-distribution sets; all where None.
-        measures: instead of every rule's.
-        margin: the drop that is tolerated, instead of every rule's.
-        alpha: one-sided error rate, instead of the policy's.
-        on_inconclusive: "warn" or "block", instead of the policy's.
+        measures, margin, alpha, on_inconclusive: instead of the policy's.
 
     Raises:
         BaselineError: no accepted baseline.
         NotComparable: results of different tasks.
         UsageError: a search function without a suite, or no baseline.
     """
-    options: dict[str, Any] = {
-        "measures": measures,
-        "margin": margin,
-        "alpha": alpha,
-        "on_inconclusive": on_inconclusive,
-    }
+    options: dict[str, Any] = {"measures": measures, "margin": margin, "alpha": alpha}
+    options["on_inconclusive"] = on_inconclusive
     if qrels is not None:
         if baseline is None:
             raise UsageError("judge: a run is judged against another run; give baseline=.")
         if policy is not None or suite is not None or query_sets is not None:
-            raise UsageError(
-                "judge: with qrels=, runs are one held-out set; leave out policy=, suite= and query_sets=."
-            )
+            raise UsageError("judge: runs with qrels= are one held-out set; leave out policy=, suite= and query_sets=.")
         return files.judged_runs(baseline, candidate, qrels, **options)
     loaded = None if suite is None else load_suite(suite)
     names = None if query_sets is None else list(query_sets)
