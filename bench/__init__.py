@@ -14,9 +14,8 @@ if TYPE_CHECKING:  # what editors and type checkers see
     from bench.interop.mteb_model import to_mteb_model as to_mteb_model
     from bench.interop.mteb_task import to_mteb_task as to_mteb_task
     from bench.project.answers import *  # noqa: F403
-    from bench.project.api import Project as Project
+    from bench.project.api import *  # noqa: F403
     from bench.project.api import open_project
-    from bench.project.functions import *  # noqa: F403
     from bench.records import *  # type: ignore[assignment]  # noqa: F403 (its Measured is another one)
     from bench.retrieval.manifest import Manifest as Manifest
 
@@ -25,8 +24,7 @@ if TYPE_CHECKING:  # what editors and type checkers see
 __version__ = "0.1.0"
 
 _NAMES = {
-    "project.api": "Project open",
-    "project.functions": "calibrate compare evaluate judge load_suite measure read_qrels read_run",
+    "project.api": "Project calibrate compare evaluate judge load_suite measure open read_qrels read_run",
     "project.answers": "Answer Calibrated Decided Judged Measured Results",
     "records": "Comparison Corpus ModelRecord Policy QuerySet Result Rule Run Scores Suite Verdict",
     "retrieval.manifest": "Manifest",

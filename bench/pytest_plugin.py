@@ -414,7 +414,7 @@ class Bench:
         """The verdict, its sentences, and a sentence on the baseline."""
         from bench.base.errors import BaselineError, UsageError
         from bench.gate.verdict import read_baseline
-        from bench.project.functions import evaluate, judge
+        from bench.project.api import evaluate, judge
         from bench.project.workspace import Workspace
         from bench.records import Policy
 

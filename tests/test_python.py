@@ -110,6 +110,13 @@ def test_no_public_name_is_a_submodules():
     assert not set(bench.__all__) & {module.name for module in pkgutil.iter_modules(bench.__path__)}
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md", "docs/mteb.md"])
+def test_pages_call_only_what_is_public(page):
+    called = set(re.findall(r"\bbench\.(\w+)\(", (ROOT / page).read_text(encoding="utf-8")))
+    assert called
+    assert called <= set(bench.__all__)
+
+
 def _public():
     functions = [getattr(bench, name) for name in bench.__all__ if inspect.isroutine(getattr(bench, name))]
     methods = [value for name, value in vars(bench.Project).items() if inspect.isfunction(value) and name[0] != "_"]

@@ -1,7 +1,4 @@
-"""A project from Python: a config file with its suites, systems and stored results; one method a verb.
-
-The command line and the pytest plug-in call the same methods. `bench.project.functions` needs no config.
-"""
+"""What Python, the command line and the pytest plug-in call: a project, with one method a verb, and the functions."""
 
 from __future__ import annotations
 
@@ -14,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from bench.base.progress import Progress, no_progress
 from bench.gate.rules import changed
 from bench.project import baseline as baselines
-from bench.project import compare as files
 from bench.project.answers import Decided, Judged, Results, Told
-from bench.project.functions import text_file
+from bench.project.compare import calibrate, compare, measure, read_qrels, read_run
+from bench.project.functions import evaluate, judge, load_suite, text_file
 from bench.project.workspace import Workspace
 from bench.records import Suite
 
@@ -29,7 +26,8 @@ if TYPE_CHECKING:
     from bench.project.promote import Attempt
     from bench.project.report import Reported
 
-__all__ = ["Project", "open_project"]
+__all__ = ["Project", "calibrate", "compare", "evaluate", "judge", "load_suite", "measure", "open_project"]
+__all__ += ["read_qrels", "read_run"]
 
 
 def open_project(path: Path | str | None = None, *, base_ref: str | None = None) -> Project:
@@ -179,7 +177,7 @@ class Project:
     ) -> Judged:
         """Compare the stored results of two systems, or two result files; it informs, so its exit code is 0."""
         options: dict[str, Any] = {"measures": measures, "margin": margin, "alpha": alpha}
-        return files.compare(baseline, candidate, config=str(self.path), suite=suite, **options)
+        return compare(baseline, candidate, config=str(self.path), suite=suite, **options)
 
     def accept(
         self,

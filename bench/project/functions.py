@@ -23,15 +23,13 @@ from bench.gate import verdict as gate
 from bench.gate.rules import changed
 from bench.project import compare as files
 from bench.project.answers import Judged, Results
-from bench.project.compare import Judgements, calibrate, compare, measure, read_qrels, read_run
+from bench.project.compare import Judgements, read_qrels
 from bench.records import Policy, Result, Suite, System
 from bench.records.measures import parse_list
 from bench.retrieval import systems as kinds
 from bench.retrieval.systems.python import Python
 from bench.suites import suite as suites
 from bench.suites.sources.jsonl import read_queries
-
-__all__ = ["calibrate", "compare", "evaluate", "judge", "load_suite", "measure", "read_qrels", "read_run"]
 
 SearchFunction = Callable[..., Any]
 """`search(text)` or `search(text, depth)` → ids, (id, score) pairs, or id → score."""
@@ -114,8 +112,7 @@ def text_file(value: Any, path: Path) -> Path:
     """The file that holds documents or queries: a path as it is; a frame or mapping is written to `path`."""
     if isinstance(value, str | Path):
         return Path(value)
-    lines = (json.dumps(row, default=str) + "\n" for row in texts_of(value))
-    return write_text(path, "".join(lines))
+    return write_text(path, "".join(json.dumps(row, default=str) + "\n" for row in texts_of(value)))
 
 
 def _names(measures: Measures) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.records.comparison import Cell, Change, Check
@@ -30,16 +30,19 @@ class Verdict:
 
     outcome: str
     exit_code: int
-    cells: tuple[Cell, ...] = field(repr=False)
-    findings: tuple[Finding, ...] = field(repr=False)
+    cells: tuple[Cell, ...]
+    findings: tuple[Finding, ...]
     baseline: str
     candidate: str
-    policy: Policy = field(repr=False)
+    policy: Policy
     suite: str | None = None
-    pinned_lost: tuple[tuple[str, Change], ...] = field(default=(), repr=False)
+    pinned_lost: tuple[tuple[str, Change], ...] = ()
     n_pinned: int = 0
-    checks: tuple[Check, ...] = field(default=(), repr=False)
+    checks: tuple[Check, ...] = ()
     merge_base: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Verdict({self.outcome}: {self.candidate} against {self.baseline}, {len(self.cells)} cells)"
 
     @property
     def worst(self) -> Cell | None:

@@ -28,7 +28,7 @@ def options(parser: ArgumentParser) -> None:
 
 def run(options: Namespace, told: Progress) -> Answer:
     """Two results or runs; informs, so never fails."""
-    from bench.project.functions import compare
+    from bench.project.api import compare
 
     line = ["bench", "compare", options.baseline, options.candidate]
     for name in ("qrels", "config", "suite"):

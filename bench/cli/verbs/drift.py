@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.verbs._options import below, config_options, form_options, json_option
@@ -36,13 +37,17 @@ def run(options: Namespace, told: Progress) -> Answer:
     """0 where no drift is shown, 1 where some is."""
     from bench.project.api import open_project
 
+    def path(name: str) -> Path | None:
+        given = getattr(options, name)
+        return Path(given) if given else None
+
     return open_project(options.config).drift(
         suite=options.suite,
         system=options.system,
-        documents=options.documents,
-        queries=options.queries,
-        reference=options.reference,
-        snapshot=options.snapshot,
+        documents=path("documents"),
+        queries=path("queries"),
+        reference=path("reference"),
+        snapshot=path("snapshot"),
         alpha=options.alpha,
         seed=options.seed,
         private=options.private,

@@ -50,7 +50,7 @@ def options(parser: ArgumentParser) -> None:
 
 def run(options: Namespace, told: Progress) -> Answer:
     """The verdict, or how often the gate would err."""
-    from bench.project.functions import calibrate
+    from bench.project.api import calibrate
 
     if options.after:
         _raise_again(Path(options.after))

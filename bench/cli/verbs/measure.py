@@ -27,7 +27,7 @@ def options(parser: ArgumentParser) -> None:
 
 def run(options: Namespace, told: Progress) -> Answer:
     """One TREC run against judgements."""
-    from bench.project.functions import measure
+    from bench.project.api import measure
 
     return measure(
         options.run,

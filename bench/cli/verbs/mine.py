@@ -55,12 +55,14 @@ def options(parser: ArgumentParser) -> None:
 def run(options: Namespace, told: Progress) -> Answer:
     """Hard negatives as a file, with a report of what was mined."""
     from bench.project.api import open_project
+    from bench.project.mine import mined
 
     settings = {key: getattr(options, key) for key in SETTINGS} | {"from": flat(options.from_)}
     reranker = {"kind": "cross-encoder", "model": options.check} if options.check else None
     check = {"reranker": reranker, "margin": options.check_margin, "threshold": options.check_threshold}
     settings["check"] = {key: value for key, value in check.items() if value is not None} or None
-    return open_project(options.config).mine(
+    return mined(
+        open_project(options.config).workspace,
         options.name,
         suite=options.suite,
         pairs=flat(options.pairs),
