@@ -381,6 +381,10 @@ def test_judge_says_what_is_missing(tiny_suite, results):
         bench.judge({"1": {"a": 1.0}}, qrels=R)
     with pytest.raises(UsageError, match="leave out policy=, suite= and query_sets="):
         bench.judge({"1": {"a": 1.0}}, baseline={"1": {"a": 1.0}}, qrels=R, policy=bench.Policy())
+    for function in (bench.compare, lambda before, after: bench.judge(after, baseline=before)):
+        with pytest.raises(UsageError, match=r"Expected results or a file of them, found a dict; runs need qrels="):
+            function({"1": {"a": 1.0}}, {"1": {"a": 1.0}})
+        assert function(results["good"][0], results["good"][0]).outcome == "pass"
     with pytest.raises(RunError, match="none of the 1 judged queries"):
         bench.judge({"2": {"a": 1.0}}, baseline={"1": {"a": 1.0}}, qrels=R)
 

@@ -1,4 +1,4 @@
-"""Runs and stored results, measured, compared and judged without a config's gate: `bench measure`, `compare`."""
+"""Runs and stored results, measured, compared and judged without a project: `bench measure`, `bench compare`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.base.errors import BenchError, UsageError
-from bench.base.files import judgements
+from bench.base.files import judgements as judgement_files
 from bench.base.files.frames import is_frame, qrels_of, run_of
 from bench.base.progress import Progress, no_progress
 from bench.base.store import read_json
@@ -30,11 +30,11 @@ Judgements = Any
 
 
 def read_run(run: Rankings, *, name: str | None = None) -> Run:
-    """A run from whatever holds one.
+    """A run from any of these forms.
 
     Raises:
         RunError: a file that is no run.
-        UsageError: none of these.
+        UsageError: another type.
     """
     if isinstance(run, Run):
         return run if name is None else run.renamed(name)
@@ -48,14 +48,14 @@ def read_run(run: Rankings, *, name: str | None = None) -> Run:
 
 
 def read_qrels(qrels: Judgements) -> Qrels:
-    """Judgements from whatever holds them.
+    """Judgements from any of these forms.
 
     Raises:
-        SuiteError: a file that holds none.
-        UsageError: none of these.
+        SuiteError: a file without judgements.
+        UsageError: another type.
     """
     if isinstance(qrels, str | Path):
-        return judgements.read_qrels(Path(qrels))
+        return judgement_files.read_qrels(Path(qrels))
     if is_frame(qrels):
         return qrels_of(qrels)
     if isinstance(qrels, Mapping):
@@ -75,7 +75,7 @@ def measure(
     per_query: bool = False,
     name: str | None = None,
 ) -> Measured:
-    """Numbers of one run against judgements.
+    """The measures of one run against judgements.
 
     Args:
         run: rankings.
@@ -91,41 +91,38 @@ def measure(
         MeasureError: an unknown measure.
     """
     names = parse_list([measures] if isinstance(measures, str) else measures)
-    truth = read_qrels(qrels)
+    judgements = read_qrels(qrels)
     rankings = read_run(run, name=name)
-    scores = measuring.measure(rankings, truth, names, depth=depth, relevance_level=relevance_level)
-    ignored = sum(query_id not in truth for query_id in rankings.query_ids)
+    scores = measuring.measure(rankings, judgements, names, depth=depth, relevance_level=relevance_level)
+    ignored = sum(query_id not in judgements for query_id in rankings.query_ids)
     return Measured(rankings.system, scores, ignored, per_query)
 
 
-def file_policy(config: str | None, *, runs: bool) -> tuple[Policy, list[Finding]]:
-    """The policy for run files and stored results (the config's where one is named), and what it leaves out.
+def _policy(config: str | None, *, runs: bool, **changes: Any) -> tuple[Policy, list[Finding]]:
+    """The config's policy, else the default one, with changes; and a finding on rules that do not apply.
 
-    Args:
-        config: a config file.
-        runs: whether run files are judged, which are one held-out set; other rules have nothing to apply to.
+    `runs`: run files are judged, which are one held-out set without slices, sizes and costs.
     """
     policy = Workspace.open(config).config.gate.policy() if config else Policy()
-    if not runs:
-        return policy, []
-    held_out = [
-        rule
-        for rule in policy.rules
-        if rule.role == "held-out" and rule.slice is None and not rule.variant and rule.query_set is None
-    ]
-    idle = len(policy.rules) - len(held_out) + len(policy.ceilings)
-    notes = []
-    if config and idle:
-        sentence = (
-            f"{idle} rules and ceilings of {config} are about other roles, query sets, slices, sizes or costs, which "
-            "run files do not tell; they are not looked at."
+    findings = []
+    if runs:
+        general = tuple(
+            rule
+            for rule in policy.rules
+            if rule.role == "held-out" and rule.slice is None and not rule.variant and rule.query_set is None
         )
-        notes.append(Finding("warning", "rule-unused", "policy", sentence, idle))
-    rules = tuple(held_out) or Policy().rules[:1]
-    return Policy(rules, policy.alpha, policy.on_inconclusive, policy.system), notes
+        unused = len(policy.rules) - len(general) + len(policy.ceilings)
+        if config and unused:
+            sentence = (
+                f"{unused} rules and ceilings of {config} do not apply to run files: they are about other roles, query "
+                "sets, slices, sizes or costs."
+            )
+            findings.append(Finding("warning", "rule-unused", "policy", sentence, unused))
+        policy = replace(policy, rules=general or Policy().rules[:1], ceilings=())
+    return changed(policy, **changes), findings
 
 
-def run_results(
+def _run_results(
     baseline: Rankings, candidate: Rankings, qrels: Judgements, policy: Policy
 ) -> tuple[list[Result], list[Result], dict[str, Qrels]]:
     """Two runs as results on one held-out set, and its judgements."""
@@ -137,7 +134,7 @@ def run_results(
     ]
     measures = tuple(dict.fromkeys(m for rule in policy.rules if rule.role == "held-out" for m in rule.measures))
     protocol = EvalProtocol(measures, depth=max(run.depth for run in runs))
-    # Two files of one comparison: what they share is the judgements, not a digest of their queries.
+    # Two run files of one comparison share the judgements; the digest of their queries does not exist.
     before, after = (
         replace(
             result(run, labels, protocol=protocol, recipe={"file": run.system}),
@@ -149,11 +146,11 @@ def run_results(
     return [before], [after], {name: labels.qrels}
 
 
-def results_named(name: str, *, config: str | None = None, suite: str | None = None) -> list[Result]:
+def _results_named(name: str, config: str | None, suite: str | None) -> list[Result]:
     """Results from a JSON file (one result, a list of them, a baseline), or of a system of the config.
 
     Raises:
-        UsageError: neither.
+        UsageError: neither of them.
     """
     path = Path(name)
     if path.is_file():
@@ -169,6 +166,18 @@ def results_named(name: str, *, config: str | None = None, suite: str | None = N
         raise UsageError(f"{name} is no file (and there is no {DEFAULT_CONFIG} here to have a system of that name).")
     workspace = Workspace.open(config)
     return workspace.stored(workspace.suite(suite), name)
+
+
+def listed(results: Any) -> list[Result]:
+    """Results as a list, from one of them or several.
+
+    Raises:
+        UsageError: anything else, such as a run.
+    """
+    found = list(results) if isinstance(results, Iterable) else [results]
+    if not found or not all(isinstance(result, Result) for result in found):
+        raise UsageError(f"Expected results or a file of them, found a {type(results).__name__}; runs need qrels=.")
+    return found
 
 
 def compare(
@@ -190,36 +199,30 @@ def compare(
         candidate: likewise.
         qrels: judgements, for runs.
         measures, margin, alpha: instead of the policy's.
-        config: the config file whose rules and systems are meant.
+        config: the config file whose rules and systems are meant; the default rules where None.
         suite: the suite of a system's results.
-        commands: command lines that give the same, for the page.
+        commands: command lines that give the same answer, for the page.
 
     Raises:
         UsageError: nothing that can be compared.
         NotComparable: results of different tasks.
     """
-    policy, notes = file_policy(config, runs=qrels is not None)
-    policy = changed(policy, measures=measures, margin=margin, alpha=alpha)
-    truth: dict[str, Qrels] | None = None
+    policy, findings = _policy(config, runs=qrels is not None, measures=measures, margin=margin, alpha=alpha)
+    judgements: dict[str, Qrels] | None = None
     if qrels is not None:
-        before, after, truth = run_results(baseline, candidate, qrels, policy)
+        before, after, judgements = _run_results(baseline, candidate, qrels, policy)
     else:
         before, after = (
-            results_named(str(side), config=config, suite=suite)
-            if isinstance(side, str | Path)
-            else [side]
-            if isinstance(side, Result)
-            else list(side)
+            _results_named(str(side), config, suite) if isinstance(side, str | Path) else listed(side)
             for side in (baseline, candidate)
         )
-        names = {one.query_set for one in before} & {one.query_set for one in after}
+        names = {r.query_set for r in before} & {r.query_set for r in after}
         if not names:
-            who = [side if isinstance(side, str) else side[0].system for side in (baseline, candidate)]
-            raise UsageError(f"{who[0]} and {who[1]} share no query set; nothing to compare.")
-        before = [one for one in before if one.query_set in names]
-        after = [one for one in after if one.query_set in names]
-    verdict = judge(before, after, policy, findings=notes)
-    return Judged(verdict, before, after, qrels=truth, commands=commands, informs=True)
+            sides = [side if isinstance(side, str | Path) else side[0].system for side in (baseline, candidate)]
+            raise UsageError(f"{sides[0]} and {sides[1]} share no query set; nothing to compare.")
+        before, after = ([r for r in results if r.query_set in names] for results in (before, after))
+    verdict = judge(before, after, policy, findings=findings)
+    return Judged(verdict, before, after, qrels=judgements, commands=commands, informs=True)
 
 
 def judged_runs(
@@ -235,15 +238,14 @@ def judged_runs(
     """The verdict on two runs of any engine: one held-out set under the default rules, or the config's.
 
     Raises:
-        RunError, SuiteError, NotComparable: what cannot be judged.
+        RunError, SuiteError, NotComparable: runs or judgements that cannot be judged.
     """
-    policy, notes = file_policy(config, runs=True)
-    policy = changed(policy, **policy_changes)
-    before, after, truth = run_results(baseline, candidate, qrels, policy)
+    policy, findings = _policy(config, runs=True, **policy_changes)
+    before, after, judgements = _run_results(baseline, candidate, qrels, policy)
     if isinstance(baseline, str | Path) and isinstance(candidate, str | Path):
-        notes += same_file(Path(baseline), Path(candidate))
-    verdict = judge(before, after, policy, findings=notes)
-    return Judged(verdict, before, after, qrels=truth, commands=commands, private=private)
+        findings += same_file(Path(baseline), Path(candidate))
+    verdict = judge(before, after, policy, findings=findings)
+    return Judged(verdict, before, after, qrels=judgements, commands=commands, private=private)
 
 
 def calibrate(
@@ -257,7 +259,6 @@ def calibrate(
         seed: of the draws.
         progress: called during the draws.
     """
-    # What is drawn anew is rankings, not costs.
     policy = replace(judged.verdict.policy, ceilings=())
     before, after = judged.baseline, judged.candidate
     return Calibrated(

@@ -23,7 +23,7 @@ from bench.gate import verdict as gate
 from bench.gate.rules import changed
 from bench.project import compare as files
 from bench.project.answers import Judged, Results
-from bench.project.compare import Judgements, read_qrels
+from bench.project.compare import Judgements, listed, read_qrels
 from bench.records import Policy, Result, Suite, System
 from bench.records.measures import parse_list
 from bench.retrieval import systems as kinds
@@ -238,10 +238,8 @@ def _results(
 ) -> list[Result]:
     if isinstance(source, str | Path):
         return gate.read_results(Path(source))
-    if isinstance(source, Result):
-        return [source]
     if not callable(source):
-        return list(source)
+        return listed(source)
     if suite is None:
         raise UsageError(f"judge: the {side} is a search function; say what it is evaluated on: suite=.")
     name = getattr(source, "__qualname__", type(source).__name__)
