@@ -1,71 +1,49 @@
 """Evaluate retrieval on held-out and out-of-distribution queries, and gate changes by paired statistics.
 
-Five records in one line: Suite → Run → Scores → Comparison → Verdict. Names load on first use, so that `import bench`
-is light. docs/python.md shows them at work.
+Five records in one line: Suite → Run → Scores → Comparison → Verdict. docs/python.md shows every function with an
+example. Names load on first use, so that `import bench` is light.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what editors and type checkers see
+    from bench.base.errors import *  # noqa: F403
+    from bench.interop.mteb_model import to_mteb_model as to_mteb_model
+    from bench.interop.mteb_task import to_mteb_task as to_mteb_task
+    from bench.project.answers import *  # noqa: F403
+    from bench.project.api import *  # noqa: F403
+    from bench.project.api import open_project
+    from bench.records import *  # type: ignore[assignment]  # noqa: F403 (its Measured is another one)
+    from bench.retrieval.manifest import Manifest as Manifest
+
+    open = open_project
 
 __version__ = "0.1.0"
 
-_PLACES = {
-    # questions
-    "open": "project.api:open_project",
-    "load_suite": "project.api",
-    "evaluate": "project.api",
-    "measure": "project.api",
-    "compare": "project.api",
-    "judge": "project.api",
-    "calibrate": "project.api",
-    "read_run": "project.api",
-    "read_qrels": "project.api",
-    "Project": "project.api",
-    # records
-    "Suite": "records",
-    "Corpus": "records",
-    "QuerySet": "records",
-    "Run": "records",
-    "Scores": "records",
-    "Result": "records",
-    "Comparison": "records",
-    "Verdict": "records",
-    "Policy": "records",
-    "Rule": "records",
-    "ModelRecord": "records",
-    "Manifest": "retrieval.manifest",
-    # errors
-    "BaselineError": "base.errors",
-    "BenchError": "base.errors",
-    "ConfigError": "base.errors",
-    "HeldOutError": "base.errors",
-    "MeasureError": "base.errors",
-    "MissingExtra": "base.errors",
-    "NotComparable": "base.errors",
-    "PairsError": "base.errors",
-    "PluginError": "base.errors",
-    "RunError": "base.errors",
-    "StoreError": "base.errors",
-    "SuiteError": "base.errors",
-    "SuitesFailed": "base.errors",
-    "SystemFailed": "base.errors",
-    "TooFewQueries": "base.errors",
-    "UsageError": "base.errors",
-    # other programs
-    "to_mteb_model": "interop.mteb_model",
-    "to_mteb_task": "interop.mteb_task",
+_NAMES = {
+    "project.api": "Project calibrate compare evaluate judge load_suite measure open read_qrels read_run",
+    "project.answers": "Answer Calibrated Decided Judged Measured Results",
+    "records": "Comparison Corpus ModelRecord Policy QuerySet Result Rule Run Scores Suite Verdict",
+    "retrieval.manifest": "Manifest",
+    "base.errors": "BaselineError BenchError ConfigError HeldOutError MeasureError MissingExtra NotComparable "
+    "PairsError PluginError RunError StoreError SuiteError SuitesFailed SystemFailed TooFewQueries UsageError",
+    "interop.mteb_model": "to_mteb_model",
+    "interop.mteb_task": "to_mteb_task",
 }
+_PLACES = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 __all__ = ["__version__", *sorted(_PLACES)]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module 'bench' has no attribute {name!r}")
-    place, _, known_as = _PLACES[name].partition(":")
-    return getattr(import_module(f"bench.{place}"), known_as or name)
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name not in _PLACES:
+            raise AttributeError(f"module 'bench' has no attribute {name!r}")
+        return getattr(import_module(f"bench.{_PLACES[name]}"), "open_project" if name == "open" else name)
 
 
 def __dir__() -> list[str]:

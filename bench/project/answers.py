@@ -1,4 +1,4 @@
-"""What a question to a project gives: a document, blocks, an exit code, and a frame for pandas.
+"""What a project's methods and the public functions return: a document, blocks, an exit code, and a frame for pandas.
 
 The command line prints the document or the blocks and ends with the exit code; a notebook shows the blocks; Python
 works with the records and the frame.
@@ -7,12 +7,16 @@ works with the records and the frame.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from bench.base.errors import UsageError, did_you_mean
 from bench.records import Finding, Qrels, Result, Scores, Suite, Verdict
 from bench.report import Material, tables
-from bench.report.blocks import Block
+from bench.report.blocks import Block, Prose
+from bench.report.text import visible
+
+__all__ = ["Answer", "Calibrated", "Decided", "Judged", "Measured", "Results"]
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,12 +28,22 @@ if TYPE_CHECKING:
 
 
 class Answer:
-    """Anything that a question gives."""
+    """What a method or function returns. It shows itself in a notebook; `to_frame` has its numbers."""
 
     exit_code: int = 0
-    """What the command line ends with."""
+    """The exit code of the command line."""
     output: str = ""
     """What goes to standard output, for another program; most answers have none."""
+
+    def __init_subclass__(cls) -> None:
+        # Set before `dataclass` would add one that prints every field.
+        if "__repr__" not in vars(cls):
+            cls.__repr__ = Answer.__repr__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        first = next(iter(self.blocks()), None)
+        text = getattr(first, "caption", "") or getattr(first, "parts", "") or getattr(first, "title", "")
+        return f"{type(self).__name__}({visible(''.join(getattr(part, 'text', part) for part in text), 80)})"
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints."""
@@ -43,16 +57,11 @@ class Answer:
         """The rows of `to_frame`."""
         return []
 
-    @property
-    def title(self) -> str:
-        """Of a page."""
-        return repr(self)
-
     def html(self) -> str:
         """A page of its own."""
         from bench.report.forms.html import page_of
 
-        return page_of(self.title, self.blocks())
+        return page_of(repr(self), self.blocks())
 
     def markdown(self) -> str:
         """The blocks as Markdown."""
@@ -61,7 +70,7 @@ class Answer:
         return markdown(self.blocks())
 
     def to_frame(self) -> pd.DataFrame:
-        """The numbers as a pandas frame; docs/python.md has the columns."""
+        """The numbers as a pandas frame in long form; docs/python.md has the columns."""
         import pandas as pd
 
         return pd.DataFrame(self.rows())
@@ -81,6 +90,9 @@ class Told(Answer):
     exit_code: int = 0
     table: Sequence[Mapping[str, Any]] = ()
     output: str = ""
+
+    def __repr__(self) -> str:
+        return super().__repr__().replace("Told", "Answer", 1)
 
     def to_json(self) -> dict[str, Any]:
         """The document."""
@@ -122,7 +134,15 @@ class Results(Answer, Sequence[Result]):
     timed: bool = False
 
     def __getitem__(self, place: Any) -> Any:
-        return self.results[place]
+        """A result by its place; by a system's name, the `Results` of that system."""
+        if not isinstance(place, str):
+            return self.results[place]
+        chosen = tuple(result for result in self.results if result.system == place)
+        if not chosen:
+            names = list(dict.fromkeys(result.system for result in self.results))
+            hint = did_you_mean(place, names)
+            raise UsageError(f'No results of "{place}"; expected one of {", ".join(names)}.{hint}')
+        return replace(self, results=chosen)
 
     def __len__(self) -> int:
         return len(self.results)
@@ -145,8 +165,6 @@ class Results(Answer, Sequence[Result]):
 
     def blocks(self) -> list[Block]:
         """A table per query set, times, and what makes the numbers doubtful."""
-        from bench.report.blocks import Prose
-
         doubt = "The suite has errors; do not rely on these numbers (bench check):"
         return [
             *tables.results(self.results),
@@ -162,8 +180,6 @@ class Results(Answer, Sequence[Result]):
 
 def result_row(result: Result) -> dict[str, Any]:
     """A result in `bench run --json`."""
-    from dataclasses import asdict
-
     no_answer = {} if result.no_answer is None else {"no_answer": asdict(result.no_answer)}
     return {
         "system": result.system,
@@ -228,8 +244,6 @@ class Measured(Answer):
 
     def blocks(self) -> list[Block]:
         """Means, and what was counted besides."""
-        from bench.report.blocks import Prose
-
         counted = (
             (len(self.scores.missing), "judged queries are missing from the run and count 0"),
             (self.ignored, "queries of the run have no judgement and are ignored"),
@@ -245,6 +259,12 @@ class Measured(Answer):
             for query_id, values in zip(self.scores.query_ids, self.scores.values, strict=True)
             for measure, value in zip(self.scores.measures, values, strict=True)
         ]
+
+
+CELL_COLUMNS = (
+    *("system", "against", "suite", "query_set", "role", "slice", "variant", "reference", "measure", "n"),
+    *("baseline", "candidate", "delta", "low", "high", "lower", "p", "p_adjusted", "test", "margin", "outcome"),
+)
 
 
 @dataclass(frozen=True)
@@ -295,32 +315,13 @@ class Judged(Answer):
     def rows(self) -> list[dict[str, Any]]:
         """A row per cell."""
         verdict = self.verdict
-        return [
-            {
-                "system": verdict.candidate,
-                "against": verdict.baseline,
-                "suite": verdict.suite,
-                "query_set": cell.query_set,
-                "role": cell.role,
-                "slice": cell.slice or "",
-                "variant": cell.variant,
-                "reference": cell.reference,
-                "measure": cell.measure,
-                "n": cell.n,
-                "baseline": cell.baseline,
-                "candidate": cell.candidate,
-                "delta": cell.delta,
-                "low": cell.ci[0] if cell.ci else None,
-                "high": cell.ci[1] if cell.ci else None,
-                "lower": cell.lower,
-                "p": cell.p,
-                "p_adjusted": cell.p_adjusted,
-                "test": cell.test,
-                "margin": cell.margin,
-                "outcome": cell.outcome,
-            }
-            for cell in verdict.cells
-        ]
+        names = {"system": verdict.candidate, "against": verdict.baseline, "suite": verdict.suite}
+        rows = []
+        for cell in verdict.cells:
+            low, high = cell.ci or (None, None)
+            values = {**names, **vars(cell), "slice": cell.slice or "", "low": low, "high": high}
+            rows.append({column: values[column] for column in CELL_COLUMNS})
+        return rows
 
     def material(self) -> Material:
         """What the forms of this verdict may show."""
@@ -360,8 +361,9 @@ class Decided(Answer):
     recommendation: Recommendation
 
     def __repr__(self) -> str:
-        found = self.recommendation
-        return f"Decided({found.choice}: {found.system} instead of {found.current} on {found.suite})"
+        advice = self.recommendation
+        instead = "" if advice.system == advice.current else f" instead of {advice.current}"
+        return f"Decided({advice.choice}: {advice.system}{instead} on {advice.suite})"
 
     @property
     def choice(self) -> str:

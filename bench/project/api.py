@@ -1,63 +1,44 @@
-"""What Python, the command line and the pytest plug-in call: a project, and one function a question.
-
-project = bench.open("bench.toml")
-project.run()
-project.gate().outcome
-bench.measure("run.trec", "qrels.tsv", "ndcg@10")
-bench.judge(search, suite="suites/clinic")
-"""
+"""What Python, the command line and the pytest plug-in call: a project, with one method a verb, and the functions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from bench.base.errors import UsageError
 from bench.base.progress import Progress, no_progress
 from bench.gate.rules import changed
 from bench.project import baseline as baselines
-from bench.project import compare as files
-from bench.project.answers import Calibrated, Decided, Judged, Measured, Results, Told
-from bench.project.compare import Judgements, Rankings, as_qrels, as_run
+from bench.project.answers import Decided, Judged, Results, Told
+from bench.project.compare import calibrate, compare, measure, read_qrels, read_run
+from bench.project.functions import evaluate, judge, load_suite, text_file
 from bench.project.workspace import Workspace
-from bench.records import Policy, Suite
-from bench.suites import suite as suites
+from bench.records import Suite
 
 if TYPE_CHECKING:
     from bench.config import BenchConfig
     from bench.project.drift import Drifted
     from bench.project.history import OverTime
     from bench.project.loop import Loop
+    from bench.project.mine import Mined
+    from bench.project.promote import Attempt
     from bench.project.report import Reported
 
-__all__ = [
-    "Project",
-    "calibrate",
-    "compare",
-    "evaluate",
-    "judge",
-    "load_suite",
-    "measure",
-    "open_project",
-    "read_qrels",
-    "read_run",
-]
-
-SearchFunction = Callable[..., Any]
-"""`search(text)` or `search(text, depth)` → ids, (id, score) pairs, or id → score."""
+__all__ = ["Project", "calibrate", "compare", "evaluate", "judge", "load_suite", "measure", "open_project"]
+__all__ += ["read_qrels", "read_run"]
 
 
 def open_project(path: Path | str | None = None, *, base_ref: str | None = None) -> Project:
-    """The project of a config file; `bench.toml` here where None.
+    """The project of a config file.
 
     Args:
-        path: the file, or the folder that holds it.
-        base_ref: a git ref, such as origin/main, whose baseline, rules and suites judge; systems are the file's own.
+        path: the file, or its folder; `bench.toml` in the current folder where None.
+        base_ref: a git ref, such as origin/main, that baseline, rules and suites are taken from; systems never are.
 
     Raises:
-        ConfigError: no such file, or all that is wrong with it.
+        ConfigError: no such file, or everything that is wrong with it.
         UsageError: git does not know the ref.
     """
     place = Path(path) / "bench.toml" if path is not None and Path(path).is_dir() else path
@@ -65,7 +46,12 @@ def open_project(path: Path | str | None = None, *, base_ref: str | None = None)
 
 
 class Project:
-    """A config file with its suites, systems and stored results; every method is a question, and returns an answer."""
+    """A config file with its suites, systems and stored results; a method for each verb of the command line.
+
+    Where the config has several suites, `suite` says which one: by its name, as the config writes it, or by its folder.
+    `progress` is called as progress(stage, done, total). Every method returns an `Answer`: it shows itself in a
+    notebook, and has `to_frame()`, `to_json()`, `markdown()` and `html()`.
+    """
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
@@ -80,14 +66,18 @@ class Project:
 
     @property
     def config(self) -> BenchConfig:
-        """What the file says."""
+        """The config as typed models."""
         return self.workspace.config
 
     def suite(self, name: str | None = None) -> Suite:
-        """One of its suites; the only one where None."""
+        """One of the config's suites; the only one where None."""
         return self.workspace.suite(name)
 
-    # --- evaluation ---
+    def check(self, suite: str | None = None, *, models: Sequence[str] = (), progress: Progress = no_progress) -> Told:
+        """What makes a suite's numbers wrong or doubtful. `models`: say of these whether they were trained on it."""
+        from bench.project.suites import checked
+
+        return checked(self.suite(suite).path, models=models, store=self.workspace.store.root, progress=progress)
 
     def run(
         self,
@@ -106,12 +96,12 @@ class Project:
             suite: one suite; all where None.
             gated: only what the gate needs.
             latency: also time single queries, systems side by side.
-            out: a folder for results: one file per system, or gated.json.
-            progress: told of slow stages.
+            out: a folder for result files: one per system, or gated.json.
+            progress: called during slow stages.
 
         Raises:
-            SuitesFailed: some suites could not be evaluated; its `answer` has the others.
-            SystemFailed: a system broke.
+            SuitesFailed: some suites could not be evaluated; its `answer` has the results of the others.
+            SystemFailed: a system failed; names the query.
         """
         from bench.project.run import evaluated
 
@@ -122,14 +112,8 @@ class Project:
         )
 
     def results(self, system: str, *, suite: str | None = None) -> Results:
-        """The stored results of one system.
-
-        Raises:
-            Missing: there is none that fits; says how to make it.
-        """
+        """The stored results of one system; where there are none, the error says which run makes them."""
         return Results(tuple(self.workspace.stored(self.workspace.suite(suite), system)))
-
-    # --- the gate ---
 
     def gate(
         self,
@@ -139,10 +123,13 @@ class Project:
         baseline: Path | str | None = None,
         merge_base: Sequence[Path | str] = (),
         candidate: Path | str | None = None,
-        commands: Sequence[str] = (),
-        private: bool = False,
+        measures: str | Sequence[str] | None = None,
+        margin: float | None = None,
+        alpha: float | None = None,
+        on_inconclusive: str | None = None,
         ceilings: bool = True,
-        **policy_changes: Any,
+        private: bool = False,
+        commands: Sequence[str] = (),
     ) -> Judged:
         """Judge stored results against the accepted baseline; evaluates nothing.
 
@@ -150,12 +137,12 @@ class Project:
             system: the candidate; the config's where None.
             suite: which suite, where the config has several.
             baseline: the accepted baseline's file; the suite's where None.
-            merge_base: files of results of the commit that the change started from.
-            candidate: a file of results instead of stored ones.
-            commands: lines that come to the same, for the page.
-            private: no texts of queries and documents in any form.
-            ceilings: whether what the candidate costs is judged too.
-            policy_changes: `measures`, `margin`, `alpha`, `on_inconclusive`, instead of the config's.
+            merge_base: result files of the commit that the change started from.
+            candidate: a result file instead of stored results.
+            measures, margin, alpha, on_inconclusive: instead of the config's.
+            ceilings: whether index size and latency are judged too.
+            private: leave texts of queries and documents out of every form.
+            commands: command lines that give the same verdict, for its page.
 
         Raises:
             Missing: a result that is not stored.
@@ -164,6 +151,8 @@ class Project:
         """
         from bench.project.gate import judged
 
+        options: dict[str, Any] = {"measures": measures, "margin": margin, "alpha": alpha}
+        options["on_inconclusive"] = on_inconclusive
         return judged(
             self.workspace,
             self.workspace.suite(suite),
@@ -171,14 +160,24 @@ class Project:
             baseline=None if baseline is None else Path(baseline),
             merge_base=[Path(path) for path in merge_base],
             candidate=None if candidate is None else Path(candidate),
-            changed=lambda policy: changed(policy if ceilings else replace(policy, ceilings=()), **policy_changes),
+            changed=lambda policy: changed(policy if ceilings else replace(policy, ceilings=()), **options),
             commands=commands,
             private=private,
         )
 
-    def compare(self, baseline: str, candidate: str, *, suite: str | None = None, **policy_changes: Any) -> Judged:
-        """Two systems' stored results, or files of results; informs, and so never fails."""
-        return files.compared(baseline, candidate, config=str(self.path), suite=suite, **policy_changes)
+    def compare(
+        self,
+        baseline: str,
+        candidate: str,
+        *,
+        suite: str | None = None,
+        measures: str | Sequence[str] | None = None,
+        margin: float | None = None,
+        alpha: float | None = None,
+    ) -> Judged:
+        """Compare the stored results of two systems, or two result files; it informs, so its exit code is 0."""
+        options: dict[str, Any] = {"measures": measures, "margin": margin, "alpha": alpha}
+        return compare(baseline, candidate, config=str(self.path), suite=suite, **options)
 
     def accept(
         self,
@@ -189,23 +188,19 @@ class Project:
         baseline: str | None = None,
         allow_worse: bool = False,
     ) -> Told:
-        """Make the stored results of a system the accepted baseline; see `bench baseline accept`."""
+        """Make the stored results of a system the accepted baseline; `allow_worse`: whatever the gate says of them."""
         return baselines.accepted(
             self.workspace, reason=reason, suite=suite, system=system, baseline=baseline, allow_worse=allow_worse
         )
 
     def baselines(self, *, suite: str | None = None, baseline: str | None = None, whole: bool = True) -> Told:
-        """The accepted baselines; with their numbers where `whole`."""
+        """The accepted baselines, with their numbers where `whole`."""
         return baselines.shown(self.workspace, suite=suite, baseline=baseline, whole=whole)
 
-    # --- what to do ---
-
     def decide(self, *, current: str | None = None, suite: str | None = None, private: bool = False) -> Decided:
-        """What to do about retrieval, from stored results; see `bench decide`.
+        """Recommend what to do, from stored results: nothing, a hybrid, a reranker or fine-tuning.
 
-        Raises:
-            UsageError: the system in use is no system, or has no result.
-            ConfigError: nothing says which system is in use.
+        `current` is the system in use; `[decide] current`, else the accepted baseline's where None.
         """
         from bench.project.decide import decided
 
@@ -221,7 +216,7 @@ class Project:
         markdown: Path | str | None = None,
         latex: Path | str | None = None,
     ) -> Reported:
-        """Write the report of a suite from stored results; see `bench report`."""
+        """Write the report of a suite from stored results; `reference` is the system that others are compared with."""
         from bench.project.report import reported
 
         page, text, tables = (None if path is None else Path(path) for path in (out, markdown, latex))
@@ -229,7 +224,47 @@ class Project:
             self.workspace, page, suite=suite, reference=reference, private=private, markdown=text, latex=tables
         )
 
-    # --- training ---
+    def pairs(
+        self, *names: str, suite: str | None = None, dry_run: bool = False, progress: Progress = no_progress
+    ) -> Told:
+        """Make the training pairs of these tables, else of all; `dry_run`: only say what it would cost."""
+        from bench.project import pairs
+
+        make = pairs.estimated if dry_run else pairs.make_tables
+        return make(self.workspace, pairs.named(self.workspace, names), suite=suite, progress=progress)
+
+    def mine(
+        self,
+        name: str | None = None,
+        *,
+        suite: str | None = None,
+        pairs: Sequence[str] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+        out: Path | str | None = None,
+        force: bool = False,
+        private: bool = False,
+        progress: Progress = no_progress,
+    ) -> Mined:
+        """Mine hard negatives for training queries, and write them to a file.
+
+        `name` is a recipe; `settings` are keys of its table `negatives` that hold instead, such as {"from": ["bm25"]}.
+        `bench.project.mine.mined` says what the others mean.
+        """
+        from bench.project.mine import mined
+
+        return mined(
+            self.workspace,
+            name,
+            suite=suite,
+            pairs=pairs,
+            settings=settings,
+            seed=seed,
+            out=out,
+            force=force,
+            private=private,
+            progress=progress,
+        )
 
     def finetune(
         self,
@@ -239,7 +274,7 @@ class Project:
         seeds: Sequence[int] | None = None,
         progress: Progress = no_progress,
     ) -> Told:
-        """Train what a recipe says; see `bench finetune`."""
+        """Train a recipe of the config; a model that is there and unchanged is not trained again."""
         from bench.project.loop import trained
 
         return trained(self.workspace, name, suite=suite, seeds=seeds, progress=progress)
@@ -253,156 +288,115 @@ class Project:
         seeds: Sequence[int] | None = None,
         progress: Progress = no_progress,
     ) -> Loop:
-        """Fine-tune, evaluate beside the base model, compare and judge; see `bench loop`."""
+        """Train a recipe, evaluate it beside its base model, compare, judge; `shares` below 1 add a learning curve."""
         from bench.project.loop import loop
 
-        return loop(self.workspace, self.workspace.suite(suite), name, shares=shares, seeds=seeds, progress=progress)
+        return loop(self.workspace, self.suite(suite), name, shares=shares, seeds=seeds, progress=progress)
 
-    # --- over time ---
+    def models(self, target: str | None = None) -> Told:
+        """The fine-tuned models, or one of them with what it was made from, its results and its promotions."""
+        from bench.project import models
 
-    def history(self, **only: Any) -> OverTime:
-        """Results over time; `only` may hold `suite`, `systems`, `measures`, `since` and `alpha`."""
+        return models.listed(self.workspace) if target is None else models.shown(self.workspace, target)
+
+    def promote(
+        self,
+        target: str,
+        reason: str,
+        *,
+        system: str | None = None,
+        suite: str | None = None,
+        baseline: Path | str | None = None,
+    ) -> Attempt:
+        """Make a model the one that promoted:NAME loads, if the gate passes it on every suite."""
+        from bench.project.promote import promoted
+
+        return promoted(self.workspace, target, reason=reason, system=system, suite=suite, baseline=baseline)
+
+    def rollback(self, name: str, reason: str) -> Told:
+        """Let promoted:NAME load the model that it loaded before the last promotion."""
+        from bench.project.promote import rolled_back
+
+        return rolled_back(self.workspace, name, reason=reason)
+
+    def history(
+        self,
+        *,
+        suite: str | None = None,
+        systems: Sequence[str] | None = None,
+        measures: Sequence[str] | None = None,
+        since: str | None = None,
+        alpha: float = 0.05,
+    ) -> OverTime:
+        """Results over time `since` a date, with accepted baselines and steps; `alpha`: error rate of all steps."""
         from bench.project.history import over_time
 
-        return over_time(self.workspace.history, **only)
+        log = self.workspace.history
+        return over_time(log, suite=suite, systems=systems, measures=measures, since=since, alpha=alpha)
 
-    def drift(self, *, suite: str | None = None, snapshot: Path | None = None, **options: Any) -> Drifted:
-        """Whether documents, queries, the base model or recall have moved; see `bench.project.drift.drift`.
+    def drift(
+        self,
+        *,
+        suite: str | None = None,
+        system: str | None = None,
+        documents: Any = None,
+        queries: Any = None,
+        reference: Path | str | None = None,
+        snapshot: Path | str | None = None,
+        alpha: float = 0.01,
+        seed: int = 0,
+        private: bool = False,
+        progress: Progress = no_progress,
+    ) -> Drifted:
+        """Whether documents, queries, the base model or recall have changed since a system's model was trained.
 
         Args:
-            suite: which suite, where the config has several.
-            snapshot: write the reference that was used, to be used again.
-            options: `system`, `documents`, `queries`, `reference`, `alpha`, `seed`, `private`, `progress`.
+            documents: the corpus of today: JSON lines, a suite's folder, a frame, or id → text.
+            queries: a log of today: a file of any form, a frame, or id → text.
+            reference: a snapshot, JSON lines or a suite's folder, instead of what the model was trained on.
+            snapshot: a file to write the reference to, for a later `reference`.
         """
         from bench.project.drift import drift
         from bench.suites.snapshot import write_snapshot
 
-        found = drift(self.workspace, self.workspace.suite(suite), **options)
+        with TemporaryDirectory(prefix="bench-") as folder:
+            answer = drift(
+                self.workspace,
+                self.suite(suite),
+                system=system,
+                documents=None if documents is None else text_file(documents, Path(folder) / "documents.jsonl"),
+                queries=None if queries is None else text_file(queries, Path(folder) / "queries.jsonl"),
+                reference=None if reference is None else Path(reference),
+                alpha=alpha,
+                seed=seed,
+                private=private,
+                progress=progress,
+            )
         if snapshot is not None:
-            write_snapshot(snapshot, found.reference)
-        return found
+            write_snapshot(Path(snapshot), answer.reference)
+        return answer
 
+    def export(
+        self,
+        kind: str,
+        out: Path | str,
+        *,
+        suite: str | None = None,
+        system: str | None = None,
+        query_sets: Sequence[str] | None = None,
+        model_name: str | None = None,
+        force: bool = False,
+    ) -> Told:
+        """Write a suite ("beir") or stored results ("mteb-results", "model-card") in another program's format."""
+        from bench.project.suites import exported
 
-# --- without a config ---------------------------------------------------------------------------------
-
-read_run, read_qrels = as_run, as_qrels
-
-
-def load_suite(source: Any, *, progress: Progress = no_progress) -> Suite:
-    """A suite from its folder, a BEIR folder, or a bundled suite's name.
-
-    Raises:
-        SuiteError: what cannot be used; names file and line.
-    """
-    return source if isinstance(source, Suite) else suites.load(suites.find(str(source)), progress=progress)
-
-
-def evaluate(
-    suite: Any,
-    systems: Mapping[str, SearchFunction | Mapping[str, Any]],
-    *,
-    query_sets: Iterable[str] | None = None,
-    measures: str | Sequence[str] | None = None,
-    depth: int | None = None,
-    store: Path | str | None = None,
-    progress: Progress = no_progress,
-) -> Results:
-    """Results of systems on a suite.
-
-    Args:
-        suite: a suite, its folder, or a bundled suite's name.
-        systems: name → a search function, or a table as under `[systems]`.
-        query_sets: held-out and out-of-distribution sets; all where None.
-        measures: instead of, or beside, the suite's own.
-        depth: documents asked of each system; the suite's where None.
-        store: where encodings and rankings are kept; nothing is kept where None.
-        progress: told of slow stages.
-
-    Raises:
-        SystemFailed: a system broke; names the query.
-        ConfigError: a table that is wrong.
-    """
-    from bench.project.functions import evaluated
-
-    return evaluated(load_suite(suite), systems, query_sets, measures, depth, store, progress)
-
-
-def measure(run: Rankings, qrels: Judgements, measures: str | Iterable[str] | None = None, **options: Any) -> Measured:
-    """Numbers of one run against judgements: files, frames, or mappings; see `bench.project.compare.measured`.
-
-    Args:
-        run: a `Run`, a TREC file, a frame, or query id → document id → score.
-        qrels: a TREC or BEIR file, a frame, or query id → document id → grade.
-        measures: names; recall@10, ndcg@10, mrr@10 and recall@100 where None.
-        options: `depth`, `relevance_level`, `per_query`, `name`.
-
-    Raises:
-        RunError: no judged query is in the run, or no document of it is judged.
-    """
-    return files.measured(run, qrels, measures, **options)
-
-
-def compare(baseline: Any, candidate: Any, *, qrels: Judgements | None = None, **options: Any) -> Judged:
-    """Two results, or with judgements two runs, compared query by query; informs, and so never fails.
-
-    Args:
-        baseline: results (a `Results`, a list, a file), or a run.
-        candidate: likewise.
-        qrels: judgements, for runs.
-        options: `measures`, `margin`, `alpha`, `config`, `suite`.
-
-    Raises:
-        NotComparable: results of different tasks.
-    """
-    return files.compared(baseline, candidate, qrels=qrels, **options)
-
-
-def judge(
-    candidate: Any,
-    *,
-    baseline: Any = None,
-    suite: Any = None,
-    qrels: Judgements | None = None,
-    policy: Policy | None = None,
-    query_sets: Iterable[str] | None = None,
-    **policy_changes: Any,
-) -> Judged:
-    """The gate's verdict on a search function, on results, or on a run.
-
-    Args:
-        candidate: a search function, results or a file of them; with `qrels`, a run.
-        baseline: results, a file of them, or another search function; the suite's accepted baseline where None. With
-            `qrels`, a run.
-        suite: what a search function is evaluated on: a suite, its folder, or a bundled suite's name.
-        qrels: judgements, for runs.
-        policy: rules; the default ones where None.
-        query_sets: held-out and out-of-distribution sets; all where None.
-        policy_changes: `measures`, `margin`, `alpha`, `on_inconclusive`.
-
-    Raises:
-        BaselineError: no accepted baseline.
-        NotComparable: results of different tasks.
-        UsageError: a search function without a suite.
-    """
-    if qrels is not None:
-        if baseline is None:
-            raise UsageError("judge: a run is judged against another one; give baseline=.")
-        return files.judged_runs(baseline, candidate, qrels, **policy_changes)
-    from bench.project.functions import judged
-
-    loaded = None if suite is None else load_suite(suite)
-    return judged(candidate, baseline, loaded, changed(policy or Policy(), **policy_changes), query_sets)
-
-
-def calibrate(
-    judged: Judged, *, repetitions: int = 2_000, seed: int = 0, progress: Progress = no_progress
-) -> Calibrated:
-    """How often the gate that gave a verdict would block a harmless change, and notice a drop.
-
-    Args:
-        judged: from `judge`, `compare` or a project's `gate`.
-        repetitions: draws of the queries.
-        seed: of the draws.
-        progress: told of the draws.
-    """
-    return files.calibrated(judged, repetitions=repetitions, seed=seed, progress=progress)
+        return exported(
+            kind,
+            Path(out),
+            config=str(self.path),
+            suite_name=suite,
+            system=system,
+            query_sets=query_sets,
+            model_name=model_name,
+            force=force,
+        )

@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from bench.base.errors import BenchError, UsageError
+from bench.base.files import judgements as judgement_files
 from bench.base.files.frames import is_frame, qrels_of, run_of
-from bench.base.files.judgements import read_qrels
 from bench.base.progress import Progress, no_progress
 from bench.base.store import read_json
-from bench.evaluation.measure import measure, result
-from bench.gate.calibration import calibrate
+from bench.evaluation import measure as measuring
+from bench.evaluation.measure import result
+from bench.gate import calibration
 from bench.gate.rules import changed
 from bench.gate.verdict import judge, results_of, same_file
 from bench.project.answers import Calibrated, Judged, Measured
 from bench.project.workspace import DEFAULT_CONFIG, Workspace
-from bench.records import EvalProtocol, Finding, Labels, Policy, Qrels, Result, Run
+from bench.records import EvalProtocol, Finding, Labels, Policy, Qrels, Result, Run, run_files
 from bench.records.measures import parse_list
-from bench.records.run_files import read_run
 
 Rankings = Any
 """A run: a `Run`, a TREC file's path, a pandas frame, or query id → document id → score."""
@@ -29,7 +29,7 @@ Judgements = Any
 """Judgements: a TREC or BEIR file's path, a pandas frame, or query id → document id → grade."""
 
 
-def as_run(run: Rankings, *, name: str | None = None) -> Run:
+def read_run(run: Rankings, *, name: str | None = None) -> Run:
     """A run from any of these forms.
 
     Raises:
@@ -39,7 +39,7 @@ def as_run(run: Rankings, *, name: str | None = None) -> Run:
     if isinstance(run, Run):
         return run if name is None else run.renamed(name)
     if isinstance(run, str | Path):
-        return read_run(Path(run), name=name)
+        return run_files.read_run(Path(run), name=name)
     if is_frame(run):
         run = run_of(run)
     if isinstance(run, Mapping):
@@ -47,7 +47,7 @@ def as_run(run: Rankings, *, name: str | None = None) -> Run:
     raise UsageError(f"A run is a {type(run).__name__}; expected a file, a frame, or query id → document id → score.")
 
 
-def as_qrels(qrels: Judgements) -> Qrels:
+def read_qrels(qrels: Judgements) -> Qrels:
     """Judgements from any of these forms.
 
     Raises:
@@ -55,7 +55,7 @@ def as_qrels(qrels: Judgements) -> Qrels:
         UsageError: another type.
     """
     if isinstance(qrels, str | Path):
-        return read_qrels(Path(qrels))
+        return judgement_files.read_qrels(Path(qrels))
     if is_frame(qrels):
         return qrels_of(qrels)
     if isinstance(qrels, Mapping):
@@ -65,7 +65,7 @@ def as_qrels(qrels: Judgements) -> Qrels:
     )
 
 
-def measured(
+def measure(
     run: Rankings,
     qrels: Judgements,
     measures: str | Iterable[str] | None = None,
@@ -91,9 +91,9 @@ def measured(
         MeasureError: an unknown measure.
     """
     names = parse_list([measures] if isinstance(measures, str) else measures)
-    judgements = as_qrels(qrels)
-    rankings = as_run(run, name=name)
-    scores = measure(rankings, judgements, names, depth=depth, relevance_level=relevance_level)
+    judgements = read_qrels(qrels)
+    rankings = read_run(run, name=name)
+    scores = measuring.measure(rankings, judgements, names, depth=depth, relevance_level=relevance_level)
     ignored = sum(query_id not in judgements for query_id in rankings.query_ids)
     return Measured(rankings.system, scores, ignored, per_query)
 
@@ -126,10 +126,10 @@ def _run_results(
     baseline: Rankings, candidate: Rankings, qrels: Judgements, policy: Policy
 ) -> tuple[list[Result], list[Result], dict[str, Qrels]]:
     """Two runs as results on one held-out set, and its judgements."""
-    labels = Labels(as_qrels(qrels))
+    labels = Labels(read_qrels(qrels))
     name = Path(qrels).stem if isinstance(qrels, str | Path) else "queries"
     runs = [
-        as_run(run, name=Path(run).name if isinstance(run, str | Path) else who)
+        read_run(run, name=Path(run).name if isinstance(run, str | Path) else who)
         for run, who in ((baseline, "baseline"), (candidate, "candidate"))
     ]
     measures = tuple(dict.fromkeys(m for rule in policy.rules if rule.role == "held-out" for m in rule.measures))
@@ -168,38 +168,57 @@ def _results_named(name: str, config: str | None, suite: str | None) -> list[Res
     return workspace.stored(workspace.suite(suite), name)
 
 
-def compared(
+def listed(results: Any) -> list[Result]:
+    """Results as a list, from one of them or several.
+
+    Raises:
+        UsageError: anything else, such as a run.
+    """
+    found = list(results) if isinstance(results, Iterable) else [results]
+    if not found or not all(isinstance(result, Result) for result in found):
+        raise UsageError(f"Expected results or a file of them, found a {type(results).__name__}; runs need qrels=.")
+    return found
+
+
+def compare(
     baseline: Any,
     candidate: Any,
     *,
     qrels: Judgements | None = None,
+    measures: Sequence[str] | str | None = None,
+    margin: float | None = None,
+    alpha: float | None = None,
     config: str | None = None,
     suite: str | None = None,
     commands: Sequence[str] = (),
-    **policy_changes: Any,
 ) -> Judged:
-    """Two results, systems or runs; informs, and so never fails. Arguments as `bench.compare`.
+    """Two results, or with judgements two runs, compared query by query; it informs, so its exit code is 0.
 
-    `commands` are command lines that give the same answer, for the page.
+    Args:
+        baseline: results (`Results`, a list, a file), or a system of the config; with judgements, a run.
+        candidate: likewise.
+        qrels: judgements, for runs.
+        measures, margin, alpha: instead of the policy's.
+        config: the config file whose rules and systems are meant; the default rules where None.
+        suite: the suite of a system's results.
+        commands: command lines that give the same answer, for the page.
 
     Raises:
         UsageError: nothing that can be compared.
         NotComparable: results of different tasks.
     """
-    policy, findings = _policy(config, runs=qrels is not None, **policy_changes)
+    policy, findings = _policy(config, runs=qrels is not None, measures=measures, margin=margin, alpha=alpha)
     judgements: dict[str, Qrels] | None = None
     if qrels is not None:
         before, after, judgements = _run_results(baseline, candidate, qrels, policy)
     else:
         before, after = (
-            _results_named(side, config, suite)
-            if isinstance(side, str)
-            else [part for part in ([side] if isinstance(side, Result) else side) if isinstance(part, Result)]
+            _results_named(str(side), config, suite) if isinstance(side, str | Path) else listed(side)
             for side in (baseline, candidate)
         )
         names = {r.query_set for r in before} & {r.query_set for r in after}
         if not names:
-            sides = [side if isinstance(side, str) else side[0].system for side in (baseline, candidate)]
+            sides = [side if isinstance(side, str | Path) else side[0].system for side in (baseline, candidate)]
             raise UsageError(f"{sides[0]} and {sides[1]} share no query set; nothing to compare.")
         before, after = ([r for r in results if r.query_set in names] for results in (before, after))
     verdict = judge(before, after, policy, findings=findings)
@@ -229,10 +248,19 @@ def judged_runs(
     return Judged(verdict, before, after, qrels=judgements, commands=commands, private=private)
 
 
-def calibrated(
+def calibrate(
     judged: Judged, *, repetitions: int = 2_000, seed: int = 0, progress: Progress = no_progress
 ) -> Calibrated:
-    """How often the gate that gave a verdict would err on such changes, without its ceilings."""
+    """How often the gate that gave a verdict would block a harmless change, and notice a drop; ceilings are left out.
+
+    Args:
+        judged: from `judge`, `compare` or a project's `gate`.
+        repetitions: draws of the queries.
+        seed: of the draws.
+        progress: called during the draws.
+    """
     policy = replace(judged.verdict.policy, ceilings=())
     before, after = judged.baseline, judged.candidate
-    return Calibrated(calibrate(before, after, policy, repetitions=repetitions, seed=seed, progress=progress))
+    return Calibrated(
+        calibration.calibrate(before, after, policy, repetitions=repetitions, seed=seed, progress=progress)
+    )

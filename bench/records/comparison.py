@@ -94,7 +94,7 @@ class Comparison:
     candidate: str
     query_set: str
     alpha: float
-    cells: tuple[Cell, ...]
+    cells: tuple[Cell, ...] = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -31,26 +31,26 @@ class Result:
     """
 
     system: str
-    system_digest: str
+    system_digest: str = field(repr=False)
     kind: str
     suite: str
     suite_version: int
-    suite_digest: str
+    suite_digest: str = field(repr=False)
     query_set: str
     role: str
-    query_set_digest: str
-    corpus_digest: str
-    labels_digest: str
-    protocol: EvalProtocol
-    run_digest: str
+    query_set_digest: str = field(repr=False)
+    corpus_digest: str = field(repr=False)
+    labels_digest: str = field(repr=False)
+    protocol: EvalProtocol = field(repr=False)
+    run_digest: str = field(repr=False)
     scores: Scores = field(repr=False)
     top_ids: tuple[tuple[str, ...], ...] = field(repr=False)
     clusters: tuple[str | None, ...] = field(repr=False)
     slices: tuple[tuple[str, ...], ...] = field(repr=False)
     pinned: tuple[bool, ...] = field(repr=False)
-    judged_negative_share: float = 0.0
+    judged_negative_share: float = field(default=0.0, repr=False)
     recipe: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    seconds: Mapping[str, float] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict, repr=False)
     index_bytes: int | None = None
     environment: Mapping[str, Any] = field(default_factory=dict, repr=False)
     variant: str = ""

@@ -42,6 +42,9 @@ class Verdict(
     checks: tuple[Check, ...] = ()
     merge_base: str | None = None
 
+    def __repr__(self) -> str:
+        return f"Verdict({self.outcome}: {self.candidate} against {self.baseline}, {len(self.cells)} cells)"
+
     @property
     def worst(self) -> Cell | None:
         """The cell to look at first: by outcome, then by how much of its margin is used up."""

@@ -1,8 +1,8 @@
-"""Judgements, runs and queries in pandas frames, read like files. Pandas itself is not imported."""
+"""Judgements, runs, documents and queries in pandas frames, read like files. Pandas itself is not imported."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.base.errors import UsageError
@@ -11,6 +11,8 @@ QUERY_ID = ("query_id", "query-id", "qid", "query", "q_id", "_id")
 DOC_ID = ("doc_id", "corpus-id", "document_id", "docno", "document", "docid")
 GRADE = ("grade", "relevance", "label", "rel", "score")
 SCORE = ("score", "similarity", "value")
+TEXT_ID = ("_id", "id", "doc_id", "corpus-id", "document_id", "docno", "docid", "query_id", "query-id", "qid")
+TEXT = ("text", "query", "question", "document", "body")
 
 
 def is_frame(value: Any) -> bool:
@@ -79,3 +81,21 @@ def run_of(frame: Any) -> dict[str, dict[str, float]]:
             raise UsageError(f"The frame's {score} is {row[score]!r}; expected a number.") from None
         ranked[str(row[doc_id])] = -value if by_rank else value
     return found
+
+
+def texts_of(value: Any) -> Iterator[dict[str, Any]]:
+    """Documents or queries, of a frame, id → text or id → {"text", …}, as JSON lines have them: {"_id", "text", …}.
+
+    Raises:
+        UsageError: a column that is absent, or another type.
+    """
+    if isinstance(value, Mapping):
+        for key, row in value.items():
+            yield {**(row if isinstance(row, Mapping) else {"text": row}), "_id": str(key)}
+        return
+    if not is_frame(value):
+        raise UsageError(f"Documents or queries are a {type(value).__name__}; expected a file, a frame, or id → text.")
+    text_id, text = column_of(value, TEXT_ID, "id"), column_of(value, TEXT, "text")
+    for row in rows_of(value):
+        more = {key: field for key, field in row.items() if key not in (text_id, text) and field is not None}
+        yield {"_id": None if row[text_id] is None else str(row[text_id]), "text": row[text], **more}
