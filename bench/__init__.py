@@ -45,6 +45,7 @@ _PLACES = {
     "MissingExtra": "base.errors",
     "NotComparable": "base.errors",
     "PairsError": "base.errors",
+    "PluginError": "base.errors",
     "RunError": "base.errors",
     "StoreError": "base.errors",
     "SuiteError": "base.errors",

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 
 from bench.base.errors import ConfigError, NotComparable, UsageError
-from bench.config import DecideConfig, PriceConfig, PricesConfig, ThresholdConfig
+from bench.config import DecideConfig, DecideOption, PriceConfig, PricesConfig, ThresholdConfig
 from bench.decide.case import Case
 from bench.decide.choose import decide
 from bench.decide.costs import Measured
-from bench.decide.options import KINDS, Facts, effort_of, kind_of, rivals
+from bench.decide.options import KINDS, Facts, effort_of, kind_of, known, label_of, rivals
 from bench.decide.rules import THRESHOLDS
 from bench.records import EvalProtocol
 from bench.report import Material
 from bench.report.sections import decision as section
+from bench.retrieval.systems.rerank import Config as Rerank
 from bench.stats import RatioInterval
 
 N = 400
@@ -27,16 +28,16 @@ N = 400
 FACTS = {
     facts.system: facts
     for facts in (
-        Facts("minilm", "embedding", dim=384, precision="float32", encoder="local", weights="base"),
-        Facts("minilm@128", "embedding", dim=128, precision="float32", encoder="local", weights="base"),
-        Facts("minilm/int8", "embedding", dim=384, precision="int8", encoder="local", weights="base"),
-        Facts("bm25", "bm25", stores="term index"),
-        Facts("hybrid", "hybrid", parts=("bm25", "minilm")),
-        Facts("tuned", "embedding", dim=384, precision="float32", encoder="local", weights="new", trained=("r",)),
-        Facts("tuned@128", "embedding", dim=128, precision="float32", encoder="local", weights="new", trained=("r",)),
-        Facts("tuned-hybrid", "hybrid", parts=("bm25", "tuned")),
-        Facts("reranked", "rerank", parts=("minilm",), reorders=50, per_query={"rerank": "rerank"}),
-        Facts("tuned-reranked", "rerank", parts=("tuned",), reorders=50, per_query={"rerank": "rerank"}),
+        Facts("minilm", DecideOption("embedding"), dim=384, precision="float32", weights="base"),
+        Facts("minilm@128", DecideOption("embedding"), dim=128, precision="float32", weights="base"),
+        Facts("minilm/int8", DecideOption("embedding"), dim=384, precision="int8", weights="base"),
+        Facts("bm25", DecideOption("bm25", stores="term index")),
+        Facts("hybrid", DecideOption("hybrid"), parts=("bm25", "minilm")),
+        Facts("tuned", DecideOption("embedding"), dim=384, precision="float32", weights="new", trained=("r",)),
+        Facts("tuned@128", DecideOption("embedding"), dim=128, precision="float32", weights="new", trained=("r",)),
+        Facts("tuned-hybrid", DecideOption("hybrid"), parts=("bm25", "tuned")),
+        Facts("reranked", Rerank.option, parts=("minilm",), reorders=50),
+        Facts("tuned-reranked", Rerank.option, parts=("tuned",), reorders=50),
     )
 }
 
@@ -289,7 +290,8 @@ def test_without_any_true_gain_something_is_recommended_at_most_at_alpha(make_re
     rng = np.random.default_rng(5)
     names = ["minilm", "bm25", "reranked", "a", "b", "c"]
     facts = {
-        name: FACTS.get(name, Facts(name, "embedding", dim=384, precision="float32", weights=name)) for name in names
+        name: FACTS.get(name, Facts(name, DecideOption("embedding"), dim=384, precision="float32", weights=name))
+        for name in names
     }
     wrong = 0
     for _ in range(400):
@@ -435,9 +437,9 @@ def test_options_follow_from_the_config():
 
 def test_rerankers_are_named_after_what_they_reorder():
     facts = FACTS | {
-        "x": Facts("x", "rerank", parts=("bm25",), reorders=50, per_query={"rerank": "rerank"}),
-        "y": Facts("y", "rerank", parts=("tuned-hybrid",), reorders=50, per_query={"rerank": "rerank"}),
-        "z": Facts("z", "other"),
+        "x": Facts("x", Rerank.option, parts=("bm25",), reorders=50),
+        "y": Facts("y", Rerank.option, parts=("tuned-hybrid",), reorders=50),
+        "z": Facts("z", DecideOption("other")),
     }
     config = DecideConfig()
     assert [kind_of(n, facts, "minilm", config)[0] for n in "xyz"] == [
@@ -445,6 +447,23 @@ def test_rerankers_are_named_after_what_they_reorder():
         "fine-tune+hybrid+rerank",
         "other",
     ]
+
+
+def test_kind_may_be_an_option_of_its_own():
+    own = DecideOption("cascade", label="Cascade", work="two searches", effort=2.5)
+    facts = FACTS | {"x": Facts("x", own, parts=("bm25", "tuned")), "y": Facts("y", Rerank.option, parts=("x",))}
+    facts |= {"z": Facts("z", DecideOption("plain"))}
+    assert [kind_of(n, facts, "minilm", DecideConfig())[0] for n in "xyz"] == ["cascade", "cascade+rerank", "plain"]
+    kinds = known(facts)
+    assert (label_of("cascade+rerank", kinds), effort_of("cascade+rerank", DecideConfig(), kinds)) == (
+        "Cascade and reranking",
+        7.5,
+    )
+    assert (label_of("plain", kinds), effort_of("plain", DecideConfig(), kinds)) == ("plain", 7)
+    # What ours are called and take is ours to say.
+    assert label_of("hybrid", known({"h": Facts("h", DecideOption("hybrid", label="Mine"))})) == "Hybrid retrieval"
+    with pytest.raises(ConfigError, match=r'"cascad"; expected one of .* Did you mean "cascade"'):
+        kind_of("bm25", facts, "minilm", DecideConfig(options={"bm25": "cascad"}))
 
 
 def test_config_may_say_otherwise():

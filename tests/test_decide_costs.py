@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from bench.base.errors import ConfigError
-from bench.config import DecideConfig, PriceConfig, PricesConfig
+from bench.config import DecideConfig, DecideOption, PriceConfig, PricesConfig
 from bench.decide.costs import (
     GIB,
     Cost,
@@ -23,6 +23,7 @@ from bench.decide.costs import (
 from bench.decide.options import Facts
 from bench.retrieval.indexes.exact import DenseIndex
 from bench.retrieval.precisions import PRECISIONS
+from bench.retrieval.systems.rerank import Config as Rerank
 
 
 def price(usd):
@@ -55,7 +56,7 @@ def test_storage_agrees_with_the_public_table(documents, dim, gib):
 
 def test_price_of_storage_agrees_with_the_public_table():
     # The same table: 250 million × 1024 float32 at $3.8 a GB and month are $3,623 (953.674 · 3.8 = 3623.96, cut).
-    facts = {"m": Facts("m", "embedding", dim=1024, precision="float32", encoder="local", weights="w")}
+    facts = {"m": Facts("m", DecideOption("embedding"), dim=1024, precision="float32", weights="w")}
     config = DecideConfig(documents=250_000_000, prices=PricesConfig(storage_gib_month=price(3.8)))
     cost = cost_of("m", "stay", current="m", facts=facts, config=config, measured=Measured(documents=10))
     stored = line(cost, "vectors of m")
@@ -94,13 +95,13 @@ def test_term_index_grows_with_the_documents():
 # --- a whole option ---
 
 FACTS = {
-    "base": Facts("base", "embedding", dim=100, precision="float32", encoder="local", weights="b"),
-    "api": Facts("api", "embedding", dim=100, precision="float32", encoder="openai", weights="a"),
-    "bm25": Facts("bm25", "bm25", stores="term index"),
-    "hybrid": Facts("hybrid", "hybrid", parts=("bm25", "base")),
-    "tuned": Facts("tuned", "embedding", dim=100, precision="float32", encoder="local", weights="t", trained=("r",)),
-    "reranked": Facts("reranked", "rerank", parts=("base",), reorders=50, per_query={"rerank": "rerank"}),
-    "python": Facts("python", "other"),
+    "base": Facts("base", DecideOption("embedding"), dim=100, precision="float32", weights="b"),
+    "api": Facts("api", DecideOption("embedding"), dim=100, precision="float32", paid_by_token=True, weights="a"),
+    "bm25": Facts("bm25", DecideOption("bm25", stores="term index")),
+    "hybrid": Facts("hybrid", DecideOption("hybrid"), parts=("bm25", "base")),
+    "tuned": Facts("tuned", DecideOption("embedding"), dim=100, precision="float32", weights="t", trained=("r",)),
+    "reranked": Facts("reranked", Rerank.option, parts=("base",), reorders=50),
+    "python": Facts("python", DecideOption("other")),
 }
 MEASURED = Measured(
     documents=1000,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.config import DecideConfig, PriceConfig, PricesConfig
+from bench.config import DecideConfig, DecideOption, PriceConfig, PricesConfig
 from bench.decide.case import Case
 from bench.decide.choose import decide
 from bench.decide.costs import Measured
@@ -25,6 +25,7 @@ from bench.report.forms import terminal
 from bench.report.forms.html import render
 from bench.report.forms.markdown import markdown
 from bench.report.sections import decision
+from bench.retrieval.systems.rerank import Config as Rerank
 
 HOSTILE = "<script>alert(1)</script>| `x` [l](https://evil.example) @octocat \x1b[31m"
 
@@ -41,11 +42,11 @@ def price(usd):
 def found(make_result) -> Recommendation:
     """BM25 is chosen, a hybrid fails, a reranker was not measured; all is priced."""
     facts = {
-        "base": Facts("base", "embedding", dim=384, precision="float32", encoder="local", weights="b"),
-        "base/int8": Facts("base/int8", "embedding", dim=384, precision="int8", encoder="local", weights="b"),
-        "bm25": Facts("bm25", "bm25", stores="term index"),
-        "hybrid": Facts("hybrid", "hybrid", parts=("bm25", "base")),
-        "reranked": Facts("reranked", "rerank", parts=("base",), reorders=20, per_query={"rerank": "rerank"}),
+        "base": Facts("base", DecideOption("embedding"), dim=384, precision="float32", weights="b"),
+        "base/int8": Facts("base/int8", DecideOption("embedding"), dim=384, precision="int8", weights="b"),
+        "bm25": Facts("bm25", DecideOption("bm25", stores="term index")),
+        "hybrid": Facts("hybrid", DecideOption("hybrid"), parts=("bm25", "base")),
+        "reranked": Facts("reranked", Rerank.option, parts=("base",), reorders=20),
     }
     values = {"base": (200, 300), "base/int8": (200, 300), "bm25": (260, 299), "hybrid": (261, 300)}
     results = {

@@ -49,6 +49,7 @@ VARIES = {
     "baseline.bench",  # this package's version
     "baselines.bench",  # likewise
     "environment",  # of the machine
+    "torch_threads",  # whether something had imported torch by then
 }
 """A key, or its parent's and it: what is another in every run."""
 
@@ -181,7 +182,7 @@ class _Handler(_ModelHandler):
 def normalised(value: Any, without: set[str], key: str = "", parent: str = "") -> Any:
     """A document with "…" in place of everything under the keys of `without`; null and "" stay what they are."""
     if key in without or f"{parent}.{key}" in without:
-        return "…" if key == "environment" else _hidden(value)
+        return "…" if key in ("environment", "torch_threads") else _hidden(value)
     if isinstance(value, dict):
         return {k: normalised(v, without, k, key) for k, v in value.items()}
     return [normalised(v, without, key, parent) for v in value] if isinstance(value, list) else value

@@ -302,7 +302,7 @@ def test_system_that_breaks_while_timed_is_named(evaluating):
         def search(self, corpus, queries, **more):
             raise ValueError("out of cheese")
 
-    with pytest.raises(SystemFailed, match='System "bad" failed on query set "shop": ValueError: out of cheese'):
+    with pytest.raises(SystemFailed, match='System "bad" failed on query "h1" of "shop": ValueError: out of cheese'):
         measure_latency(evaluating(Broken("bad", 0)), ["bad"], query_set="shop")
 
 

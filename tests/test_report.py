@@ -69,6 +69,7 @@ def a_result(
     ids = tuple(query_ids) or tuple(f"{query_set}-{i:03d}" for i in range(len(recall)))
     values = np.stack([np.asarray(recall, dtype=float), 0.9 * np.asarray(recall, dtype=float)], axis=1)
     n = len(ids)
+    vectors = {"encoder": {"weights": "w"}, "similarity": "cosine", "dim": dim, "precision": precision}
     made: dict[str, Any] = {
         "system": system,
         "system_digest": digest_of(system),
@@ -96,9 +97,7 @@ def a_result(
         "clusters": (None,) * n,
         "slices": tuple(("even" if i % 2 == 0 else "odd",) for i in range(n)),
         "pinned": tuple(i < 2 for i in range(n)),
-        "recipe": {
-            "fingerprint": {"encoder": {"weights": "w"}, "similarity": "cosine", "dim": dim, "precision": precision}
-        },
+        "recipe": {"fingerprint": vectors if kind == "dense" else {}},
         "seconds": {"encode_documents": 1.5, "encode_queries": 0.2, "index": 0.01, "search": 0.001, "total": 1.711},
         "index_bytes": index_bytes,
         "environment": {"python": "3.11.9", "cores": 2, "packages": {"numpy": "2.4"}},

@@ -480,9 +480,9 @@ def test_place_of_a_function_is_checked_before_anything_runs(place):
 @pytest.fixture
 def built(tmp_path, monkeypatch, new_hash_encoder):
     """built(toml, only=…) → systems, with the hash encoder in the place of every model."""
-    from bench.retrieval.systems import dense
+    from bench.retrieval import encoders
 
-    monkeypatch.setattr(dense, "_encoder", lambda name, table, context: new_hash_encoder(table.get("model", "w0")))
+    monkeypatch.setattr(encoders, "build", lambda table, place, **_: new_hash_encoder(table.get("model", "w0")))
 
     def build(text, *, only=None):
         path = tmp_path / "bench.toml"
@@ -576,7 +576,8 @@ def test_unknown_reranker_kind_and_key_are_found_before_anything_is_built(tmp_pa
         return table_problems("systems", {"kind": "rerank", "first": "f", "reranker": table}, "bench.toml: systems.r")
 
     assert problems({"kind": "late", "model": "m"}) == [
-        'bench.toml: systems.r.reranker.kind is "late"; expected one of cohere, cross-encoder, late-interaction.'
+        'bench.toml: systems.r.reranker.kind is "late"; expected one of cohere, cross-encoder, late-interaction. '
+        "If it is a kind of another package, install that package."
     ]
     assert problems({"kind": "cross-encoder", "model": "m", "max_lenght": 3}) == [
         "bench.toml: systems.r.reranker: unknown key max_lenght; expected one of model, revision, max_length, device, "

@@ -3,6 +3,7 @@
 BenchError                 exit 2: the input cannot be used
 ├── UsageError             a command line or an argument that makes no sense
 ├── ConfigError            bench.toml
+│   └── PluginError        a kind of another package cannot be used
 ├── SuiteError             suite.toml, corpus, queries, judgements
 │   └── HeldOutError       training asked for evaluation data
 ├── PairsError             a file of training pairs
@@ -51,6 +52,12 @@ class ConfigError(BenchError):
     """Something in bench.toml is wrong; all errors of the file stand in one message."""
 
     code = "config"
+
+
+class PluginError(ConfigError):
+    """A kind of another package that cannot be loaded, or that fails; names the package and its entry point."""
+
+    code = "plugin"
 
 
 class SuiteError(BenchError):

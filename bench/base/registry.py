@@ -1,42 +1,48 @@
 """Kinds: a file of a folder, or an entry point of another package; each has its own `Config`.
 
-A built-in kind's name is its file's name. A package offers a kind by an entry point of the group `bench.GROUP` (such as
-`bench.systems`) whose name is the kind's and whose object is a module or class with the same attributes. Listing kinds
-imports none of them.
+A built-in kind's name is its file's name. What other packages offer is in `bench.base.plugins`; a built-in kind of the
+same name wins. Listing kinds imports none of them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import types
-from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from bench.base.errors import BenchError, ConfigError, did_you_mean, excerpt
+from bench.base import plugins
+from bench.base.errors import BenchError, ConfigError, PluginError, did_you_mean, excerpt
+from bench.base.plugins import Shape
 
 
 class Group(NamedTuple):
     """Where the built-in kinds of a group lie, and what a kind must have."""
 
     folder: str
-    needs: tuple[str, ...]
+    shape: Shape
 
+
+_TABLE, _SYSTEM = ("Config", "Strict"), ("Config", "SystemConfig")
 
 GROUPS: Mapping[str, Group] = {
-    "systems": Group("retrieval.systems", ("Config", "build")),
-    "encoders": Group("retrieval.encoders", ("Config", "build")),
-    "indexes": Group("retrieval.indexes", ("Config", "build")),
-    "rerankers": Group("retrieval.rerankers", ("Config", "build")),
-    "sources": Group("suites.sources", ("Options", "collection")),
-    "measures": Group("evaluation.measures", ("ORDERED", "NEEDS_CUTOFF", "value")),
-    "sections": Group("report.sections", ("ORDER", "TITLE", "build")),
-    "exports": Group("interop.exports", ("WHAT", "export")),
-    "origins": Group("train.origins", ("Config", "pairs")),
+    "systems": Group("retrieval.systems", Shape("build(name, config, context)", _SYSTEM)),
+    "encoders": Group("retrieval.encoders", Shape("build(config, *, base, models)", _TABLE)),
+    "indexes": Group("retrieval.indexes", Shape("build(config, rows, precision)", _TABLE)),
+    "rerankers": Group("retrieval.rerankers", Shape("build(config, *, base, models)", _TABLE)),
+    "sources": Group("suites.sources", Shape("collection(location, options)", ("Options", "Strict"))),
+    "measures": Group(
+        "evaluation.measures",
+        Shape("value(query, *, cutoff, relevance_level)", None, {"ORDERED": bool, "NEEDS_CUTOFF": bool}),
+    ),
+    "sections": Group("report.sections", Shape("build(material)", None, {"ORDER": int, "TITLE": str})),
+    "exports": Group("interop.exports", Shape("export(request)", None, {"WHAT": ("suite", "results")})),
+    "origins": Group("train.origins", Shape("pairs(config, context)", _TABLE)),
 }
 
 
@@ -55,69 +61,77 @@ def _built_in(group: str) -> tuple[str, ...]:
     return tuple(sorted(p.stem.replace("_", "-") for p in folder.glob("*.py") if not p.stem.startswith("_")))
 
 
-@functools.cache
-def _entry_points(group: str) -> dict[str, EntryPoint]:
-    """Kinds of other packages; a built-in kind of the same name wins."""
-    return {point.name: point for point in entry_points(group=f"bench.{group}") if point.name not in _built_in(group)}
+def is_kind(group: str, kind: object) -> bool:
+    """Whether there is such a kind. Other packages are asked only where it is not built in."""
+    return isinstance(kind, str) and (kind in _built_in(group) or kind in plugins.offers(group))
 
 
 def listing(group: str) -> list[str]:
     """Kinds of a group, by name. Imports none of them."""
-    return [*_built_in(group), *sorted(_entry_points(group))]
+    built_in = _built_in(group)
+    return [*built_in, *(kind for kind in plugins.offers(group) if kind not in built_in)]
 
 
 def module_of(group: str, kind: str) -> Any:
     """The module of a kind; of another package's, whatever its entry point names.
 
     Raises:
-        ConfigError: the other package's kind cannot be loaded, or lacks what a kind of this group has.
+        PluginError: the other package's kind cannot be loaded, or is not what a kind of this group is.
     """
     if kind in _built_in(group):
         return importlib.import_module(f"bench.{GROUPS[group].folder}.{kind.replace('-', '_')}")
-    point = _entry_points(group)[kind]
-    where = f'Kind "{kind}" comes from {_package(point)} (entry point bench.{group}: {point.value})'
-    try:
-        module = point.load()
-    except BenchError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise ConfigError(
-            f"{where}, which cannot be loaded: {type(error).__name__}: {error}. Mend or remove that package."
-        ) from error
-    lacking = [name for name in GROUPS[group].needs if not hasattr(module, name)]
-    if lacking:
-        raise ConfigError(f"{where}, which has no {', '.join(lacking)}; expected {', '.join(GROUPS[group].needs)}.")
-    return module
-
-
-def _package(point: EntryPoint) -> str:
-    return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown package"
+    return plugins.loaded(group, kind, GROUPS[group].shape)
 
 
 def origin(group: str, kind: str) -> str | None:
-    """The package and version that a kind comes from; None where it is no entry point's.
+    """The package and version that a kind comes from; None where it is built in, or no kind.
 
     It is part of a system's digest: another version of a package may rank otherwise.
     """
-    point = None if kind in _built_in(group) else _entry_points(group).get(kind)
-    return None if point is None else _package(point)
+    points = [] if kind in _built_in(group) else plugins.offers(group).get(kind, [])
+    return " and ".join(plugins.package_of(point) for point in points) or None
 
 
-def plugins() -> list[Plugin]:
-    """Every kind that other packages offer, loaded to see whether it works."""
-    found = []
+@contextlib.contextmanager
+def blamed(group: str, kind: str, doing: str, error: type[BenchError] = PluginError) -> Iterator[None]:
+    """What another package's code raises becomes a sentence that names the package; what ours raises stays as it is.
+
+    Args:
+        group: of the kind.
+        kind: whose code runs inside.
+        doing: what went wrong then, the middle of a sentence: "failed when it was built".
+        error: what is raised. An error of ours that is raised inside passes.
+    """
+    try:
+        yield
+    except BenchError:
+        raise
+    except (Exception, SystemExit) as problem:
+        if origin(group, kind) is None:
+            raise
+        (point, *_) = plugins.offers(group)[kind]
+        raise error(plugins.failed(group, point, doing, problem)) from problem
+
+
+def offered(taken: Mapping[str, Collection[str]]) -> Iterator[Plugin]:
+    """Every kind that other packages offer, loaded to see whether it works.
+
+    Args:
+        taken: group → names that are no kinds and cannot be kinds of other packages either.
+    """
     for group in GROUPS:
-        for point in entry_points(group=f"bench.{group}"):
+        for kind, points in plugins.offers(group).items():
             problem = ""
-            if point.name in _built_in(group):
-                problem = f'not used: "{point.name}" is a built-in kind'
+            if kind in _built_in(group) or kind in taken.get(group, ()):
+                mine = plugins.described(group, points[0])
+                problem = f'{mine} is not used: "{kind}" is built in. Offer it by another name.'
             else:
                 try:
-                    module_of(group, point.name)
-                except BenchError as error:
+                    module_of(group, kind)
+                except PluginError as error:
                     problem = str(error)
-            found.append(Plugin(group, point.name, _package(point), problem))
-    return found
+            for point in points:
+                yield Plugin(group, kind, plugins.package_of(point), problem)
 
 
 # --- tables of a config ------------------------------------------------------------------------------
@@ -143,21 +157,32 @@ def table_problems(group: str, table: Mapping[str, Any], place: str) -> list[str
         table: as the file has it.
         place: the file and the table's name there.
     """
-    kind, known = table.get("kind"), listing(group)
-    if kind not in known:
+    kind = table.get("kind")
+    if not is_kind(group, kind):
+        kinds = listing(group)
         shown = f'"{excerpt(kind)}"' if isinstance(kind, str) else "missing"
-        hint = did_you_mean(str(kind), known)
-        return [f"{place}.kind is {shown}; expected one of {', '.join(known)}.{hint}"]
+        hint = did_you_mean(str(kind), kinds) or (_ELSEWHERE if isinstance(kind, str) else "")
+        return [f"{place}.kind is {shown}; expected one of {', '.join(kinds)}.{hint}"]
     try:
         config = module_of(group, str(kind)).Config
-    except ConfigError as error:
+        with blamed(group, str(kind), "failed when it read its table"):
+            try:
+                config.model_validate(dict(table))
+            except ValidationError as error:
+                return problems_of(error, config, place)
+    except PluginError as error:
         return [f"{place}: {error}"]
-    try:
-        config.model_validate(dict(table))
-    except ValidationError as error:
-        return problems_of(error, config, place)
-    inner = {key: marker.group for key, marker in _marked(config, KindTable) if key in table}
-    return [problem for key, of in inner.items() for problem in table_problems(of, table[key], f"{place}.{key}")]
+    problems: list[str] = []
+
+    def look(marker: KindTable, inner: Any, where: str) -> Any:
+        problems.extend(table_problems(marker.group, inner, f"{place}.{where}"))
+        return inner
+
+    exchanged(config, table, KindTable, look)
+    return problems
+
+
+_ELSEWHERE = " If it is a kind of another package, install that package."
 
 
 class KindTable(NamedTuple):
@@ -174,23 +199,64 @@ class PartName:
     """Marks a key of a `Config` that names a part, or a list of parts; see `bench.config.Part`."""
 
 
-def _marked(config: type[BaseModel], marker: type) -> list[tuple[str, Any]]:
-    """(key, marker) of every field that bears a marker, itself or in the items of its list."""
-    return [
-        (field.alias or name, found)
-        for name, field in config.model_fields.items()
-        for found in (*field.metadata, *_markers(field.annotation))
-        if isinstance(found, marker)
-    ]
+def exchanged(
+    model: type[BaseModel], table: Mapping[str, Any], marker: type, change: Callable[[Any, Any, str], Any], at: str = ""
+) -> dict[str, Any]:
+    """A table with every marked value exchanged, however deep it stands: in lists, in tables, in tables of tables.
+
+    Args:
+        model: what the table was read as.
+        table: as the file has it.
+        marker: of the values that are exchanged, such as `PartName`.
+        change: (the marker, the value, its place in the table) → what stands there instead.
+        at: where the table itself stands.
+    """
+    fields = _by_key(model)
+
+    def walk(annotation: Any, value: Any, place: str) -> Any:
+        found = next((one for one in getattr(annotation, "__metadata__", ()) if isinstance(one, marker)), None)
+        if found is not None:
+            if isinstance(value, (list, tuple)):
+                return [change(found, one, f"{place}[{i}]") for i, one in enumerate(value)]
+            return change(found, value, place)
+        inner = get_args(annotation)
+        if get_origin(annotation) is Annotated:
+            return walk(inner[0], value, place)
+        if get_origin(annotation) in (Union, types.UnionType):
+            fitting = next((one for one in inner if _fits(one, value)), None)
+            return value if fitting is None else walk(fitting, value, place)
+        if isinstance(value, Mapping):
+            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+                return exchanged(annotation, value, marker, change, f"{place}.")
+            return {k: walk(inner[1], v, f"{place}.{k}") for k, v in value.items()} if len(inner) == 2 else value
+        if isinstance(value, (list, tuple)) and inner:
+            return [walk(inner[0], v, f"{place}[{i}]") for i, v in enumerate(value)]
+        return value
+
+    return {
+        key: value if key not in fields or value is None else walk(fields[key], value, f"{at}{key}")
+        for key, value in table.items()
+    }
 
 
-def _markers(annotation: Any) -> list[Any]:
-    return [*getattr(annotation, "__metadata__", ()), *(m for inner in get_args(annotation) for m in _markers(inner))]
+def _by_key(model: type[BaseModel]) -> dict[str, Any]:
+    """Key of a table → what may stand there, with its markers."""
+    return {
+        field.alias or name: Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+        for name, field in model.model_fields.items()
+    }
 
 
-def part_keys(config: type[BaseModel]) -> list[str]:
-    """Keys of a `Config` that name parts, in the order of its fields."""
-    return [key for key, _ in _marked(config, PartName)]
+def _fits(annotation: Any, value: Any) -> bool:
+    """Whether a value that was read can be of this member of a union."""
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) is Literal:
+        return value in get_args(annotation)
+    of = get_origin(annotation) or annotation
+    if isinstance(value, Mapping) and isinstance(of, type) and issubclass(of, BaseModel):
+        return value.keys() <= _by_key(of).keys()
+    return isinstance(of, type) and isinstance(value, of)
 
 
 def _place(location: tuple[int | str, ...]) -> str:

@@ -7,8 +7,9 @@ Never imports what a kind does: a table is checked by the file of its kind, thro
 
 from __future__ import annotations
 
+from bench.base.registry import KindTable
 from bench.config.base import Strict
-from bench.config.bench import BenchConfig, Demands, Part, SystemConfig
+from bench.config.bench import BenchConfig, DecideOption, Demands, Part, SystemConfig, texts
 from bench.config.decide import DecideConfig, PriceConfig, PricesConfig, ThresholdConfig
 from bench.config.finetune import CheckConfig, EvalConfig, FinetuneConfig, LoraConfig, NegativesConfig
 from bench.config.gate import GateConfig
@@ -22,11 +23,13 @@ __all__ = [
     "ConsistencyConfig",
     "CorpusConfig",
     "DecideConfig",
+    "DecideOption",
     "Demands",
     "EvalConfig",
     "FiltersConfig",
     "FinetuneConfig",
     "GateConfig",
+    "KindTable",
     "LoraConfig",
     "NegativesConfig",
     "PairsConfig",
@@ -42,4 +45,5 @@ __all__ = [
     "load_bench",
     "load_demands",
     "load_suite_config",
+    "texts",
 ]

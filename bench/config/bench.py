@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bench.base.registry import KindTable, PartName, part_keys, settled
+from bench.base.names import ModelName
+from bench.base.registry import KindTable, PartName, exchanged, settled
 from bench.config.base import Strict
 from bench.config.decide import DecideConfig
 from bench.config.finetune import FinetuneConfig
@@ -48,17 +50,40 @@ Part = Annotated[str, PartName()]
 """The type of a key that names a system of which this one is made; `list[Part]` for several."""
 
 
+@dataclass(frozen=True)
+class DecideOption:
+    """What a kind of system is to `bench decide`, and what it costs.
+
+    `name` is an option that `bench decide` knows ("bm25", "embedding", "hybrid", "rerank", …), or one of the kind's
+    own, which has a `label`, `work` (what it takes, in words) and `effort` (a rank: hybrid 3, rerank 5, fine-tune 10).
+
+    `stores` is what is kept of the documents. `per_query` names the stages of a run's seconds that every query costs,
+    each with what it does. `beats` says which of its parts it must be shown to beat: all of them, or the first, whose
+    list it starts from.
+    """
+
+    name: str = "other"
+    label: str = ""
+    work: str = "what that system takes"
+    effort: float = 7
+    stores: str = "index"
+    per_query: Mapping[str, str] = field(default_factory=dict)
+    beats: Literal["parts", "first"] = "parts"
+
+
 class SystemConfig(Strict):
     """Keys that every system has beside its own. `roles`: query sets it is evaluated on; None means all.
 
-    A kind says here what `bench decide` needs to know: `option` is what it stands for ("bm25", "embedding", "hybrid",
-    "rerank" or "other"), `stores` what is kept of the documents, and `per_query` names the stages of its seconds that
-    every query costs, each with what it does, in words.
+    A kind says in `option` what it is to `bench decide`.
     """
 
-    option: ClassVar[str] = "other"
-    stores: ClassVar[str] = "index"
-    per_query: ClassVar[Mapping[str, str]] = {}
+    option: ClassVar[DecideOption] = DecideOption()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Refuse a kind whose `option` is something else, such as a key of its table by that name."""
+        if not isinstance(getattr(cls, "option", None), DecideOption):
+            raise TypeError(f"{cls.__name__}.option is no bench.config.DecideOption, which bench decide asks for")
 
     kind: str
     roles: list[Literal["held-out", "out-of-distribution"]] | None = Field(default=None, min_length=1)
@@ -66,14 +91,26 @@ class SystemConfig(Strict):
     @property
     def parts(self) -> tuple[str, ...]:
         """Systems that this one is made of, in the order of the keys that name them."""
-        table = self.model_dump(by_alias=True)
-        named = [table[key] for key in part_keys(type(self)) if table[key] is not None]
-        return tuple(part for value in named for part in ([value] if isinstance(value, str) else value))
+        found: list[str] = []
+        exchanged(type(self), self.model_dump(by_alias=True), PartName, lambda _, part, __: found.append(part))
+        return tuple(found)
 
     def rebuilt(self, swap: Callable[[str], str]) -> dict[str, Any]:
         """The table with every part exchanged for another one."""
         table = self.model_dump(by_alias=True, exclude_unset=True)
-        for key in part_keys(type(self)):
-            if table.get(key) is not None:
-                table[key] = swap(table[key]) if isinstance(table[key], str) else [swap(part) for part in table[key]]
-        return table
+        return exchanged(type(self), table, PartName, lambda _, part, __: swap(part))
+
+    @property
+    def recipes(self) -> tuple[str, ...]:
+        """Recipes whose fine-tuned or promoted models the table itself names, not through a part."""
+        named = (ModelName.parse(text).recipe for text in texts(self.model_dump(by_alias=True)))
+        return tuple(dict.fromkeys(recipe for recipe in named if recipe))
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text in a table's values, however deep."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (Mapping, list, tuple)):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from texts(inner)

@@ -21,7 +21,7 @@ FILES = {"bench": "bench.schema.json", "suite": "suite.schema.json"}
 """Name of each schema → the file that it is written to."""
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_CONFIGURED = [group for group, of in GROUPS.items() if "Config" in of.needs]
+_CONFIGURED = [group for group, of in GROUPS.items() if "Config" in of.shape.names()]
 
 
 def schemas() -> dict[str, dict[str, Any]]:

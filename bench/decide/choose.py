@@ -11,7 +11,7 @@ from bench.decide.case import Case
 from bench.decide.costs import benefit
 from bench.decide.evidence import Bound, bounds, mean_of
 from bench.decide.money import order_of, prices, scenarios
-from bench.decide.options import KINDS, RERANK, effort_of, kind_of, label_of, recipes, rivals, sizes_of, work_of
+from bench.decide.options import KINDS, RERANK, effort_of, kind_of, known, label_of, recipes, rivals, sizes_of, work_of
 from bench.decide.records import Option, Reason, Recommendation
 from bench.decide.rules import Signs, rules_of_thumb
 from bench.decide.sizes import smaller, smaller_option
@@ -96,7 +96,7 @@ def _option(
     case: Case, name: str, held: Difference | None, losses: list[Bound] | None, judged: Sequence[Reason]
 ) -> Option:
     """One system as an option, with all that is known of it."""
-    kind, known_from = kind_of(name, case.facts, case.current, case.config)
+    (kind, known_from), kinds = kind_of(name, case.facts, case.current, case.config), known(case.facts)
     cost = case.cost(name, kind)
     worth = None
     if held is not None:
@@ -105,11 +105,11 @@ def _option(
     unmeasured = "" if held or name == case.current else "not measured on every held-out query set"
     option = Option(
         name=kind,
-        label=label_of(kind),
+        label=label_of(kind, kinds),
         system=name,
         known_from=known_from,
-        work=work_of(kind),
-        effort=effort_of(kind, case.config),
+        work=work_of(kind, kinds),
+        effort=effort_of(kind, case.config, kinds),
         mean=mean_of(case.results, name, case.measure, case.sets("held-out")),
         gain=held,
         others=_others(case, name) if held else (),
@@ -143,17 +143,23 @@ def _unmade(case: Case, made: set[str]) -> list[Option]:
         made.add("rerank")
     if not sizes_of(case.current, case.facts) and case.facts[case.current].dim is not None:
         made.discard("smaller")
-    if case.facts[case.current].stands_for in ("bm25", "hybrid"):
-        made.add(case.facts[case.current].stands_for)
+    if (standing := case.facts[case.current].option.name) in ("bm25", "hybrid"):
+        made.add(standing)
+    kinds = known(case.facts)
     found = [
         Option(
-            name, kind.label, "", work=kind.work, effort=effort_of(name, case.config), todo=f"to measure it, {kind.how}"
+            name,
+            kind.label,
+            "",
+            work=kind.work,
+            effort=effort_of(name, case.config, kinds),
+            todo=f"to measure it, {kind.how}",
         )
         for name, kind in KINDS.items()
         if name not in made and name != "collect-labels"
     ]
     todo = sentences.labels(case.measured.pairs, case.config, case.curves)
-    effort = effort_of("collect-labels", case.config)
+    effort = effort_of("collect-labels", case.config, kinds)
     labels = Option(
         "collect-labels", label_of("collect-labels"), "", work=work_of("collect-labels"), effort=effort, todo=todo
     )
@@ -207,7 +213,7 @@ def _over_hybrid(case: Case, options: Sequence[Option]) -> Difference | None:
     hybrids = [
         option
         for option in measured
-        if case.facts[option.system].stands_for == "hybrid" and not recipes(option.system, case.facts)
+        if case.facts[option.system].option.name == "hybrid" and not recipes(option.system, case.facts)
     ]
     if not trained or not hybrids:
         return None

@@ -20,7 +20,8 @@ def judge(case: Case, gains: Mapping[str, Difference], losses: Losses) -> dict[s
     """The conditions of every measured system.
 
     All options: a gain that is shown (Holm over all of them) and large enough, and a loss out of distribution that is
-    bounded. Hybrids: better than every part. Rerankers: better than what they reorder. Trained ones: better than the
+    bounded. What is made of others: better than every part, or where its kind says so, such as a reranker, better than
+    the first one. Trained ones: better than the
     best untrained option that is not ruled out by its own losses. Each of these three is a family of its own (Holm).
     """
     facts = case.facts
@@ -28,9 +29,10 @@ def judge(case: Case, gains: Mapping[str, Difference], losses: Losses) -> dict[s
         name: [*_gain(held, case.config), _abroad(name, losses[name], case.config)] for name, held in gains.items()
     }
     best = _best_untrained(case, gains, losses)
+    composed = [name for name in gains if facts[name].parts]
     rivals: dict[str, dict[str, list[str]]] = {
-        "beats-its-parts": {n: list(facts[n].parts) for n in gains if facts[n].stands_for == "hybrid"},
-        "beats-what-it-reorders": {n: list(facts[n].parts) for n in gains if facts[n].stands_for == "rerank"},
+        "beats-its-parts": {n: list(facts[n].parts) for n in composed if facts[n].option.beats == "parts"},
+        "beats-what-it-reorders": {n: list(facts[n].parts[:1]) for n in composed if facts[n].option.beats == "first"},
         "beats-the-best-untrained": {n: [best] for n in gains if recipes(n, facts)},
     }
     for rule, wanted in rivals.items():
@@ -105,8 +107,8 @@ def _best_untrained(case: Case, gains: Mapping[str, Difference], losses: Losses)
 
 
 _SAYS = {
-    "beats-its-parts": "A fusion must beat each of its parts alone.",
-    "beats-what-it-reorders": "A reranker must beat the list that it reorders.",
+    "beats-its-parts": "What is made of other systems, as a fusion is, must beat each of them alone.",
+    "beats-what-it-reorders": "What starts from another system's list, as a reranker does, must beat that list.",
     "beats-the-best-untrained": "Training must beat the best option that needs none.",
 }
 

@@ -179,9 +179,9 @@ class _Plan:
         """Documents to plan for: the config's, else the suite's."""
         return float(self.config.documents or self.measured.documents)
 
-    def embedding(self, weights: str, encoder: str, documents: float) -> tuple[float | None, str, str, str, list[str]]:
+    def embedding(self, stage: Facts, documents: float) -> tuple[float | None, str, str, str, list[str]]:
         """(quantity, unit, price key, formula, parameters lacking) of embedding so many documents."""
-        if encoder in API_ENCODERS:
+        if stage.paid_by_token:
             tokens = self.config.tokens_per_document or self.measured.tokens_per_document
             quantity = None if tokens is None else documents * tokens / 1e6
             lacking = ["tokens_per_document"] if tokens is None else []
@@ -192,14 +192,10 @@ class _Plan:
                 "documents × tokens a document / 1,000,000",
                 lacking,
             )
-        rate = self.config.documents_per_second or self.measured.encode_rate.get(weights)
+        rate = self.config.documents_per_second or self.measured.encode_rate.get(stage.weights)
         quantity = None if not rate else documents / rate / HOUR
         lacking = [] if rate else ["documents_per_second"]
         return quantity, "machine hours", "machine_hour", "documents / documents a second / 3,600", lacking
-
-
-API_ENCODERS = ("openai", "cohere", "voyage")
-"""Encoders that are paid by the token."""
 
 
 def cost_of(system: str, kind: str, *, current: str, facts: Mapping[str, Facts], config: DecideConfig,
@@ -240,7 +236,7 @@ def _storage(plan: _Plan, till: _Till, stages: Mapping[str, Facts]) -> float | N
         elif name in plan.measured.index:
             held, n = plan.measured.index[name]
             size = scaled_index_bytes(held, measured_documents=n, documents=plan.documents)
-            what, formula = f"{stage.stores} of {name}", "measured bytes × documents / measured documents / 2³⁰"
+            what, formula = f"{stage.option.stores} of {name}", "measured bytes × documents / measured documents / 2³⁰"
         else:
             till.add(f"index of {name}", "monthly", None, "GiB", "storage_gib_month", "not known", ("a measured size",))
             total = None
@@ -258,11 +254,11 @@ def _documents(plan: _Plan, till: _Till, stages: Mapping[str, Facts], standing: 
     for weights, stage in {stage.weights: stage for stage in stages.values() if stage.weights}.items():
         what = f"with {stage.system}"
         if weights not in present or contextual:
-            quantity, unit, price, formula, lacking = plan.embedding(weights, stage.encoder, plan.documents)
+            quantity, unit, price, formula, lacking = plan.embedding(stage, plan.documents)
             till.add(f"embed every document {what}", "once", quantity, unit, price, formula, lacking)
         if config.changed_per_month:
             changed = plan.documents * config.changed_per_month
-            quantity, unit, price, formula, lacking = plan.embedding(weights, stage.encoder, changed)
+            quantity, unit, price, formula, lacking = plan.embedding(stage, changed)
             formula = f"changed_per_month × {formula}"
             till.add(f"embed documents that changed {what}", "monthly", quantity, unit, price, formula, lacking)
     if contextual:
@@ -290,9 +286,8 @@ def _training(plan: _Plan, till: _Till, stages: Mapping[str, Facts], *, standing
             formula = "measured seconds / 3,600 / retrain_months"
             till.add(f"train {recipe} again", "monthly", again, "training hours", "training_hour", formula, lacking)
             if stage.weights:
-                quantity, unit, price, formula, lacking = plan.embedding(
-                    stage.weights, stage.encoder, plan.documents / config.retrain_months
-                )
+                again_each = plan.documents / config.retrain_months
+                quantity, unit, price, formula, lacking = plan.embedding(stage, again_each)
                 formula += " / retrain_months"
                 what = f"embed every document again after training {recipe}"
                 till.add(what, "monthly", quantity, unit, price, formula, lacking)
@@ -305,7 +300,7 @@ def _queries(plan: _Plan, till: _Till, stages: Mapping[str, Facts], kind: str) -
     asked = [] if monthly else ["queries_per_month"]
     for weights, stage in {stage.weights: stage for stage in stages.values() if stage.weights}.items():
         what = f"encode queries with {stage.system}"
-        if stage.encoder in API_ENCODERS:
+        if stage.paid_by_token:
             tokens = config.tokens_per_query or measured.tokens_per_query
             quantity = None if not monthly or tokens is None else monthly * tokens / 1e6
             lacking = asked + ([] if tokens else ["tokens_per_query"])
@@ -318,7 +313,7 @@ def _queries(plan: _Plan, till: _Till, stages: Mapping[str, Facts], kind: str) -
             formula = "queries_per_month / queries a second / 3,600"
             till.add(what, "monthly", quantity, "machine hours", "machine_hour", formula, lacking)
     for name, stage in stages.items():
-        for key, does in stage.per_query.items():
+        for key, does in stage.option.per_query.items():
             what = f"rerank the first {stage.reorders} of each query" if stage.reorders else f"{does} with {name}"
             if stage.reorders and config.prices.rerank_thousand_queries:
                 quantity = None if not monthly else monthly / 1000

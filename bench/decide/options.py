@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from bench.base.errors import ConfigError, did_you_mean
 from bench.base.names import table_of
-from bench.config import DecideConfig
+from bench.config import DecideConfig, DecideOption
 from bench.retrieval.precisions import PRECISIONS
 
 RERANK = "+rerank"
@@ -15,106 +15,101 @@ RERANK = "+rerank"
 
 @dataclass(frozen=True)
 class Kind:
-    """An option in words: `label` names it, `work` says what it takes, `how` how to put it under test."""
+    """An option in words: `label` names it, `work` says what it takes, `how` how to put it under test.
+
+    `effort` is what has to be built and kept running, as a rank: what "cheapest" means where prices are missing. A
+    convention of this project (docs/decisions/0010): a second index is less than a model call per query, and that less
+    than training and embedding anew for as long as the system lives. Only the order counts.
+    """
 
     label: str
     work: str
     how: str
+    effort: float
 
 
 KINDS: Mapping[str, Kind] = {
-    "stay": Kind("Leave it as it is", "nothing", ""),
+    "stay": Kind("Leave it as it is", "nothing", "", 0),
     "smaller": Kind(
         "Smaller vectors",
         "a new index from the vectors at hand",
         "list more dims or precision in the table of the system in use",
+        1,
     ),
-    "larger": Kind("Larger vectors", "a new index from the vectors at hand", ""),
-    "bm25": Kind("BM25 alone", "a term index; no vectors", 'add a system of kind "bm25"'),
+    "larger": Kind("Larger vectors", "a new index from the vectors at hand", "", 1),
+    "bm25": Kind("BM25 alone", "a term index; no vectors", 'add a system of kind "bm25"', 2),
     "embedding": Kind(
-        "Embedding model alone", "embedding every document", 'add a system of kind "dense" with a public model'
+        "Embedding model alone", "embedding every document", 'add a system of kind "dense" with a public model', 4
     ),
     "hybrid": Kind(
         "Hybrid retrieval",
         "a term index beside the vectors, and fusion",
         'add a system of kind "hybrid" of BM25 and the model',
+        3,
     ),
     "query-rewriting": Kind(
         "Query rewriting",
         "a language-model call before every search",
         'evaluate it as a system of kind "python" and say so: [decide] options = { NAME = "query-rewriting" }',
+        5,
     ),
     "contextual-chunks": Kind(
         "Contextual chunks",
         "a language-model call for every document, then embedding all of them",
         'evaluate it as a system of its own and say so: [decide] options = { NAME = "contextual-chunks" }',
+        6,
     ),
     "rerank": Kind(
         "Reranking",
         "a reranker that reads every query's first documents",
         'add a system of kind "rerank"; with a "late-interaction" reranker the model at hand serves',
+        5,
     ),
     "fine-tune": Kind(
         "Fine-tuning",
         "labelled pairs, training, embedding every document, and doing it again as documents change",
         "add a recipe [finetune.NAME] and a dense system with model finetune:NAME",
+        10,
     ),
     "fine-tune+hybrid": Kind(
         "Fine-tuning and hybrid",
         "all of fine-tuning, and a term index with fusion",
         'add a system of kind "hybrid" of BM25 and the fine-tuned model',
+        13,
     ),
-    "collect-labels": Kind("More labels", "people's time", ""),
-    "other": Kind("Another system", "what that system takes", "say which option it is: [decide] options"),
+    "collect-labels": Kind("More labels", "people's time", "", 8),
+    "other": Kind("Another system", "what that system takes", "say which option it is: [decide] options", 7),
 }
 """Options by name. "+rerank" behind a name is that option with a reranker on top."""
 
 UNMEASURED = ("collect-labels",)
 """Options that are no system and so have no result of their own."""
 
-EFFORT: Mapping[str, float] = {
-    "stay": 0,
-    "smaller": 1,
-    "larger": 1,
-    "bm25": 2,
-    "hybrid": 3,
-    "embedding": 4,
-    "query-rewriting": 5,
-    "contextual-chunks": 6,
-    "rerank": 5,
-    "other": 7,
-    "collect-labels": 8,
-    "fine-tune": 10,
-    "fine-tune+hybrid": 13,
-}
-"""What has to be built and kept running, as a rank: what "cheapest" means where prices are missing.
-
-A convention of this project (docs/decisions/0010): a second index is less than a model call per query, and that less
-than training and embedding anew for as long as the system lives. Only the order counts.
-"""
-
 
 @dataclass(frozen=True)
 class Facts:
     """What a configured system is made of, read from the config and the models' files; no model is loaded.
 
-    `stands_for` is what its kind says that it is: "bm25", "embedding", "hybrid", "rerank" or "other". `stores` is what
-    is kept of the documents, in words; `per_query` names the stages that every query costs (see `SystemConfig`).
-    `dim` and `precision` are those of vectors; `weights` tells encoders apart; `trained` names the recipes that its own
-    model came from. `reorders` is a reranker's depth.
+    `option` is what its kind says that it is. `dim` and `precision` are those of vectors; `weights` tells encoders
+    apart, and `paid_by_token` says that theirs are bought from a server; `trained` names the recipes that its own model
+    came from. `reorders` is a reranker's depth.
     """
 
     system: str
-    stands_for: str
+    option: DecideOption
     parts: tuple[str, ...] = ()
     dim: int | None = None
     precision: str | None = None
-    encoder: str = ""
+    paid_by_token: bool = False
     weights: str = ""
     trained: tuple[str, ...] = field(default=())
     reorders: int | None = None
-    stores: str = "index"
-    per_query: Mapping[str, str] = field(default_factory=dict)
+
+
+def known(facts: Mapping[str, Facts]) -> dict[str, Kind]:
+    """Options by name: ours, and those of kinds of systems that say what they are in words of their own."""
+    said = [one.option for one in facts.values()]
+    return {o.name: Kind(o.label or o.name, o.work, "", o.effort) for o in said} | dict(KINDS)
 
 
 def kind_of(system: str, facts: Mapping[str, Facts], current: str, config: DecideConfig) -> tuple[str, str]:
@@ -127,23 +122,23 @@ def kind_of(system: str, facts: Mapping[str, Facts], current: str, config: Decid
         return "stay", "config"
     for name in (system, table_of(system)):
         if name in config.options:
-            return _known(config.options[name], f"decide.options.{name}"), "[decide] options"
+            return _option(config.options[name], f"decide.options.{name}", known(facts)), "[decide] options"
     return _derived(system, facts, current), "config"
 
 
 def _derived(system: str, facts: Mapping[str, Facts], current: str) -> str:
     mine = facts[system]
-    if mine.stands_for == "rerank":
+    if mine.option.name == "rerank" and mine.parts:
         first = mine.parts[0]
         under = "stay" if first == current else _derived(first, facts, current)
         return "rerank" if under == "stay" else under + ("" if under.endswith(RERANK) else RERANK)
-    if mine.stands_for == "hybrid":
+    if mine.option.name == "hybrid":
         return "fine-tune+hybrid" if recipes(system, facts) else "hybrid"
-    if mine.stands_for == "embedding":
+    if mine.option.name == "embedding":
         if table_of(system) == table_of(current):
             return "larger" if bits_of(mine) > bits_of(facts[current]) else "smaller"
         return "fine-tune" if mine.trained else "embedding"
-    return mine.stands_for
+    return mine.option.name
 
 
 def bits_of(facts: Facts) -> float:
@@ -159,44 +154,44 @@ def recipes(system: str, facts: Mapping[str, Facts]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _known(kind: str, place: str) -> str:
-    if kind.removesuffix(RERANK) not in KINDS or kind in UNMEASURED:
-        known = [name for name in KINDS if name not in UNMEASURED]
+def _option(kind: str, place: str, kinds: Mapping[str, Kind]) -> str:
+    if kind.removesuffix(RERANK) not in kinds or kind in UNMEASURED:
+        names = [name for name in kinds if name not in UNMEASURED]
         raise ConfigError(
-            f'{place} is "{kind}"; expected one of {", ".join(known)}, or one of them with {RERANK} behind it.'
-            f"{did_you_mean(kind, known)}"
+            f'{place} is "{kind}"; expected one of {", ".join(names)}, or one of them with {RERANK} behind it.'
+            f"{did_you_mean(kind, names)}"
         )
     return kind
 
 
-def label_of(kind: str) -> str:
+def label_of(kind: str, kinds: Mapping[str, Kind] = KINDS) -> str:
     """An option in words."""
     base = kind.removesuffix(RERANK)
-    return KINDS[base].label + (" and reranking" if base != kind else "")
+    return kinds[base].label + (" and reranking" if base != kind else "")
 
 
-def work_of(kind: str) -> str:
+def work_of(kind: str, kinds: Mapping[str, Kind] = KINDS) -> str:
     """What an option takes, in words."""
     base = kind.removesuffix(RERANK)
-    return KINDS[base].work + ("" if base == kind else ", and a reranker")
+    return kinds[base].work + ("" if base == kind else ", and a reranker")
 
 
-def effort_of(kind: str, config: DecideConfig) -> float:
+def effort_of(kind: str, config: DecideConfig, kinds: Mapping[str, Kind] = KINDS) -> float:
     """An option's rank by effort; `[decide.effort]` may say otherwise.
 
     Raises:
         ConfigError: `[decide.effort]` names no option.
     """
     for name in config.effort:
-        if name.removesuffix(RERANK) not in KINDS:
+        if name.removesuffix(RERANK) not in kinds:
             raise ConfigError(
-                f'decide.effort names "{name}"; expected one of {", ".join(KINDS)}.{did_you_mean(name, KINDS)}'
+                f'decide.effort names "{name}"; expected one of {", ".join(kinds)}.{did_you_mean(name, kinds)}'
             )
     if kind in config.effort:
         return config.effort[kind]
     base = kind.removesuffix(RERANK)
-    added = config.effort.get("rerank", EFFORT["rerank"]) if base != kind else 0.0
-    return config.effort.get(base, EFFORT[base]) + added
+    added = config.effort.get("rerank", kinds["rerank"].effort) if base != kind else 0.0
+    return config.effort.get(base, kinds[base].effort) + added
 
 
 def rivals(facts: Mapping[str, Facts], current: str, config: DecideConfig) -> list[str]:

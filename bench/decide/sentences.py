@@ -97,7 +97,8 @@ def helps_at_home(option: Option) -> bool:
 
 
 def _named(option: Option) -> str:
-    label = option.label if option.label.startswith("BM25") else option.label[:1].lower() + option.label[1:]
+    name = option.label[1:2].isupper()  # BM25, SPLADE
+    label = option.label if name else option.label[:1].lower() + option.label[1:]
     return f"{label} ({option.system})"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.decide.case import Case
 from bench.decide.evidence import bounds
-from bench.decide.options import bits_of, effort_of, label_of, sizes_of, work_of
+from bench.decide.options import bits_of, effort_of, known, label_of, sizes_of, work_of
 from bench.decide.records import Option, Smaller
 
 
@@ -53,7 +53,7 @@ def smaller_option(case: Case) -> list[Option]:
             system=best.system,
             known_from="config",
             work=work_of("smaller"),
-            effort=effort_of("smaller", case.config),
+            effort=effort_of("smaller", case.config, known(case.facts)),
             mean=best.mean,
             gain=best,
             losses=None if held is None else tuple(held),

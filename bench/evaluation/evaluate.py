@@ -12,7 +12,7 @@ import copy
 import os
 import platform
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 
 from bench.base.errors import BenchError, ConfigError, StoreError, SystemFailed, UsageError, did_you_mean
 from bench.base.progress import Progress, no_progress
-from bench.base.registry import origin
+from bench.base.registry import blamed, origin
 from bench.base.store import Store, read_json, write_json
-from bench.evaluation.measure import measure, result
+from bench.evaluation.measure import measure, packages_of, result
 from bench.evaluation.no_answer import no_answer
 from bench.records import EVALUATION_ROLES, TIE_RULE, Corpus, QuerySet, Ranked, Result, Run, Suite, System, digest_of
-from bench.records.measures import parse, parse_list
+from bench.records.measures import parse_list
 from bench.retrieval.search import convex
 
 RUN_FORMAT = 1
@@ -43,12 +43,6 @@ class Missing(BenchError):
     """A run or result that would have to be made, where only stored ones are wanted."""
 
     code = "missing-result"
-
-
-def _origin_of_measure(name: str) -> str | None:
-    """The package that a measure comes from; None where it is ours."""
-    measure = parse(name)
-    return None if measure.engine else origin("measures", measure.kind)
 
 
 def environment() -> dict[str, Any]:
@@ -68,16 +62,20 @@ def environment() -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def failing_as(system: str, query_set: str) -> Iterator[None]:
-    """Whatever breaks inside becomes a SystemFailed that names the system."""
+def failing_as(system: System, query_set: str, culprit: Callable[[], str] | None = None) -> Iterator[None]:
+    """Whatever breaks inside becomes a SystemFailed that names the system, and the package of its kind.
+
+    `culprit` looks for the query that it breaks on; "" where none alone does.
+    """
     try:
         yield
     except BenchError:
         raise
     except (Exception, SystemExit) as error:
-        raise SystemFailed(
-            f'System "{system}" failed on query set "{query_set}": {type(error).__name__}: {error}'
-        ) from error
+        package, query = origin("systems", system.kind), culprit() if culprit else ""
+        who = f'System "{system.name}"' + (f" (kind {system.kind} of {package})" if package else "")
+        where = f'query "{query}" of "{query_set}"' if query else f'query set "{query_set}"'
+        raise SystemFailed(f"{who} failed on {where}: {type(error).__name__}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -155,7 +153,7 @@ class Evaluator:
             "measures": protocol.measures,
             "protocol": protocol.digest,
         }
-        if packages := {name: package for name in protocol.measures if (package := _origin_of_measure(name))}:
+        if packages := packages_of(protocol.measures):
             made_of["packages"] = packages
         if labels.computed_slices:
             made_of["computed_slices"] = dict(labels.computed_slices)
@@ -191,7 +189,7 @@ class Evaluator:
             query_set=query_set,
             suite=(self.suite.name, self.suite.version, self.suite.digest),
             kind=system.kind,
-            recipe={"fingerprint": dict(system.fingerprint()), "parts": list(system.parts)},
+            recipe={**self._own(system), "parts": list(system.parts)},
         )
         if dev and (self.make or all(self._stored_run(name, one) for one in dev)):
             runs = [(self.run(name, one), self.suite.labels[one.name]) for one in dev]
@@ -239,7 +237,7 @@ class Evaluator:
     def _run_files(self, name: str) -> list[Mapping[str, Path]]:
         """The run files of a system and its parts, by query set."""
         system = self.systems[name]
-        own = [system.files] if system.kind == "trec-run" and hasattr(system, "files") else []
+        own = [system.files] if hasattr(system, "files") else []
         return own + [files for part in system.parts for files in self._run_files(part)]
 
     def _query_sets(self, names: Iterable[str] | None) -> list[QuerySet]:
@@ -302,7 +300,7 @@ class Evaluator:
     def reads_run_files(self, name: str) -> bool:
         """Whether a system, or a part of it, is another engine's run file."""
         system = self.systems[name]
-        return system.kind == "trec-run" or any(self.reads_run_files(part) for part in system.parts)
+        return hasattr(system, "files") or any(self.reads_run_files(part) for part in system.parts)
 
     def system_digest(self, name: str) -> str:
         """The digest of a system's fingerprint and its parts'."""
@@ -310,14 +308,15 @@ class Evaluator:
             system = self.systems[name]
             if getattr(system, "tunable", False):
                 system.weight = self._tuned_weight(name)  # type: ignore[attr-defined]
-            made_of: dict[str, Any] = {
-                "fingerprint": dict(system.fingerprint()),
-                "parts": [self.system_digest(part) for part in system.parts],
-            }
-            if (package := origin("systems", system.kind)) is not None:
-                made_of["package"] = package
-            self._digests[name] = digest_of(made_of)
+            parts = [self.system_digest(part) for part in system.parts]
+            with blamed("systems", system.kind, f'failed when "{name}" was asked for its fingerprint'):
+                self._digests[name] = digest_of({**self._own(system), "parts": parts})
         return self._digests[name]
+
+    def _own(self, system: System) -> dict[str, Any]:
+        """What a system is made of besides its parts: its fingerprint, and the package that its kind comes from."""
+        package = origin("systems", system.kind)
+        return {"fingerprint": dict(system.fingerprint()), **({"package": package} if package else {})}
 
     def _corpus(self, query_set: QuerySet) -> Corpus:
         return self.suite.corpora[query_set.corpus]
@@ -361,16 +360,17 @@ class Evaluator:
                 label = f"{system.name} on {query_set.name}"
                 system.progress = lambda stage, done, total: self.progress(f"{label}: {stage}", done, total)
             started = time.perf_counter()
-            with failing_as(system.name, query_set.name):
-                ranked = system.search(self._corpus(query_set), query_set, depth=self.search_depth, parts=parts)
-            seconds = {stage: round(value, 6) for stage, value in ranked.seconds.items()}
-            run = self.as_run(
-                system.name,
-                query_set,
-                ranked,
-                seconds=seconds | {"total": round(time.perf_counter() - started, 6)},
-                environment=environment(),
-            )
+            ours = origin("systems", system.kind) is None
+            with failing_as(system, query_set.name, None if ours else lambda: self._culprit(system, query_set, parts)):
+                ranked = self._ranked(system, query_set, parts)
+                seconds = {stage: round(value, 6) for stage, value in ranked.seconds.items()}
+                run = self.as_run(
+                    system.name,
+                    query_set,
+                    ranked,
+                    seconds=seconds | {"total": round(time.perf_counter() - started, 6)},
+                    environment=environment(),
+                )
             self.store.write_arrays(
                 "runs",
                 wanted.key,
@@ -387,6 +387,30 @@ class Evaluator:
                 scores=run.scores,
             )
         return run
+
+    def _ranked(self, system: System, query_set: QuerySet, parts: Sequence[Run]) -> Ranked:
+        ranked = system.search(self._corpus(query_set), query_set, depth=self.search_depth, parts=parts)
+        if not isinstance(ranked, Ranked):
+            raise TypeError(f"search returned a {type(ranked).__name__}; expected bench.records.Ranked")
+        return ranked
+
+    def _culprit(self, system: System, query_set: QuerySet, parts: Sequence[Run]) -> str:
+        """The first query that a failing search fails on alone, looked for by halves; "" where there is none."""
+
+        def fails(rows: range) -> bool:
+            queries = [(query_set.ids[row], query_set.texts[row]) for row in rows]
+            some = QuerySet.build(query_set.name, query_set.role, query_set.corpus, queries)
+            try:
+                self._ranked(system, some, [part.of_rows(rows) for part in parts])
+            except (Exception, SystemExit):
+                return True
+            return False
+
+        rows = range(len(query_set.ids))
+        while len(rows) > 1:
+            half = rows[: len(rows) // 2]
+            rows = half if fails(half) else rows[len(half) :]
+        return query_set.ids[rows[0]] if fails(rows) else ""
 
     @property
     def search_depth(self) -> int:
@@ -421,7 +445,7 @@ class Evaluator:
         system, n_queries = self.systems[name], len(set(query_set.texts))
         if n_queries < ENOUGH_QUERIES:
             return
-        rows = self._rows(run, query_set)
+        rows = run.rows(self._corpus(query_set))
         where = f'on every one of {len(rows)} queries of "{query_set.name}"'
         if rows.shape[1] >= 10 and (rows[:, 9] >= 0).all() and (rows == rows[0]).all():
             raise SystemFailed(
@@ -439,7 +463,7 @@ class Evaluator:
             stored = self._runs.get(self.run_key(part, query_set)) or self._stored_run(part, query_set)
             if stored is None:
                 return
-            parts[part] = self._rows(stored, query_set)
+            parts[part] = stored.rows(self._corpus(query_set))
         equal = [part for part, found in parts.items() if _same(rows, found)]
         if not equal:
             return
@@ -456,13 +480,6 @@ class Evaluator:
                 f"{'s' if len(others) > 1 else ''} contributed nothing. See what "
                 f"{', '.join(others)} ranks alone, mend it, or leave it out of the fusion."
             )
-
-    def _rows(self, run: Run, query_set: QuerySet) -> NDArray[np.int64]:
-        """int64[n_queries, depth], rows of the corpus; −1 pads."""
-        row_of = self._corpus(query_set).row_of
-        rows = np.asarray([*(row_of[doc_id] for doc_id in run.doc_ids), -1], dtype=np.int64)
-        found: NDArray[np.int64] = rows[run.docs]
-        return found
 
     def _missing(self, name: str, query_set: QuerySet) -> Missing:
         return Missing(

@@ -314,7 +314,7 @@ class _Clock:
         if name not in self._searches:
             self.evaluator.system_digest(name)  # tunes the weight where there is one to tune
             system, corpus = self.evaluator.systems[name], self.evaluator.suite.corpora[self.query_set.corpus]
-            with failing_as(name, self.query_set.name):
+            with failing_as(system, self.query_set.name):
                 warm = getattr(system, "warm", None)
                 self._searches[name] = functools.partial(system.search, corpus) if warm is None else warm(corpus)
         return self._searches[name]
@@ -330,7 +330,7 @@ class _Clock:
                 total += self.ask(part, query, asked)[1]
         parts = [asked[part] for part in self.evaluator.systems[name].parts]
         search, depth = self._search(name), self.evaluator.search_depth
-        with failing_as(name, self.query_set.name):
+        with failing_as(self.evaluator.systems[name], self.query_set.name, lambda: query.ids[0]):
             started = time.perf_counter()
             ranked = search(query, depth=depth, parts=parts)
             total += time.perf_counter() - started

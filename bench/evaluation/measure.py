@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import MeasureError, RunError
-from bench.base.registry import module_of
+from bench.base.registry import blamed, module_of, origin
 from bench.evaluation.measures import JudgedRanking
 from bench.records import EvalProtocol, Labels, Qrels, QuerySet, Result, Run, Scores
 from bench.records.measures import Measure, parse, relevant_queries
@@ -180,12 +180,24 @@ def _judged_rankings(truth: NDArray[np.float64], docs: NDArray[np.int64]) -> lis
     return found
 
 
+def packages_of(measures: Iterable[str]) -> dict[str, str]:
+    """Measure → the package that computes it, for measures of other packages."""
+    parsed = [parse(name) for name in measures]
+    return {m.name: package for m in parsed if not m.engine and (package := origin("measures", m.kind)) is not None}
+
+
 def _by_kind(m: Measure, queries: Sequence[JudgedRanking], relevance_level: int) -> NDArray[np.float64]:
     """float64[n_queries] of a measure that ranx lacks."""
     compute = module_of("measures", m.kind).value
-    values = np.asarray([compute(query, cutoff=m.cutoff, relevance_level=relevance_level) for query in queries], float)
+    with blamed("measures", m.kind, f"failed when it computed {m.name}"):
+        given = [compute(query, cutoff=m.cutoff, relevance_level=relevance_level) for query in queries]
+        values = np.asarray(given, dtype=np.float64)
     if values.shape != (len(queries),) or not ((values >= 0) & (values <= 1 + 1e-9)).all():
-        raise MeasureError(f'Measure "{m.name}" gave {values.tolist()[:3]}…; expected a number from 0 to 1 per query.')
+        package = origin("measures", m.kind)
+        raise MeasureError(
+            f'Measure "{m.name}"{f" of {package}" if package else ""} gave {values.tolist()[:3]}…; expected a number '
+            "from 0 to 1 per query."
+        )
     return values
 
 
@@ -345,4 +357,5 @@ def result(
         seconds=dict(run.seconds),
         index_bytes=run.index_bytes,
         environment=dict(run.environment),
+        measured_by=packages_of(protocol.measures),
     )

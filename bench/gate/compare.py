@@ -238,6 +238,7 @@ def difference(
         check_comparable(theirs, ours, reference=who)
         require_measure(theirs, measure, who)
         require_measure(ours, measure, "candidate")
+        _require_one_package(theirs, ours, measure, who)
         rows = rows_of(ours, slice)
         before.append(theirs.scores.column(measure)[rows])
         after.append(ours.scores.column(measure)[rows])
@@ -278,6 +279,17 @@ def require_measure(result: Result, measure: str, who: str) -> None:
         raise NotComparable(
             f'The {who.replace("-", " ")} "{result.system}" on "{result.query_set}" has no {measure} '
             f"(has: {', '.join(result.scores.measures)}). Add it to the suite's measures and run anew."
+        )
+
+
+def _require_one_package(baseline: Result, candidate: Result, measure: str, who: str) -> None:
+    """Pass if both results have a measure from one version of the package that computes it."""
+    then, now = baseline.measured_by.get(measure), candidate.measured_by.get(measure)
+    if then != now:
+        raise NotComparable(
+            f'{measure} was computed by {then or "retrieval-gate"} for the {who.replace("-", " ")} "{baseline.system}" '
+            f'and by {now or "retrieval-gate"} for the candidate "{candidate.system}"; another version may compute '
+            'another number. Measure both with one: bench run, then bench baseline accept --reason "…"'
         )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from bench import stats
 from bench.base.errors import BenchError, ConfigError, UsageError, did_you_mean
-from bench.base.names import ModelName, table_of
+from bench.base.names import table_of
 from bench.base.store import read_json
 from bench.decide.case import Case
 from bench.decide.choose import decide
@@ -159,47 +159,38 @@ class _Gathered:
 
     def _facts(self, system: Any) -> Facts:
         encoder = getattr(system, "encoder", None)
-        model = str(getattr(getattr(encoder, "config", None), "model", ""))
-        scorer = getattr(system, "scorer", None)
-        model = model or str(getattr(getattr(scorer, "config", None), "model", ""))
         fingerprint = dict(encoder.fingerprint()) if encoder is not None else {}
         if encoder is not None and hasattr(encoder, "folder"):
             self.folders[system.name] = Path(encoder.folder)
         config = self.workspace.config.system(table_of(system.name))
         return Facts(
             system=system.name,
-            stands_for=config.option,
-            stores=config.stores,
-            per_query=config.per_query,
+            option=config.option,
             parts=tuple(system.parts),
             dim=getattr(system, "dim", None),
             precision=getattr(system, "precision", None),
-            encoder=str(fingerprint.get("kind", "")),
+            paid_by_token=getattr(encoder, "paid_by_token", False),
             weights=_weights(fingerprint),
-            trained=_recipe_of(model),
+            trained=config.recipes,
             reorders=getattr(system, "reorders", None),
         )
 
     def _unmade(self, table: str, name: str) -> Facts:
         """A system from its table alone; a model to be trained is as large as its base."""
         settings, config = self.workspace.config.systems[table], self.workspace.config.system(table)
-        models = [str(value["model"]) for value in settings.values() if isinstance(value, Mapping) and "model" in value]
-        trained = tuple(recipe for model in models for recipe in _recipe_of(model))
-        base = None
-        if trained and config.option == "embedding" and trained[0] in self.workspace.config.finetune:
+        trained, base = config.recipes, None
+        if trained and config.option.name == "embedding" and trained[0] in self.workspace.config.finetune:
             base = self.facts.get(self.workspace.config.finetune[trained[0]].base)
         return Facts(
             system=name,
-            stands_for=config.option,
-            stores=config.stores,
-            per_query=config.per_query,
+            option=config.option,
             parts=config.parts,
             dim=base.dim if base else None,
             precision="float32" if base else None,
-            encoder=base.encoder if base else "",
+            paid_by_token=bool(base and base.paid_by_token),
             weights=f"{base.weights} trained by {trained[0]}" if base else "",
             trained=trained,
-            reorders=settings.get("depth") if config.option == "rerank" else None,
+            reorders=settings.get("depth") if config.option.name == "rerank" else None,
         )
 
     # --- recall at depths ---
@@ -271,7 +262,7 @@ class _Gathered:
                 if facts.weights:
                     _slowest(encode, facts.weights, n_docs, result.seconds.get("encode_documents"))
                     _slowest(query, facts.weights, n_queries, result.seconds.get("encode_queries"))
-                for stage in facts.per_query:
+                for stage in facts.option.per_query:
                     _slowest(stages, (name, stage), n_queries, result.seconds.get(stage))
         for facts in self.facts.values():
             base = facts.weights.partition(" trained by ")[0]
@@ -368,11 +359,6 @@ def _slowest(rates: dict[Any, float], key: Any, n: int, seconds: float | None) -
 
 def _weights(fingerprint: Mapping[str, Any]) -> str:
     return digest_of(fingerprint) if fingerprint else ""
-
-
-def _recipe_of(model: str) -> tuple[str, ...]:
-    recipe = ModelName.parse(model).recipe
-    return (recipe,) if recipe else ()
 
 
 def _curves(

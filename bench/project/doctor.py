@@ -9,9 +9,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from bench import __version__
-from bench.base.registry import plugins
+from bench.base import plugins, registry
+from bench.base.errors import did_you_mean
 from bench.project.answers import Told
+from bench.records.measures import BY_RANX
 from bench.report import tables
+from bench.report.blocks import Block, Prose
 
 # extra → (package, what it is for)
 _PARTS = {
@@ -43,16 +46,35 @@ def examined(config: Path) -> Told:
                 source = "retrieval-gate" if extra in ("core", "report") else f"retrieval-gate[{extra}]"
                 state = f"not installed ({purpose}). Install with: pip install '{source}'"
             rows.append({"part": package, "state": state})
-    for plugin in plugins():
-        state = plugin.problem or "works"
-        rows.append({"part": f"{plugin.group}: {plugin.kind}", "state": f"from {plugin.package}; {state}"})
+    offered, warnings = _plugins()
+    rows += offered
     rows.append({"part": "device", "state": _device()})
     if os.environ.get("HF_HUB_OFFLINE"):
         rows.append({"part": "HF_HUB_OFFLINE", "state": f"{os.environ['HF_HUB_OFFLINE']}: hub models are not fetched"})
     rows.append({"part": "config", "state": _config(config)})
     columns = ["part", "state"]
     table = tables.table("What is installed", columns, [[row["part"], row["state"]] for row in rows], text=2)
-    return Told({"format": 1, "doctor": rows}, [table], table=rows)
+    blocks: list[Block] = [table, *(Prose([warning], "warning") for warning in warnings)]
+    return Told({"format": 1, "doctor": rows}, blocks, table=rows)
+
+
+def _plugins() -> tuple[list[dict[str, str]], list[str]]:
+    """A row for each kind of another package, and what is wrong with some of them."""
+    rows, warnings = [], {}
+    for plugin in registry.offered({"measures": BY_RANX}):
+        state = "does not work" if plugin.problem else "works"
+        row = {"part": f"{plugin.group}: {plugin.kind}", "state": f"from {plugin.package}; {state}"}
+        rows.append(row | ({"problem": plugin.problem} if plugin.problem else {}))
+        if plugin.problem:
+            warnings[plugin.problem] = ""  # once, where two packages offer one kind
+    known = [plugins.PREFIX + group for group in registry.GROUPS]
+    for group, packages in plugins.unknown_groups(known).items():
+        if hint := did_you_mean(group, known):
+            text = (
+                f"{packages}: entry points of the group {group} are not read; expected one of {', '.join(known)}.{hint}"
+            )
+            warnings[text] = ""
+    return rows, list(warnings)
 
 
 def _device() -> str:

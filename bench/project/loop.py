@@ -7,7 +7,7 @@ shares of the pairs say what more pairs would bring.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from bench.base.errors import ConfigError, UsageError, did_you_mean
 from bench.base.names import ModelName, SystemName, table_of
 from bench.base.progress import Progress, no_progress
 from bench.base.store import write_json
-from bench.config import FinetuneConfig
+from bench.config import FinetuneConfig, texts
 from bench.evaluation.evaluate import Evaluator
 from bench.gate.compare import compare, difference
 from bench.gate.verdict import judge
@@ -292,17 +292,9 @@ def systems_of(workspace: Workspace, name: str) -> list[str]:
     return [table for table in tables if table in found]
 
 
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from _strings(part)
-
-
 def _uses(table: Mapping[str, Any], name: str) -> bool:
     """Whether a table names a recipe's model itself, not through a part."""
-    models = [ModelName.parse(text) for text in _strings(table)]
+    models = [ModelName.parse(text) for text in texts(table)]
     return any((model.scheme, model.name) == ("finetune", name) for model in models)
 
 
@@ -475,10 +467,14 @@ def _with_model(workspace: Workspace, suite: Suite, name: str, model: str, progr
     def put(value: Any) -> Any:
         if isinstance(value, Mapping):
             return {key: put(part) for key, part in value.items()}
+        if isinstance(value, list):
+            return [put(part) for part in value]
         return model if isinstance(value, str) and _uses({"model": value}, name) else value
 
-    made = {key: put(value) for key, value in workspace.config.systems[table].items()}
-    made = {key: value for key, value in made.items() if key not in ("dims", "precision")}
+    # At full size; a kind that demands a key of this name means something else by it.
+    fields = type(workspace.config.system(table)).model_fields
+    sizes = [key for key in ("dims", "precision") if key in fields and not fields[key].is_required()]
+    made = {key: put(value) for key, value in workspace.config.systems[table].items() if key not in sizes}
     config = workspace.config.model_copy(update={"systems": {**workspace.config.systems, table: made}})
     changed = replace(workspace, config=config)
     evaluator = changed.evaluator(suite, [table], progress=progress)

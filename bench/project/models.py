@@ -190,7 +190,7 @@ def _manifest(workspace: Workspace, name: str, suite: str | None, corpus: str | 
     if name not in built:
         raise UsageError(f'No system "{name}".{did_you_mean(name, built)}')
     system: Any = built[name]
-    if system.kind != "dense":
+    if not hasattr(system, "encoder"):
         raise UsageError(f'System "{name}" is of kind {system.kind}; only dense ones have vectors.')
     corpora = workspace.suite(suite).corpora if corpus else {}
     if corpus and corpus not in corpora:

@@ -9,9 +9,10 @@ from pathlib import Path
 from bench.base import words
 from bench.base.errors import SuiteError, UsageError, did_you_mean
 from bench.base.progress import Progress, no_progress
-from bench.base.registry import listing, module_of
+from bench.base.registry import blamed, is_kind, listing, module_of
 from bench.base.store import Store
 from bench.evaluation.evaluate import Evaluator
+from bench.interop.exports import Exported
 from bench.project.answers import Told
 from bench.project.workspace import DEFAULT_CONFIG, Workspace
 from bench.records import Finding, Result, Suite
@@ -212,8 +213,8 @@ def exported(
     Raises:
         UsageError: no such kind, or an option that the kind does not take.
     """
-    known = listing("exports")
-    if kind not in known:
+    if not is_kind("exports", kind):
+        known = listing("exports")
         raise UsageError(f'No kind of export "{kind}"; expected one of {", ".join(known)}.{did_you_mean(kind, known)}')
     module = module_of("exports", kind)
     about_results = module.WHAT == "results"
@@ -225,7 +226,10 @@ def exported(
     workspace = None if alone else Workspace.open(config)
     loaded = suite.load(suite.find(str(suite_name))) if workspace is None else workspace.suite(suite_name)
     name = workspace.gated_system(system) if workspace is not None and about_results else ""
-    done = module.export(_Request(loaded, name, out, query_sets, model_name, force, workspace))
+    with blamed("exports", kind, "failed when it wrote"):
+        done = module.export(_Request(loaded, name, out, query_sets, model_name, force, workspace))
+        if not isinstance(done, Exported):
+            raise TypeError(f"export returned a {type(done).__name__}; expected bench.interop.exports.Exported")
     blocks: list[Block] = [Prose([note], "warning") for note in done.notes]
     blocks += [Prose([f"Written: {path}"]) for path in done.written]
     return Told({"format": 1, "written": [str(path) for path in done.written], "notes": list(done.notes)}, blocks)

@@ -58,6 +58,7 @@ RESULT_SHAPE: dict[str, Any] = {
     "tie_spread": Each(_AMOUNT),
     "seconds": Each(_AMOUNT),
     "index_bytes": int | None,
+    "measured_by?": Each(str),
     "environment": dict,
     "no_answer?": {
         "chosen_on": [str],

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bench.base.errors import MeasureError, did_you_mean
-from bench.base.registry import listing, module_of
+from bench.base.errors import MeasureError, PluginError, did_you_mean
+from bench.base.registry import is_kind, listing, module_of
 from bench.records.suite import Qrels
 
 DEFAULT_MEASURES = ("recall@10", "ndcg@10", "mrr@10", "recall@100")
@@ -32,8 +32,7 @@ class Measure:
         return self.name.partition("@")[0]
 
 
-# name → (ranx's name, whether order within the cutoff counts, whether a cutoff is demanded)
-_KNOWN: Mapping[str, tuple[str, bool, bool]] = {
+BY_RANX: Mapping[str, tuple[str, bool, bool]] = {
     "recall": ("recall", False, True),
     "precision": ("precision", False, True),
     "hit": ("hit_rate", False, True),
@@ -43,26 +42,30 @@ _KNOWN: Mapping[str, tuple[str, bool, bool]] = {
     "ndcg": ("ndcg", True, False),
     "rprec": ("r-precision", False, False),
 }
+"""Name → (ranx's name, whether order within the cutoff counts, whether a cutoff is demanded)."""
 
 
 def parse(name: str) -> Measure:
     """A measure from its name.
 
     Raises:
-        MeasureError: unknown, or without the cutoff it needs; names the nearest.
+        MeasureError: unknown, without the cutoff it needs, or another package's that cannot be used; names the nearest.
     """
     base, at, cutoff = name.strip().partition("@")
     if at and not re.fullmatch("[1-9][0-9]*", cutoff):
         base = ""
-    if base in _KNOWN:
-        engine, ordered, needs_cutoff = _KNOWN[base]
-    elif base in listing("measures"):
-        module = module_of("measures", base)
+    if base in BY_RANX:
+        engine, ordered, needs_cutoff = BY_RANX[base]
+    elif is_kind("measures", base):
+        try:
+            module = module_of("measures", base)
+        except PluginError as problem:
+            raise MeasureError(str(problem)) from problem
         engine, ordered, needs_cutoff = "", bool(module.ORDERED), bool(module.NEEDS_CUTOFF)
     else:
         examples = ["recall@10", "recall@100", "ndcg@10", "mrr@10", "map", "mrr", "ndcg", "precision@10", "hit@10"]
         hint = did_you_mean(name.lower(), [*examples, *listing("measures")])
-        hint = hint or did_you_mean(name.partition("@")[0], _KNOWN)
+        hint = hint or did_you_mean(name.partition("@")[0], BY_RANX)
         raise MeasureError(f'Unknown measure "{name}"; expected one such as {", ".join(examples)}.{hint}')
     if needs_cutoff and not cutoff:
         raise MeasureError(f'Measure "{name}" needs a cutoff, such as "{base}@10".')

@@ -23,7 +23,8 @@ class Result:
     """One system on one query set: who, what, how, and every query's numbers. A JSON document.
 
     `variant` is the dimension and precision that a gate rule asked for ("@128", "/int8", "@128/int8"); "" is the gated
-    system as it is named. The document carries a digest of its content, so that an edit by hand is noticed.
+    system as it is named. `measured_by` is measure → package, where another package computes it. The document carries a
+    digest of its content, so that an edit by hand is noticed.
     """
 
     system: str
@@ -51,6 +52,7 @@ class Result:
     environment: Mapping[str, Any] = field(default_factory=dict, repr=False)
     variant: str = ""
     no_answer: NoAnswer | None = None
+    measured_by: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """The document that baselines and history keep; `from_json` reads it back without loss."""
@@ -98,7 +100,9 @@ class Result:
             "seconds": dict(self.seconds),
             "index_bytes": self.index_bytes,
             "environment": dict(self.environment),
-        } | ({} if self.no_answer is None else {"no_answer": asdict(self.no_answer)})
+            **({} if self.no_answer is None else {"no_answer": asdict(self.no_answer)}),
+            **({"measured_by": dict(self.measured_by)} if self.measured_by else {}),
+        }
 
     @classmethod
     def from_json(cls, document: Any, *, where: str = "result") -> Result:
@@ -203,6 +207,7 @@ class Result:
             environment=document["environment"],
             variant=system.get("variant", ""),
             no_answer=_no_answer_of(document.get("no_answer")),
+            measured_by=document.get("measured_by", {}),
         )
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bench.base.errors import RunError
 from bench.records.digests import digest_texts
+from bench.records.suite import Corpus
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,20 @@ class Run:
     def ranking(self, row: int, depth: int | None = None) -> list[str]:
         """Document ids of one query, best first."""
         return [self.doc_ids[d] for d in self.docs[row, :depth] if d >= 0]
+
+    def rows(self, corpus: Corpus) -> NDArray[np.int64]:
+        """int64[n_queries, depth]: the rankings as rows of the corpus that has their documents; −1 pads."""
+        places = np.asarray([*(corpus.row_of[doc_id] for doc_id in self.doc_ids), -1], dtype=np.int64)
+        found: NDArray[np.int64] = places[self.docs]
+        return found
+
+    def of_rows(self, rows: Sequence[int]) -> Run:
+        """The rankings of some of its queries, by their rows."""
+        kept = list(rows)
+        ids = tuple(self.query_ids[row] for row in kept)
+        return replace(
+            self, query_ids=ids, docs=frozen(self.docs[kept], np.int32), scores=frozen(self.scores[kept], np.float32)
+        )
 
     def renamed(self, system: str) -> Run:
         """The same rankings under another system's name."""

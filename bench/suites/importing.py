@@ -9,16 +9,16 @@ import contextlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any, TypeVar, get_origin
 
 from pydantic import ValidationError
 
 from bench.base.errors import SuiteError, UsageError, did_you_mean
 from bench.base.progress import Progress, no_progress
-from bench.base.registry import listing, module_of, problems_of
+from bench.base.registry import blamed, is_kind, listing, module_of, origin, problems_of
 from bench.base.store import json_text, replacing_folder
 from bench.config import SuiteConfig
 from bench.records import EVALUATION_ROLES, ROLES, digest_of
@@ -47,6 +47,8 @@ CHANGES = {
 
 Judged = dict[str, dict[str, int]]
 
+Row = TypeVar("Row")
+
 
 # --- sources by kind -------------------------------------------------------------------------------
 
@@ -62,9 +64,10 @@ def open_source(kind: str, location: str, settings: Mapping[str, str] | None = N
     Raises:
         UsageError: no such kind, no such setting, or a value that is none; names the nearest.
     """
-    known = kinds()
-    kind = kind.replace("_", "-")
-    if kind not in known:
+    if not is_kind("sources", kind):
+        kind = kind.replace("_", "-")
+    if not is_kind("sources", kind):
+        known = kinds()
         raise UsageError(f'No kind of source "{kind}"; expected one of {", ".join(known)}.{did_you_mean(kind, known)}')
     module = module_of("sources", kind)
     model = module.Options
@@ -76,8 +79,31 @@ def open_source(kind: str, location: str, settings: Mapping[str, str] | None = N
         options = model.model_validate(values, strict=False)
     except ValidationError as error:
         raise UsageError("\n".join(problems_of(error, model, f"bench import {kind}: --set"))) from None
-    made: Collection = module.collection(location, options)
-    return made
+    with blamed("sources", kind, f"failed when it opened {location}"):
+        made = module.collection(location, options)
+        if not isinstance(made, Collection):
+            raise TypeError(f"collection returned a {type(made).__name__}; expected bench.suites.sources.Collection")
+    parts = [
+        replace(part, queries=_reading(kind, part.queries), judgements=_reading(kind, part.judgements))
+        for part in made.parts
+    ]
+    package = origin("sources", kind)
+    return replace(
+        made,
+        documents=_reading(kind, made.documents),
+        parts=tuple(parts),
+        origin={**made.origin, **({"package": package} if package else {})},
+    )
+
+
+def _reading(kind: str, rows: Callable[[], Iterable[Row]]) -> Callable[[], Iterator[Row]]:
+    """The same rows; another package's source that breaks while it reads says so in a sentence."""
+
+    def read() -> Iterator[Row]:
+        with blamed("sources", kind, "failed while it was read"):
+            yield from rows()
+
+    return read
 
 
 # --- what comes back -------------------------------------------------------------------------------

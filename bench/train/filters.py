@@ -177,7 +177,7 @@ class _Model:
 
     def __init__(self, settings: ParaphraseConfig, evaluator: Evaluator, progress: Progress) -> None:
         system: Any = evaluator.systems[settings.system]
-        if system.kind != "dense":
+        if not hasattr(system, "encoder"):
             raise ConfigError(
                 f'filters.paraphrase.system "{settings.system}" is of kind {system.kind}; expected a dense system.'
             )

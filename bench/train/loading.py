@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench.base.errors import PairsError, SuiteError, did_you_mean
 from bench.base.progress import Progress, no_progress
+from bench.base.registry import origin
 from bench.config import BenchConfig, PairsConfig
 from bench.records import Suite, digest_of
 from bench.suites.checks import leaks
@@ -122,7 +123,8 @@ def made(
     header, pairs = read_pairs(path)
     if header.get("table") != table_digest(table):
         raise PairsError(
-            f"{path} was made from another table than pairs.{name} is now. Make it anew with: bench pairs {name}"
+            f"{path} was made from another table than pairs.{name} is now, or by another version of a package that has "
+            f"an origin of it. Make it anew with: bench pairs {name}"
         )
     of_suite = suite is not None and (header.get("suite") or {}).get("name") == suite.name
     if suite is not None and of_suite and header.get("inputs") not in (None, inputs_digest(suite)):
@@ -142,5 +144,7 @@ def inputs_digest(suite: Suite) -> str:
 
 
 def table_digest(table: PairsConfig) -> str:
-    """32 hex digits over all of a table that changes which pairs it makes."""
-    return digest_of(table.model_dump(mode="json", by_alias=True, exclude={"out", "accept"}))
+    """32 hex digits over all of a table that changes which pairs it makes, packages of its origins included."""
+    made_of = table.model_dump(mode="json", by_alias=True, exclude={"out", "accept"})
+    packages = [origin("origins", str(one["kind"])) for one in table.from_]
+    return digest_of({**made_of, "packages": packages} if any(packages) else made_of)

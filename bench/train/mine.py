@@ -135,7 +135,7 @@ class _Miner:
         names = [settings.reference] if settings.reference else list(settings.from_)
         while names:
             system = systems[names.pop(0)]
-            if system.kind == "dense":
+            if hasattr(system, "encoder"):
                 return system
             names = [*system.parts, *names]
         wanted = [key for key in ("margin", "max_score") if getattr(settings, key) is not None]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.base.errors import PairsError, did_you_mean, excerpt
+from bench.base.registry import is_kind, listing
 from bench.base.store import write_text
 from bench.records import Suite, digest_of
 from bench.suites.suite import training_set
@@ -21,7 +23,7 @@ from bench.suites.suite import training_set
 FORMAT = 1
 
 ORIGINS = ("judgements", "expert", "clicks", "faq", "llm", "title", "heading", "cloze", "crop")
-"""Who says that the document answers the query."""
+"""Who says that the document answers the query, people first; other packages may add to them."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ class Pairs:
     @cached_property
     def origins(self) -> dict[str, int]:
         """Pairs by origin."""
-        return {origin: n for origin in ORIGINS if (n := sum(p.origin == origin for p in self.pairs))}
+        counts = Counter(pair.origin for pair in self.pairs)
+        return {origin: counts[origin] for origin in (*ORIGINS, *sorted(counts)) if origin in counts}
 
 
 def judged_pairs(suite: Suite, name: str) -> Iterator[Pair]:
@@ -155,9 +158,10 @@ def _pair(path: Path, number: int, line: str) -> Pair:
         if not isinstance(row.setdefault(key, ""), str):
             raise PairsError(f'{where}: "{key}" is {row[key]!r}; expected a text.')
     origin = row.get("origin")
-    if origin not in ORIGINS:
-        hint = did_you_mean(str(origin), ORIGINS)
-        raise PairsError(f'{where}: "origin" is {origin!r}; expected one of {", ".join(ORIGINS)}.{hint}')
+    if origin not in ORIGINS and not is_kind("origins", origin):
+        known = listing("origins")
+        hint = did_you_mean(str(origin), known)
+        raise PairsError(f'{where}: "origin" is {origin!r}; expected one of {", ".join(known)}.{hint}')
     grade, weight = row.setdefault("grade", 1), row.setdefault("weight", 1.0)
     if not isinstance(grade, int) or grade < 1:
         raise PairsError(f'{where}: "grade" is {grade!r}; expected a whole number above 0.')

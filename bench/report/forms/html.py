@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bench.base import words
-from bench.base.registry import listing, module_of, origin
+from bench.base.errors import BenchError, PluginError
+from bench.base.registry import blamed, listing, module_of, origin
 from bench.base.store import write_text
 from bench.report import Material, embedded
 from bench.report.blocks import (
@@ -48,23 +51,28 @@ class Section:
 
 
 def sections(material: Material) -> list[Section]:
-    """All sections that have something to say, in their order. A new one is a new file in `sections/`."""
-    modules = {name: module_of("sections", name) for name in listing("sections")}
-    ordered = sorted(modules.items(), key=lambda item: (item[1].ORDER, item[0]))
-    built = [Section(name.replace("-", "_"), module.TITLE, _blocks(name, module, material)) for name, module in ordered]
-    return [section for section in built if section.blocks]
+    """All sections that have something to say, in their order; those of other packages that failed say so at the end.
 
-
-def _blocks(name: str, module: Any, material: Material) -> list[Block]:
-    """A section's blocks; where another package's section fails, the sentence that says so."""
-    package = origin("sections", name)
-    try:
-        blocks: list[Block] = module.build(material)
-    except Exception as error:
-        if package is None:
-            raise
-        blocks = [Prose([f"The section of {package} failed: {type(error).__name__}: {error}"], "note")]
-    return blocks
+    A new one is a new file in `sections/`, or an entry point of another package.
+    """
+    built: list[tuple[float, Section]] = []
+    for kind in listing("sections"):
+        anchor, package = re.sub(r"\W", "_", kind), origin("sections", kind)
+        try:
+            module = module_of("sections", kind)
+            with blamed("sections", kind, "failed"):
+                blocks: list[Block] = module.build(material)
+                if package:
+                    as_json.blocks(blocks)  # what no form can be made of breaks here, not in the middle of a page
+            built.append((module.ORDER, Section(anchor, module.TITLE, blocks)))
+        except BenchError as error:
+            if package is None:
+                raise
+            # It is on every page and nobody asked for it: no page is lost for it.
+            why = f"{'' if isinstance(error, PluginError) else f'Section {kind} of {package}: '}{error}"
+            built.append((math.inf, Section(anchor, kind, [Prose([why], "note")])))
+    ordered = sorted(built, key=lambda item: (item[0], item[1].name))
+    return [section for _, section in ordered if section.blocks]
 
 
 def render(material: Material, *, only: str | None = None) -> str:

@@ -43,14 +43,14 @@ def build(material: Material) -> list[Block]:
 
 
 def _vector(result: Result) -> tuple[int, str, str] | None:
-    """(dim, precision, digest of the model) of a dense result."""
+    """(dim, precision, digest of the rest) of a system whose fingerprint has both."""
     fingerprint = result.recipe.get("fingerprint", {})
-    if result.kind != "dense" or not isinstance(fingerprint, dict):
+    if not isinstance(fingerprint, dict):
         return None
     dim, precision = fingerprint.get("dim"), fingerprint.get("precision")
     if not isinstance(dim, int) or not isinstance(precision, str):
         return None
-    return dim, precision, digest_of([fingerprint.get("encoder"), fingerprint.get("similarity")])
+    return dim, precision, digest_of(fingerprint | {"dim": None, "precision": None})
 
 
 Curves = dict[tuple[str, str], list[tuple[int, float]]]

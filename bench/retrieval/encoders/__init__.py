@@ -1,18 +1,43 @@
-"""Embedders, one file each. A file's name is the encoder's kind; listing them imports nothing."""
+"""Embedders, one file each. A file's name is the encoder's kind; listing them imports nothing.
+
+Each file has a `Config` and `build(config, *, base, models)`, which returns an `Encoder`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from bench.base.errors import ConfigError
+from bench.records import Encoder
+from bench.retrieval.packaged import built
 
-__all__ = ["find_model", "weights_digest"]
+__all__ = ["build", "find_model", "weights_digest"]
 
 # Files that change what a model computes. A README, a card or another backend's export does not.
 _WEIGHT_SUFFIXES = {".safetensors", ".bin", ".json", ".txt", ".model", ".py", ".npy"}
 _IGNORED = {"data_config.json", "lineage.json", "README.md", "train_results.json"}
 _OTHER_BACKENDS = {"onnx", "openvino", ".git", "checkpoints"}
+
+
+def build(table: Mapping[str, Any], place: str, *, base: Path, models: Path) -> Encoder:
+    """The encoder that a table describes.
+
+    Args:
+        table: `{ kind = …, model = … }`.
+        place: the table's name in its file, for errors.
+        base: folder of the file that names the model.
+        models: the store's folder of fine-tuned models.
+
+    Raises:
+        ConfigError: what is wrong with the table, or no such model.
+    """
+    encoder: Encoder = built(
+        "encoders", table, place, lambda kind, config: kind.build(config, base=base, models=models)
+    )
+    return encoder
 
 
 def find_model(model: str, *, base: Path, models: Path, revision: str | None = None) -> Path:

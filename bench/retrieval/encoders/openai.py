@@ -34,6 +34,7 @@ class OpenAIEncoder:
     """Texts to vectors by a server. Its weights are out of sight: `canary` is asked anew before it is trusted again."""
 
     canary = "The quick brown fox jumps over the lazy dog."
+    paid_by_token = True
 
     def __init__(self, config: Config) -> None:
         self.config, self.dim = config, config.dim

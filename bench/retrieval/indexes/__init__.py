@@ -6,12 +6,15 @@ cut and normalised already.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Index"]
+from bench.retrieval.packaged import built
+
+__all__ = ["Index", "build"]
 
 
 class Index(Protocol):
@@ -23,3 +26,19 @@ class Index(Protocol):
 
     def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The k best rows of float32[n_queries, dim] queries and their scores, −1 where there are fewer."""
+
+
+def build(table: Mapping[str, Any], place: str, rows: NDArray[np.float32], precision: str) -> Index:
+    """The index of float32[n_docs, dim] rows that a table describes.
+
+    Args:
+        table: `{ kind = … }`.
+        place: the table's name in its file, for errors.
+        rows: cut and normalised already.
+        precision: in which they are kept.
+
+    Raises:
+        ConfigError: what is wrong with the table.
+    """
+    index: Index = built("indexes", table, place, lambda kind, config: kind.build(config, rows, precision))
+    return index

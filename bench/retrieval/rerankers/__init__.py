@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.base.registry import settled
 from bench.records import PairScorer
+from bench.retrieval.packaged import built
 
 __all__ = ["build"]
 
@@ -28,6 +28,7 @@ def build(table: Mapping[str, Any], place: str, *, base: Path, models: Path) -> 
     Raises:
         ConfigError: what is wrong with the table, or no such model.
     """
-    module, config = settled("rerankers", table, place)
-    scorer: PairScorer = module.build(config, base=base, models=models)
+    scorer: PairScorer = built(
+        "rerankers", table, place, lambda kind, config: kind.build(config, base=base, models=models)
+    )
     return scorer

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.base.errors import ConfigError, UsageError, did_you_mean
 from bench.base.names import SystemName, table_of
-from bench.base.registry import settled
+from bench.base.registry import blamed, origin, settled
 from bench.base.store import Store
-from bench.config import BenchConfig
+from bench.config import BenchConfig, SystemConfig
 from bench.records import System
 
 __all__ = ["Context", "build", "selected", "tables", "variant"]
@@ -52,8 +53,7 @@ def build(config: BenchConfig, context: Context, *, only: Sequence[str] | None =
     for table_name, table in config.systems.items():
         if wanted_tables is not None and table_name not in wanted_tables:
             continue
-        module, settings = settled("systems", table, f"systems.{table_name}")
-        systems |= {system.name: system for system in module.build(table_name, settings, context)}
+        systems |= {system.name: system for system in _of_table(table_name, table, context)}
     for system in systems.values():
         for part in system.parts:
             if part not in systems:
@@ -73,6 +73,39 @@ def build(config: BenchConfig, context: Context, *, only: Sequence[str] | None =
     for name in systems:
         place(name, ())
     return ordered
+
+
+def _of_table(name: str, table: Mapping[str, Any], context: Context) -> list[System]:
+    """The systems of one table.
+
+    Raises:
+        PluginError: another package's kind failed, or what it built is no system of this table.
+    """
+    module, settings = settled("systems", table, f"systems.{name}")
+    kind = str(table["kind"])
+    with blamed("systems", kind, f"failed when systems.{name} was built"):
+        made: list[System] = list(module.build(name, settings, context))
+        if origin("systems", kind) is not None:
+            _refuse_misfits(made, name, settings)
+    return made
+
+
+def _refuse_misfits(made: Sequence[System], name: str, settings: SystemConfig) -> None:
+    """Refuse systems that would be evaluated otherwise than their table says."""
+    if not made or len({system.name for system in made}) < len(made):
+        raise ValueError(f"build returned systems {[system.name for system in made]}; expected one or more, by name")
+    for system in made:
+        wanted = {"kind": settings.kind, "parts": settings.parts, "roles": settings.roles}
+        held = {key: getattr(system, key, None) for key in wanted}
+        held["parts"] = tuple(held["parts"] or ())
+        if table_of(system.name) != name:
+            raise ValueError(f'a system\'s name is "{system.name}"; expected "{name}", or "{name}@…" for a size of it')
+        for key, value in wanted.items():
+            if held[key] != value:
+                raise ValueError(f"{type(system).__name__}.{key} is {held[key]!r}; its table says {value!r}")
+        for method in ("fingerprint", "search"):
+            if not callable(getattr(system, method, None)):
+                raise TypeError(f"{type(system).__name__} has no method {method}")
 
 
 def tables(config: BenchConfig, only: Sequence[str]) -> set[str]:

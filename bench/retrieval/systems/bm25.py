@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.base.errors import MissingExtra
-from bench.config import SystemConfig
+from bench.config import DecideOption, SystemConfig
 from bench.records import Corpus, QuerySet, Ranked, Run, Search
 from bench.retrieval.search import padded, top_k
 from bench.retrieval.systems import Context
@@ -21,8 +21,7 @@ from bench.retrieval.systems import Context
 class Config(SystemConfig):
     """`kind = "bm25"`."""
 
-    option = "bm25"
-    stores = "term index"
+    option = DecideOption("bm25", stores="term index")
 
     k1: float = Field(default=1.5, gt=0, strict=False)
     b: float = Field(default=0.75, ge=0, le=1, strict=False)

@@ -13,9 +13,10 @@ from pydantic import Field
 from bench.base.errors import ConfigError
 from bench.base.names import SystemName
 from bench.base.progress import Progress, no_progress
-from bench.base.registry import KindTable, origin, settled
-from bench.config import SystemConfig
+from bench.base.registry import origin
+from bench.config import DecideOption, KindTable, SystemConfig
 from bench.records import Corpus, Encoder, QuerySet, Ranked, Run, Search
+from bench.retrieval import encoders, indexes
 from bench.retrieval.embed import Embedded, embed
 from bench.retrieval.indexes import Index
 from bench.retrieval.precisions import PRECISIONS
@@ -31,8 +32,7 @@ else:
 class Config(SystemConfig):
     """`kind = "dense"`."""
 
-    option = "embedding"
-    stores = "vectors"
+    option = DecideOption("embedding", stores="vectors")
 
     encoder: Annotated[dict[str, Any], KindTable("encoders")]
     dims: list[Annotated[int, Field(ge=1)]] | None = Field(default=None, min_length=1)
@@ -43,7 +43,7 @@ class Config(SystemConfig):
 
 def build(name: str, config: Config, context: Context) -> list[Dense]:
     """One system for each dimension and precision; they share one encoder and so one encoding."""
-    encoder = _encoder(name, config.encoder, context)
+    encoder = encoders.build(config.encoder, f"systems.{name}.encoder", base=context.base, models=context.models)
     found = []
     for dim in config.dims or [encoder.dim]:
         for precision in config.precision:
@@ -52,12 +52,6 @@ def build(name: str, config: Config, context: Context) -> list[Dense]:
             size = SystemName(name, None if dim == encoder.dim else dim, None if precision == "float32" else precision)
             found.append(Dense(str(size), encoder, dim, precision, config, context))
     return found
-
-
-def _encoder(name: str, table: Mapping[str, Any], context: Context) -> Encoder:
-    module, config = settled("encoders", table, f"systems.{name}.encoder")
-    encoder: Encoder = module.build(config, base=context.base, models=context.models)
-    return encoder
 
 
 class Dense:
@@ -82,15 +76,13 @@ class Dense:
             "precision": self.precision,
             "similarity": self.similarity,
         }
-        packages = [origin("encoders", str(found["encoder"].get("kind"))), origin("indexes", self.index["kind"])]
-        if any(packages):
-            found["packages"] = packages
-        return found if self.index == {"kind": "exact"} else found | {"index": self.index}
+        if self.index == {"kind": "exact"}:
+            return found
+        package = origin("indexes", self.index["kind"])
+        return found | {"index": self.index | ({"package": package} if package else {})}
 
     def _indexed(self, rows: NDArray[np.float32]) -> Index:
-        module, config = settled("indexes", self.index, f"systems.{self.name}.index")
-        built: Index = module.build(config, self._cut(rows), self.precision)
-        return built
+        return indexes.build(self.index, f"systems.{self.name}.index", self._cut(rows), self.precision)
 
     def _embedded(self, texts: Sequence[str], kind: str) -> Embedded:
         return embed(self.encoder, texts, kind=kind, store=self.store, progress=self.progress)

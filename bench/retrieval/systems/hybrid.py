@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from bench.config import Part, Strict, SystemConfig
+from bench.config import DecideOption, Part, Strict, SystemConfig
 from bench.records import Corpus, QuerySet, Ranked, Run
 from bench.retrieval.search import convex, rrf
 from bench.retrieval.systems import Context
@@ -34,7 +34,7 @@ class Fusion(Strict):
 class Config(SystemConfig):
     """`kind = "hybrid"`."""
 
-    option = "hybrid"
+    option = DecideOption("hybrid")
 
     of: list[Part] = Field(min_length=2)
     fusion: Fusion = Fusion()

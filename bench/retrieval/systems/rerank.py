@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
 from bench.base.progress import Progress, no_progress
-from bench.base.registry import KindTable
 from bench.base.store import Store
-from bench.config import Part, SystemConfig
+from bench.config import DecideOption, KindTable, Part, SystemConfig
 from bench.records import Corpus, QuerySet, Ranked, Run, Search
 from bench.retrieval import rerankers
 from bench.retrieval.embed import score_pairs
@@ -21,8 +20,7 @@ from bench.retrieval.systems import Context
 class Config(SystemConfig):
     """`kind = "rerank"`."""
 
-    option = "rerank"
-    per_query: ClassVar[Mapping[str, str]] = {"rerank": "rerank the first documents"}
+    option = DecideOption("rerank", per_query={"rerank": "rerank the first documents"}, beats="first")
 
     first: Part
     reranker: Annotated[dict[str, Any], KindTable("rerankers")]
@@ -63,8 +61,8 @@ class Rerank:
         (first,) = parts
         head = min(self.config.depth, first.depth)
         places = np.argwhere(first.docs[:, :head] >= 0)
-        rows = np.asarray([corpus.row_of[doc_id] for doc_id in first.doc_ids] + [-1])
-        pairs = [(queries.texts[q], corpus.texts[rows[first.docs[q, column]]]) for q, column in places]
+        rows = first.rows(corpus)
+        pairs = [(queries.texts[q], corpus.texts[rows[q, column]]) for q, column in places]
         scored = score_pairs(self.scorer, pairs, store=store, progress=self.progress)
         # Falling ranks for the tail: its first-stage scores live on another scale than the reranker's.
         lowest = float(scored.rows.min()) if pairs else 0.0
@@ -72,4 +70,4 @@ class Rerank:
             (lowest - 1 - np.arange(first.depth, dtype=np.float64)).astype(np.float32), first.docs.shape
         ).copy()
         scores[places[:, 0], places[:, 1]] = scored.rows[:, 0]
-        return Ranked(rows[first.docs], scores, {"rerank": scored.seconds}, first.index_bytes)
+        return Ranked(rows, scores, {"rerank": scored.seconds}, first.index_bytes)

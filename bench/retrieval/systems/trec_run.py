@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import Field
 
 from bench.base.errors import RunError
@@ -70,6 +69,5 @@ class TrecRun:
                 f'{path} ranks {len(unknown)} documents that corpus "{corpus.name}" lacks (first: "{unknown[0]}"). '
                 "Was it made on another version of the corpus?"
             )
-        rows = np.asarray([corpus.row_of[doc_id] for doc_id in run.doc_ids] + [-1])
         order = [row_of_query[query_id] for query_id in queries.ids]
-        return Ranked(rows[run.docs[order]], run.scores[order])
+        return Ranked(run.rows(corpus)[order], run.scores[order])

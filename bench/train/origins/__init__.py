@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.base.errors import ConfigError, did_you_mean
+from bench.base.errors import ConfigError, did_you_mean, excerpt
 from bench.base.progress import Progress, no_progress
-from bench.base.registry import module_of
+from bench.base.registry import blamed, settled
 from bench.base.store import Store
 from bench.records import Corpus, Suite
 from bench.train.pairs import Pair
 
-__all__ = ["Context", "estimate", "pairs"]
+__all__ = ["Context", "Pair", "estimate", "pairs"]
 
 
 @dataclass
@@ -71,14 +71,22 @@ def pairs(table: Mapping[str, Any], context: Context) -> Iterator[Pair]:
         HeldOutError: a file of evaluation data.
         ConfigError: a corpus or query set that the suite lacks.
     """
-    module = module_of("origins", str(table["kind"]))
-    yield from module.pairs(module.Config.model_validate(dict(table)), context)
+    module, config = settled("origins", table, "from")
+    kind = str(table["kind"])
+    with blamed("origins", kind, "failed when it made pairs"):
+        for pair in module.pairs(config, context):
+            if not isinstance(pair, Pair) or pair.origin != kind:
+                raise TypeError(
+                    f'pairs gave {excerpt(repr(pair))}; expected bench.train.origins.Pair of origin "{kind}"'
+                )
+            yield pair
 
 
 def estimate(table: Mapping[str, Any], context: Context) -> dict[str, Any] | None:
     """What the pairs of one checked table would cost, as a JSON object, without paying; None where nothing."""
-    module = module_of("origins", str(table["kind"]))
+    module, config = settled("origins", table, "from")
     if not hasattr(module, "estimate"):
         return None
-    found: dict[str, Any] = module.estimate(module.Config.model_validate(dict(table)), context).to_json()
+    with blamed("origins", str(table["kind"]), "failed when it was asked what its pairs cost"):
+        found: dict[str, Any] = module.estimate(config, context).to_json()
     return found
