@@ -22,10 +22,10 @@ from bench.base.registry import blamed, is_kind, listing, module_of, origin, pro
 from bench.base.store import json_text, replacing_folder
 from bench.config import SuiteConfig
 from bench.records import EVALUATION_ROLES, ROLES, digest_of
-from bench.suites.checks import normalized
 from bench.suites.sources import Collection, Part, Query
 from bench.suites.sources.beir import ROLE_OF_SPLIT
 from bench.suites.splits import DEV, HELD_OUT, TRAIN, SplitPlan, anchor, instant, place, separate
+from bench.suites.text import normalized
 
 WRITTEN = ("corpus.jsonl", "queries", "qrels", "suite.toml", "README.md")
 """What an import writes, and what the next one into the same folder replaces; anything else there is kept."""

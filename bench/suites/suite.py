@@ -178,6 +178,12 @@ def training_set(suite: Suite, name: str) -> tuple[QuerySet, Qrels]:
     return query_set, suite.qrels(name)
 
 
+def relevant_documents(suite: Suite, query_set: QuerySet) -> dict[str, list[str]]:
+    """Query id → ids of the documents judged relevant, in the order of the judgements; an entry for every query."""
+    level, qrels = suite.protocol.relevance_level, suite.qrels(query_set.name)
+    return {q: [doc_id for doc_id, grade in qrels.get(q, {}).items() if grade >= level] for q in query_set.ids}
+
+
 def refuse_evaluation_file(suite: Suite, path: Path, *, roles: Collection[str] = EVALUATION_ROLES) -> None:
     """Refuse a file, or a copy of one, that holds queries or judgements of these roles.
 

@@ -122,8 +122,8 @@ def check_slices(suite: Suite) -> Iterator[Finding]:
         field = kind.removeprefix("field:")
         if kind != field and not any(name.startswith(f"{field}:") for name in computed):
             message = (
-                f'slices names "{kind}", and no evaluation query has the key "{field}": the slice is empty. Add the key '
-                "to the lines of queries, or remove it from slices."
+                f'slices names "{kind}", and no evaluation query has the key "{field}": the slice is empty. Add the '
+                "key to the lines of queries, or remove it from slices."
             )
             yield Finding("warning", "absent-field", suite.name, message, field)
 

@@ -114,7 +114,7 @@ def near_duplicates(texts: Sequence[str], *, what: str = "", progress: Progress 
         set_hashes, hashes = np.zeros(n, dtype=np.uint64), np.zeros(n, dtype=np.uint64)
         for row, text in enumerate(texts):
             plain = normalized(text)
-            set_hashes[row], hashes[row] = words.add(content_words(plain)), int.from_bytes(text_hash(plain))
+            set_hashes[row], hashes[row] = words.add(content_words(plain)), int.from_bytes(text_hash(plain), "little")
             if row and row % BLOCK_TEXTS == 0:
                 progress(f"words {what}", row, n)
         words.close()
@@ -164,7 +164,7 @@ class _WordHashes:
         else:
             self._flat.frombytes(hashes.tobytes())
         self._sizes.append(len(hashes))
-        return int.from_bytes(hashlib.blake2b(hashes.tobytes(), digest_size=8).digest())
+        return int.from_bytes(hashlib.blake2b(hashes.tobytes(), digest_size=8).digest(), "little")
 
     def close(self) -> None:
         self.sizes = np.asarray(self._sizes, dtype=np.int64)
@@ -186,7 +186,7 @@ class _WordHashes:
 
 @functools.lru_cache(maxsize=1 << 18)
 def _word_hash(word: str) -> int:
-    return int.from_bytes(text_hash(word))
+    return int.from_bytes(text_hash(word), "little")
 
 
 def _candidates(keys: NDArray[np.uint64], sizes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
@@ -227,5 +227,6 @@ def _similar_pairs(
             codes, waiting = np.unique(np.concatenate([codes, *waiting])), []
     codes = np.unique(np.concatenate([codes, *waiting]))
     # A code is a pair's two numbers; without rows there is none, and nothing is divided by zero.
-    pairs = np.stack(np.divmod(codes, max(n, np.int64(1))), axis=1)
-    return pairs[np.fromiter((similar(*pair) for pair in pairs.tolist()), dtype=bool, count=len(pairs))]
+    proposed: NDArray[np.int64] = np.stack(np.divmod(codes, max(n, np.int64(1))), axis=1)
+    similar_rows = [row for row, pair in enumerate(proposed.tolist()) if similar(*pair)]
+    return np.asarray(proposed[similar_rows], dtype=np.int64)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from bench.records import EVALUATION_ROLES, Finding, QuerySet, Suite
+from bench.records import EVALUATION_ROLES, Finding, Suite
 from bench.suites.checks.counted import counted
 from bench.suites.checks.near import SIMILAR, Near
 from bench.suites.suite import relevant_documents, titles
@@ -105,7 +105,7 @@ def check_giveaways(suite: Suite) -> Iterator[Finding]:
             advice = "Matching words answers them. Paraphrase them, or compare lexical systems only."
             yield from counted(GIVEN_AWAY, "verbatim-queries", query_set, what, quoted, advice, as_share=True)
             what = "Queries that contain the title of a relevant document"
-            advice = "Matching titles answers them. Compare systems by recall@1 to recall@5 and ndcg, or leave titles out."
+            advice = "Matching titles answers them. Compare systems by recall@1 to @5 and ndcg, or leave titles out."
             yield from counted(GIVEN_AWAY, "title-leak", query_set, what, titled, advice, as_share=True)
 
 
@@ -117,7 +117,9 @@ def _spaced(text: str) -> str:
 def _trained_documents(suite: Suite, corpus: str) -> set[str]:
     """Ids of a corpus' documents that answer a training query."""
     trained = [query_set for query_set in suite.of_role("train") if query_set.corpus == corpus]
-    return {doc_id for query_set in trained for docs in relevant_documents(suite, query_set).values() for doc_id in docs}
+    return {
+        doc_id for query_set in trained for docs in relevant_documents(suite, query_set).values() for doc_id in docs
+    }
 
 
 def _repeated_queries(suite: Suite) -> Iterator[Finding]:

@@ -115,7 +115,10 @@ def check_texts(part: Corpus | QuerySet, progress: Progress = no_progress) -> It
             )
             yield Finding("info", "long-documents", part.name, message, round(over[256], 4))
     if len(snippets) >= max(MIN_CUT, SNIPPETS_SHARE * n):
-        what, advice = f"{kind.capitalize()} that end in an ellipsis", "They look like snippets. Import the whole texts."
+        what, advice = (
+            f"{kind.capitalize()} that end in an ellipsis",
+            "They look like snippets. Import whole texts.",
+        )
         yield from counted("warning", "ellipsis", part, what, snippets, advice)
     for code, having in leftovers.items():
         yield from counted(LEFTOVERS_SHARE, code, part, _LEFTOVERS[code][1], having, _LEFTOVERS[code][2])
