@@ -216,7 +216,7 @@ def test_roles_follow_the_splits_unless_said_otherwise(beir_folder, tmp_path, ca
     refused(capsys, *again, "tset=dev", sentence='it has train, test. Did you mean "test"?')
     refused(capsys, *again, "test=heldout", sentence='Did you mean "held-out"?')
     refused(capsys, *again, "test", sentence="expected NAME=VALUE")
-    refused(capsys, *again, "test=dev", "--split", "query", sentence="all queries are divided anew")
+    refused(capsys, *again, "test=dev", "--split", "query", sentence="all queries are split anew by query")
 
 
 def test_unknown_kind_and_setting_name_the_nearest(beir_folder, tmp_path, capsys):
