@@ -821,7 +821,7 @@ def test_banking77_divided_by_intent_shares_no_document_and_by_query_says_what_i
 def test_usage_error_of_a_plan_reaches_the_command_line(beir_folder, tmp_path, capsys):
     arguments = ("beir", beir_folder, "--out", tmp_path / "out", "--split", "query")
     refused(capsys, *arguments, "--held-out", "2", sentence="held-out is 2")
-    with pytest.raises(UsageError, match="it belongs to a split by group"):
+    with pytest.raises(UsageError, match="belongs to a split by group"):
         SplitPlan("query", group_by="x")
 
 
