@@ -64,11 +64,9 @@ def _texts(n=250):
     return [*texts, "", "the of and", "What is the"]
 
 
-@pytest.mark.parametrize("place", ["memory", "disk"])
-def test_near_duplicates_are_those_that_comparing_all_pairs_finds(place, monkeypatch):
-    if place == "disk":
-        monkeypatch.setattr(near_module, "ON_DISK", 10)
-        monkeypatch.setattr(near_module, "BLOCK", 64)
+@pytest.mark.parametrize("block", [near_module.BLOCK, 64])
+def test_near_duplicates_are_those_that_comparing_all_pairs_finds(block, monkeypatch):
+    monkeypatch.setattr(near_module, "BLOCK", block)
     texts = _texts()
     near = near_duplicates(texts)
     expected = _all_pairs(texts)

@@ -28,30 +28,7 @@ from bench.suites.checks.pair_leaks import LEAK_RULES, Leak, leaks
 from bench.suites.checks.saturation import check_saturation
 from bench.suites.checks.texts import check_texts
 
-__all__ = ["CODES", "LEAK_RULES", "Leak", "check", "contamination", "leaks", "near_duplicates"]
-
-CODES = (
-    # the suite as a whole
-    *("unreadable", "unknown-measure", "no-held-out", "no-out-of-distribution", "no-dev", "nothing-to-measure"),
-    # texts
-    *("empty-documents", "empty-queries", "duplicate-documents", "duplicate-queries"),
-    *("near-duplicate-documents", "near-duplicate-queries", "near-duplicates-not-checked"),
-    *("truncated", "ellipsis", "long-documents"),
-    *("replacement-characters", "mojibake", "control-characters", "invisible-characters", "html-remains"),
-    # overlap
-    *("query-leak", "near-query-leak", "shared-documents", "near-shared-documents", "cluster-leak"),
-    *("repeated-across-sets", "verbatim-queries", "title-leak"),
-    # judgements
-    *("no-positives", "pinned-without-positives", "answerable-after-all", "contradicting-judgements"),
-    *("dominant-document", "unjudged-copies", "pool", "judgement-holes", "absent-field"),
-    # size and power
-    *("too-few-queries", "power", "queries-needed", "ceiling", "small-corpus", "pinned"),
-    *("clusters", "undeclared-clusters", "shared-answers"),
-    *("saturated", "no-shared-words", "saturation-not-checked"),
-    # models
-    *("contaminated", "not-contaminated", "training-data-unknown"),
-)
-"""Every code that a finding may bear."""
+__all__ = ["LEAK_RULES", "Leak", "check", "contamination", "leaks", "near_duplicates"]
 
 REPEATED = 0.05
 """Share of near-duplicates from which they are a warning."""

@@ -8,12 +8,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import tempfile
-from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,16 +19,13 @@ from numpy.typing import NDArray
 from bench.base.errors import MissingExtra
 from bench.base.progress import Progress, no_progress
 from bench.suites.checks.texts import BLOCK_TEXTS
-from bench.suites.text import content_words, normalized, text_hash
+from bench.suites.text import content_words, normalized
 
 SIMILAR = 0.8
 """Jaccard similarity of the content words from which two texts are near-duplicates."""
 
 BANDS, ROWS = 24, 5
 """A pair at .8 shares a band with probability 1 − (1 − .8⁵)²⁴ = .99993; a pair at .4 with .22."""
-
-ON_DISK = 200_000
-"""Texts from which band keys and words are kept in files instead of memory."""
 
 NEIGHBOURS = 50
 """Texts of one bucket that each is compared with: a template's thousand copies need no million comparisons."""
@@ -97,96 +92,104 @@ class Near:
 def near_duplicates(texts: Sequence[str], *, what: str = "", progress: Progress = no_progress) -> Near:
     """Every text's near-duplicates; texts with equal content words among them.
 
-    Time grows in proportion to the texts; above 200,000 of them memory holds about 40 bytes a text, and files hold the
-    rest. Where more than 50 texts share a bucket, each is compared with 50 of them, so that a pair, but hardly a
-    text, may be missed.
+    Time grows in proportion to the texts. Memory holds about 40 bytes a text, temporary files hold the rest. Where more
+    than 50 texts share a bucket, each is compared with 50 of them, so that a pair, but hardly a text, may be missed.
 
     Raises:
         MissingExtra: datasketch is not installed.
     """
     try:
-        import datasketch
+        import datasketch  # noqa: F401 (used below; a missing library is reported before the texts are read)
     except ImportError:
         raise MissingExtra("The search for near-duplicates", "datasketch", "checks") from None
     n = len(texts)
+    hashes, set_hashes, sizes = np.zeros(n, dtype=np.uint64), np.zeros(n, dtype=np.uint64), np.zeros(n, dtype=np.int64)
     with tempfile.TemporaryDirectory(prefix="bench-check-") as folder:
-        words = _WordHashes(Path(folder) / "words" if n > ON_DISK else None)
-        set_hashes, hashes = np.zeros(n, dtype=np.uint64), np.zeros(n, dtype=np.uint64)
-        for row, text in enumerate(texts):
-            plain = normalized(text)
-            set_hashes[row], hashes[row] = words.add(content_words(plain)), int.from_bytes(text_hash(plain), "little")
-            if row and row % BLOCK_TEXTS == 0:
-                progress(f"words {what}", row, n)
-        words.close()
+        with Path(folder, "words").open("wb") as file:
+            for row, text in enumerate(texts):
+                plain = normalized(text)
+                words = content_words(plain)
+                data = np.sort(np.fromiter(map(_word_hash, words), dtype=np.uint64, count=len(words))).tobytes()
+                file.write(data)
+                sizes[row], set_hashes[row] = len(words), _hash(data)
+                hashes[row] = _hash(plain.encode("utf-8", "surrogatepass"))
+                if row and row % BLOCK_TEXTS == 0:
+                    progress(f"words {what}", row, n)
         if n >= BLOCK_TEXTS:
             progress(f"words {what}", n, n)
         # From here on, equal sets are one: a template's copies are compared once.
-        with_words = np.flatnonzero(words.sizes > 0)
+        with_words = np.flatnonzero(sizes)
         _, first, numbers = np.unique(set_hashes[with_words], return_index=True, return_inverse=True)
         word_set = np.full(n, -1, dtype=np.int64)
         word_set[with_words] = numbers
         rows = with_words[first]
-        keys = np.empty((BANDS, len(rows)), dtype=np.uint64)
-        if n > ON_DISK and len(rows):
-            keys = np.memmap(Path(folder) / "keys", dtype=np.uint64, mode="w+", shape=keys.shape)
-        # Multipliers fold a band's values into one key; any odd numbers do, fixed ones give the same keys always.
-        fold = np.random.default_rng(0).integers(1, 2**63, size=ROWS, dtype=np.uint64) | np.uint64(1)
-        for start in range(0, len(rows), BLOCK):
-            block = rows[start : start + BLOCK].tolist()
-            # MinHash permutes 32 bits.
-            low = ((words.of(row) & np.uint64(0xFFFFFFFF)).tolist() for row in block)
-            hashed = datasketch.MinHash.generator(low, num_perm=BANDS * ROWS, seed=1, hashfunc=int)
-            signatures = np.stack([minhash.hashvalues for minhash in hashed]).astype(np.uint64)
-            keys[:, start : start + BLOCK] = (signatures.reshape(len(block), BANDS, ROWS) * fold).sum(axis=2).T
-            if n >= BLOCK_TEXTS:
-                progress(f"signatures {what}", min(start + BLOCK, len(rows)), len(rows))
-        pairs = _similar_pairs(_candidates(keys, words.sizes[rows]), words, rows)
-        # Files can be removed on every platform only when nothing maps them.
-        del keys
-        words.release()
+        pairs = np.empty((0, 2), dtype=np.int64)
+        if len(rows):
+            pairs = _similar_pairs(Path(folder), sizes, rows, f"signatures {what}", progress)
     return Near(word_set, hashes, pairs, len(rows))
 
 
-class _WordHashes:
-    """64-bit hashes of every text's words in one flat array, in memory or in a file."""
+def _similar_pairs(
+    folder: Path, sizes: NDArray[np.int64], rows: NDArray[np.int64], stage: str, progress: Progress
+) -> NDArray[np.int64]:
+    """int64[n_pairs, 2]: pairs of similar word sets, from the file of all texts' word hashes.
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._file = path.open("wb") if path else None
-        self._flat: Any = array("Q")
-        self._sizes = array("I")
+    Args:
+        folder: has the file `words`, and gets one for the band keys; no file is mapped any more on return, since some
+            platforms remove none that is.
+        sizes: int64[n_texts], number of words.
+        rows: the text of each word set.
+        stage: for progress.
+        progress: called with the number of word sets.
+    """
+    import datasketch
 
-    def add(self, words: set[str]) -> int:
-        """Append one text's words; 64 bits that tell this set from others."""
-        hashes = np.sort(np.fromiter(map(_word_hash, words), dtype=np.uint64, count=len(words)))
-        if self._file:
-            hashes.tofile(self._file)
-        else:
-            self._flat.frombytes(hashes.tobytes())
-        self._sizes.append(len(hashes))
-        return int.from_bytes(hashlib.blake2b(hashes.tobytes(), digest_size=8).digest(), "little")
+    n = len(rows)
+    flat = np.asarray(np.memmap(folder / "words", dtype=np.uint64, mode="r"))
+    starts = (np.cumsum(sizes) - sizes)[rows]
 
-    def close(self) -> None:
-        self.sizes = np.asarray(self._sizes, dtype=np.int64)
-        self._ends = np.cumsum(self.sizes)
-        if self._file:
-            self._file.close()
-        if self._path and self.sizes.any():
-            self._flat = np.memmap(self._path, dtype=np.uint64, mode="r")
-        else:
-            self._flat = np.asarray(self._flat, dtype=np.uint64)
+    def words_of(number: int) -> NDArray[np.uint64]:
+        return flat[starts[number] : starts[number] + sizes[rows[number]]]
 
-    def release(self) -> None:
-        self._flat = None
+    @functools.lru_cache(maxsize=50_000)
+    def hashes_of(number: int) -> frozenset[int]:
+        return frozenset(words_of(number).tolist())
 
-    def of(self, row: int) -> NDArray[np.uint64]:
-        hashes: NDArray[np.uint64] = self._flat[self._ends[row] - self.sizes[row] : self._ends[row]]
-        return hashes
+    def similar(first: int, second: int) -> bool:
+        shared = len(hashes_of(first) & hashes_of(second))
+        # In whole numbers: .8 is no binary fraction, and 4 of 5 words must pass.
+        return 5 * shared >= 4 * (len(hashes_of(first)) + len(hashes_of(second)) - shared)
+
+    keys = np.memmap(folder / "keys", dtype=np.uint64, mode="w+", shape=(BANDS, n))
+    # Multipliers fold a band's values into one key; any odd numbers do, fixed ones give the same keys always.
+    fold = np.random.default_rng(0).integers(1, 2**63, size=ROWS, dtype=np.uint64) | np.uint64(1)
+    for start in range(0, n, BLOCK):
+        stop = min(start + BLOCK, n)
+        # MinHash permutes 32 bits.
+        low = ((words_of(number) & np.uint64(0xFFFFFFFF)).tolist() for number in range(start, stop))
+        hashed = datasketch.MinHash.generator(low, num_perm=BANDS * ROWS, seed=1, hashfunc=int)
+        signatures = np.stack([minhash.hashvalues for minhash in hashed]).astype(np.uint64)
+        keys[:, start:stop] = (signatures.reshape(stop - start, BANDS, ROWS) * fold).sum(axis=2).T
+        if len(sizes) >= BLOCK_TEXTS:
+            progress(stage, stop, n)
+    waiting: list[NDArray[np.int64]] = []
+    codes = np.empty(0, dtype=np.int64)
+    for pairs in _candidates(keys, sizes[rows]):
+        waiting.append(pairs[:, 0] * n + pairs[:, 1])
+        if sum(map(len, waiting)) > 5_000_000:
+            codes, waiting = np.unique(np.concatenate([codes, *waiting])), []
+    codes = np.unique(np.concatenate([codes, *waiting]))
+    similar_codes = [code for code in codes.tolist() if similar(*divmod(code, n))]
+    return np.stack(np.divmod(np.asarray(similar_codes, dtype=np.int64), n), axis=1)
+
+
+def _hash(data: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
 
 
 @functools.lru_cache(maxsize=1 << 18)
 def _word_hash(word: str) -> int:
-    return int.from_bytes(text_hash(word), "little")
+    return _hash(word.encode("utf-8", "surrogatepass"))
 
 
 def _candidates(keys: NDArray[np.uint64], sizes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
@@ -201,32 +204,3 @@ def _candidates(keys: NDArray[np.uint64], sizes: NDArray[np.int64]) -> Iterator[
             pairs = np.sort(np.stack([order[together], order[together + step]], axis=1), axis=1)
             both = np.sort(sizes[pairs], axis=1)
             yield pairs[both[:, 0] >= SIMILAR * both[:, 1]]
-
-
-def _similar_pairs(
-    candidates: Iterator[NDArray[np.int64]], words: _WordHashes, rows: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Candidates whose word sets overlap enough, each pair once."""
-    n = np.int64(len(rows))
-
-    @functools.lru_cache(maxsize=50_000)
-    def hashes_of(number: int) -> frozenset[int]:
-        return frozenset(words.of(int(rows[number])).tolist())
-
-    def similar(first: int, second: int) -> bool:
-        ours, theirs = hashes_of(first), hashes_of(second)
-        shared = len(ours & theirs)
-        # In whole numbers: .8 is no binary fraction, and 4 of 5 words must pass.
-        return 5 * shared >= 4 * (len(ours) + len(theirs) - shared)
-
-    waiting: list[NDArray[np.int64]] = []
-    codes = np.empty(0, dtype=np.int64)
-    for pairs in candidates:
-        waiting.append(pairs[:, 0] * n + pairs[:, 1])
-        if sum(map(len, waiting)) > 5_000_000:
-            codes, waiting = np.unique(np.concatenate([codes, *waiting])), []
-    codes = np.unique(np.concatenate([codes, *waiting]))
-    # A code is a pair's two numbers; without rows there is none, and nothing is divided by zero.
-    proposed: NDArray[np.int64] = np.stack(np.divmod(codes, max(n, np.int64(1))), axis=1)
-    similar_rows = [row for row, pair in enumerate(proposed.tolist()) if similar(*pair)]
-    return np.asarray(proposed[similar_rows], dtype=np.int64)
