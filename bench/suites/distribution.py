@@ -178,6 +178,8 @@ def classifier_test(
 
     Source: Lopez-Paz & Oquab 2017, Revisiting classifier two-sample tests, section 3.
     """
+    from scipy.stats import rankdata
+
     rng = np.random.default_rng(seed)
     known, new = dict[str, str](), dict[str, str]()  # unit → its first text
     for first, some_texts, names in ((known, reference, reference_units), (new, texts, units)):
@@ -201,7 +203,10 @@ def classifier_test(
         inside = kernel[np.ix_(train, train)] + RIDGE * np.eye(len(train))
         centred = labels[train] - labels[train].mean(axis=0)
         scores[test] = kernel[np.ix_(test, train)] @ np.linalg.solve(inside, centred)
-    auc = _auc(scores, labels)
+    # The area under each column's ROC curve, ties counting half.
+    ranks, n_positive = rankdata(scores, axis=0), labels.sum(axis=0)
+    above = (ranks * labels).sum(axis=0) - n_positive * (n_positive + 1) / 2
+    auc = above / (n_positive * (len(labels) - n_positive))
     return float(auc[0]), float((auc >= auc[0] - 1e-12).mean())
 
 
@@ -241,17 +246,6 @@ def _permuted(side: NDArray[np.float64], unit: NDArray[Any], rng: np.random.Gene
     return labels
 
 
-def _auc(scores: NDArray[np.float64], labels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """float64[n_columns]: the area under each column's ROC curve, ties counting half."""
-    from scipy.stats import rankdata
-
-    ranks = rankdata(scores, axis=0)
-    n_positive = labels.sum(axis=0)
-    above = (ranks * labels).sum(axis=0) - n_positive * (n_positive + 1) / 2
-    result: NDArray[np.float64] = above / (n_positive * (len(labels) - n_positive))
-    return result
-
-
 def embedding_findings(suite: Suite, store: Store) -> Iterator[Finding]:
     """How near each evaluation query is to its nearest training query, for models whose vectors are stored already.
 
@@ -288,7 +282,11 @@ def nearest_similarity(rows: NDArray[np.float32], reference: NDArray[np.float32]
         rows: float32[n, dim].
         reference: float32[m, dim].
     """
-    ours, theirs = _unit(rows), _unit(rows if reference is None else reference)
+    unit = []
+    for vectors in (rows, rows if reference is None else reference):
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        unit.append((vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32))
+    ours, theirs = unit
     best = []
     for start in range(0, len(ours), 1024):
         cosines = ours[start : start + 1024] @ theirs.T
@@ -296,9 +294,3 @@ def nearest_similarity(rows: NDArray[np.float32], reference: NDArray[np.float32]
             cosines[np.arange(len(cosines)), start + np.arange(len(cosines))] = -1
         best.append(cosines.max(axis=1))
     return float(np.concatenate(best).mean())
-
-
-def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    scaled: NDArray[np.float32] = (rows / np.where(lengths == 0, 1, lengths)).astype(np.float32)
-    return scaled

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import re
 from collections import Counter, defaultdict
@@ -121,10 +120,7 @@ def check_slices(suite: Suite) -> Iterator[Finding]:
     for kind in suite.slices:
         field = kind.removeprefix("field:")
         if kind != field and not any(name.startswith(f"{field}:") for name in computed):
-            message = (
-                f'slices names "{kind}", and no evaluation query has the key "{field}": the slice is empty. Add the '
-                "key to the lines of queries, or remove it from slices."
-            )
+            message = f'No evaluation query has the key "{field}". Add it to their lines, or drop "{kind}" from slices.'
             yield Finding("warning", "absent-field", suite.name, message, field)
 
 
@@ -164,7 +160,8 @@ def check_clusters(suite: Suite, query_set: QuerySet, near: Near | None) -> Iter
         return
     relevant = relevant_documents(suite, query_set)
     answers = [frozenset(relevant[query_id]) for query_id in query_set.ids]
-    prefixes = [_prefix(query_id) for query_id in query_set.ids]
+    # Ids without their last part: "t3" for "t3-q0".
+    prefixes = [re.sub(r"(?<=.)[-_.:/#][^-_.:/#]+\Z", "", query_id) for query_id in query_set.ids]
     same_prefix = _groups(zip(prefixes, range(n), strict=True))
     tied = 0
     for rows in same_prefix:
@@ -202,42 +199,33 @@ def check_power(suite: Suite, query_set: QuerySet) -> Iterator[Finding]:
         yield Finding("error", "nothing-to-measure", name, message, 0)
         return
     if size.n < MINIMUM_QUERIES:
-        message = (
-            f"{words.count(size.n, 'query')} can be measured. With fewer than {MINIMUM_QUERIES}, every verdict is "
-            "inconclusive. Pin them, or add queries."
-        )
+        n_queries = words.count(size.n, "query")
+        message = f"Only {n_queries} can be measured, so every verdict is inconclusive. Pin them, or add queries."
         yield Finding("warning", "too-few-queries", name, message, size.n)
         return
     yield from check_size(size, query_set)
-    measures = []
+    n_docs = len(suite.corpora[query_set.corpus].ids)
     for text in suite.protocol.measures:
-        with contextlib.suppress(MeasureError):  # a finding of its own
-            measures.append(parse(text))
-    for measure in measures:
+        try:
+            measure = parse(text)
+        except MeasureError:
+            continue  # a finding of its own
         highest = ceiling(suite, query_set, measure)
         if highest < 0.999:
             cutoff = measure.cutoff or depth
-            few_or_many = "fewer" if measure.engine == "precision" else "more"
-            why = f"some queries have {few_or_many} than {cutoff} relevant documents"
-            if 0 < depth < cutoff:
-                why = f"the suite's depth is {depth}"
-            message = (
-                f"{measure.name} cannot exceed {highest:.3f}: {why}. Choose a cutoff that fits, or compare values with "
-                "this ceiling."
-            )
+            fewer = "fewer" if measure.engine == "precision" else "more"
+            why = f"some queries have {fewer} than {cutoff} relevant documents"
+            why = f"the suite's depth is {depth}" if 0 < depth < cutoff else why
+            message = f"{measure.name} cannot exceed {highest:.3f}: {why}. Choose another cutoff, or mind this ceiling."
             yield Finding("warning", "ceiling", name, message, round(highest, 4))
-    n_docs = len(suite.corpora[query_set.corpus].ids)
-    for measure in measures:
         if measure.engine == "recall" and measure.cutoff >= CHANCE * n_docs:
             chance = min(1.0, measure.cutoff / n_docs)
-            message = (
-                f"A random ranking reaches {measure.name} of {chance:.2f}: the corpus has "
-                f"{words.count(n_docs, 'document')}. Lower the cutoff."
-            )
-            severity = "warning" if measure is measures[0] else "info"
+            corpus = words.count(n_docs, "document")
+            message = f"Of {corpus}, a random ranking reaches {measure.name} of {chance:.2f}. Lower the cutoff."
+            severity = "warning" if text == suite.protocol.measures[0] else "info"
             yield Finding(severity, "small-corpus", name, message, round(chance, 4))
     if n_pinned:
-        message = f"Pinned queries, none of which may lose its relevant documents: {n_pinned}."
+        message = f"Pinned queries, which must keep their relevant documents: {n_pinned}."
         yield Finding("info", "pinned", name, message, n_pinned)
 
 
@@ -245,10 +233,7 @@ def check_size(size: Size, query_set: QuerySet) -> Iterator[Finding]:
     """The drop that the set's size detects, and the queries that the gate's default margin needs."""
     name, margin, drop = query_set.name, MARGINS[query_set.role], size.detectable
     if drop is None:
-        message = (
-            f"All {size.n} queries belong to one cluster: one need, from which nothing can be inferred, so every "
-            "verdict is inconclusive. Add queries of other needs."
-        )
+        message = f"All {size.n} queries are one need (cluster), so every verdict is inconclusive. Add other needs."
         yield Finding("warning", "too-few-queries", name, message, size.needs)
         return
     clustered = size.needs < size.n
@@ -303,9 +288,3 @@ def _groups(keyed: Iterable[tuple[Hashable, int]]) -> list[list[int]]:
     for key, row in keyed:
         groups[key].append(row)
     return list(groups.values())
-
-
-def _prefix(query_id: str) -> str:
-    """An id without its last part ("t3" for "t3-q0"); the id itself where it has but one."""
-    match = re.fullmatch(r"(.+)[-_.:/#][^-_.:/#]+", query_id)
-    return match[1] if match else query_id
