@@ -94,10 +94,9 @@ def check_judgements(suite: Suite, query_set: QuerySet) -> Iterator[Finding]:
         return
     n = len(answered)
     share = sum(len(labels.qrels[query_id]) > len(docs) for query_id, docs in answered.items()) / n
-    message = (
-        f"Judgements per query: {np.median([len(labels.qrels[q]) for q in answered]):g} (median). Documents judged not "
-        f"relevant: for {words.percent(share)} of the queries. "
-    )
+    median = np.median([len(labels.qrels[query_id]) for query_id in answered])
+    message = f"Judgements per query (median): {median:g}. "
+    message += f"Queries with documents judged not relevant: {words.percent(share)}. "
     if share >= 0.5:
         message += "A retrieved document without a judgement can be told from one that is not relevant."
     else:
