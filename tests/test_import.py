@@ -383,7 +383,7 @@ def test_query_of_two_splits_is_one_query_with_all_its_judgements(tmp_path):
 def test_split_by_what_nothing_has_is_refused(tmp_path):
     with pytest.raises(SuiteError, match="none of 2 queries has a group"):
         write_suite(collection(), tmp_path / "out", split=SplitPlan("group"))
-    with pytest.raises(SuiteError, match='Query "q1" has no time, and neither have its documents'):
+    with pytest.raises(SuiteError, match='Query "q1" and its documents have no time'):
         write_suite(collection(), tmp_path / "out", split=SplitPlan("time"))
 
 

@@ -114,12 +114,10 @@ class QuerySetCounts:
     @property
     def note(self) -> str:
         """A sentence about shared documents; empty without any."""
-        return (
-            f"{self.n_sharing} of {self.n_queries} queries are judged on a document that an evaluation set is judged "
-            "on too: gains may be memory."
-            if self.n_sharing
-            else ""
+        judged = (
+            f"{self.n_sharing} of {self.n_queries} queries are judged on a document that an evaluation set is judged"
         )
+        return f"{judged} on too: gains may be memory." if self.n_sharing else ""
 
 
 @dataclass(frozen=True)
@@ -244,14 +242,9 @@ def import_collection(
                 stream.write("query-id\tcorpus-id\tscore\n")
                 for query_id, judged in query_set.judged():
                     stream.writelines(f"{query_id}\t{doc_id}\t{grade}\n" for doc_id, grade in judged.items())
-        written = Imported(
-            folder,
-            suite_name,
-            len(doc_ids),
-            _counts(sets),
-            dict(collection.origin) | ({"split": split.describe()} if split is not None else {}),
-            {code: n for code in CHANGES if (n := changes[code])},
-        )
+        origin = dict(collection.origin) | ({"split": split.describe()} if split is not None else {})
+        counted = {code: n for code in CHANGES if (n := changes[code])}
+        written = Imported(folder, suite_name, len(doc_ids), _counts(sets), origin, counted)
         shared = split is not None and split.share_documents
         for file, lines in (("suite.toml", _suite_toml(written, shared)), ("README.md", _data_card(written))):
             (scratch / file).write_bytes(("\n".join(lines) + "\n").encode("utf-8", "replace"))
@@ -401,24 +394,39 @@ def _queries(parts: Sequence[Part]) -> Iterator[tuple[Query, bool]]:
 
 
 def _split(
-    parts: Sequence[Part],
-    judgements: Judgements,
-    plan: SplitPlan,
-    group_or_time: Mapping[str, str],
-    changes: Counter[str],
+    parts: Sequence[Part], judged: Judgements, plan: SplitPlan, group_or_time: Mapping[str, str], changes: Counter[str]
 ) -> tuple[dict[str, str], dict[str, str], SplitPlan]:
     """Query id → split, query id → its group where it has one, and the plan with the boundaries that were used."""
     keys: dict[str, str] = {}
     clusters: dict[str, str] = {}
+
+    def key(query: Query, grades: Mapping[str, int]) -> str:
+        """The key that decides a query's split; a group becomes the query's cluster too."""
+        own = f"text {digest_of(normalized(query.text))}"  # queries of equal text stay together
+        if plan.by == "time":
+            where = f'Query "{query.query_id}"'
+            times = [group_or_time[d] for d, grade in grades.items() if grade > 0 and d in group_or_time]
+            if query.time is None and not times:
+                raise SuiteError(f"{where} and its documents have no time. Name the field: --set time=FIELD.")
+            return instant(query.time, where) if query.time is not None else max(times)
+        document = anchor(grades, plan.seed) if plan.by != "query" else None
+        if plan.by == "document" and document is not None:
+            return f"document {document}"
+        group = plan.group(query, document or "", group_or_time.get(document or "")) if plan.by == "group" else None
+        if group is None:
+            return own
+        clusters[query.query_id] = group
+        return f"group {group}"
+
     known: set[str] = set()
     for query, _ in _queries(parts):
         known.add(query.query_id)
-        grades = judgements.get(query.query_id, {})
+        grades = judged.get(query.query_id, {})
         if grades or not query.answerable:
-            keys[query.query_id] = _key(query, grades, plan, group_or_time, clusters)
+            keys[query.query_id] = key(query, grades)
         else:
             changes["unjudged-queries"] += 1
-    _drop_unknown(judgements, known, changes)
+    _drop_unknown(judged, known, changes)
     if plan.by == "group":
         if keys and not clusters:
             raise SuiteError(
@@ -428,36 +436,9 @@ def _split(
         changes["ungrouped-queries"] = len(keys) - len(clusters)
     split_of, plan = place(keys, plan)
     if not plan.share_documents:
-        split_of, dropped = separate(split_of, judgements)
+        split_of, dropped = separate(split_of, judged)
         changes["sharing-queries"] = len(dropped)
     return split_of, clusters, plan
-
-
-def _key(
-    query: Query,
-    grades: Mapping[str, int],
-    plan: SplitPlan,
-    group_or_time: Mapping[str, str],
-    clusters: dict[str, str],
-) -> str:
-    """The key that decides a query's split; a group becomes the query's cluster too."""
-    own = f"text {digest_of(normalized(query.text))}"  # queries of equal text stay together
-    if plan.by == "query":
-        return own
-    if plan.by == "time":
-        where = f'Query "{query.query_id}"'
-        times = [group_or_time[doc_id] for doc_id, grade in grades.items() if grade > 0 and doc_id in group_or_time]
-        if query.time is None and not times:
-            raise SuiteError(f"{where} has no time, and neither have its documents. Name the field: --set time=FIELD.")
-        return instant(query.time, where) if query.time is not None else max(times)
-    document = anchor(grades, plan.seed)
-    if plan.by == "document":
-        return f"document {document}" if document is not None else own
-    group = plan.group(query, document or "", group_or_time.get(document or ""))
-    if group is None:
-        return own
-    clusters[query.query_id] = group
-    return f"group {group}"
 
 
 def _write_queries(

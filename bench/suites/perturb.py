@@ -301,17 +301,8 @@ def perturb_suite(
         files[path] = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
         why = f"Queries of {query_set} altered by {transformation.name}, seed {seed}: {transformation.description}"
         why += f"; {unchanged} of {len(rows)} stay as they were." if unchanged else "."
-        new.append(
-            QuerySetConfig(
-                name=name,
-                role="out-of-distribution",
-                corpus=entry.corpus,
-                queries=path,
-                qrels=qrels,
-                why=why,
-                derived_from=query_set,
-            )
-        )
+        table = {"name": name, "role": "out-of-distribution", "corpus": entry.corpus, "queries": path, "qrels": qrels}
+        new.append(QuerySetConfig.model_validate(table | {"why": why, "derived_from": query_set}))
         results.append(Perturbed(name, transformation.name, seed, len(rows), unchanged))
     copied = config.model_copy(update={"name": f"{config.name}-perturbed", "query_sets": [*config.query_sets, *new]})
     with replacing_folder(out) as scratch:

@@ -200,9 +200,8 @@ def titles(suite: Suite, corpus: str, doc_ids: Collection[str]) -> dict[str, str
 
     Documents without a title are left out; a suite that was not read from a folder has none.
     """
-    return {
-        row["_id"]: row["title"] for row in documents(suite, corpus) if row["_id"] in doc_ids and row["title"].strip()
-    }
+    rows = documents(suite, corpus)
+    return {row["_id"]: row["title"] for row in rows if row["_id"] in doc_ids and row["title"].strip()}
 
 
 def documents(suite: Suite, corpus: str) -> Iterator[dict[str, Any]]:
@@ -211,13 +210,8 @@ def documents(suite: Suite, corpus: str) -> Iterator[dict[str, Any]]:
     A suite that was not read from a folder has none.
     """
     folder = Path(suite.path)
-    if (folder / "suite.toml").exists():
-        source = load_suite_config(folder / "suite.toml").corpora[corpus]
-    elif (folder / "corpus.jsonl").exists():
-        source = CorpusConfig(source="beir", path=".")
-    else:
-        return
-    yield from jsonl.read_documents(folder / corpus_file(source))
+    if any((folder / name).exists() for name in ("suite.toml", "corpus.jsonl")):
+        yield from jsonl.read_documents(folder / corpus_file(declaration(folder).corpora[corpus]))
 
 
 def corpus_file(config: CorpusConfig) -> Path:

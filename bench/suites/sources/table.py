@@ -150,6 +150,10 @@ class _Table:
         name = getattr(self.options, key)
         return row.get(name, "") if name else ""
 
+    def optional(self, row: Row, *keys: str) -> dict[str, Any]:
+        """Values of options' columns by option; None for an empty one."""
+        return {key: self.value(row, key) or None for key in keys}
+
     def query_id(self, row: Row) -> str:
         """The query's id, or a digest of its text."""
         return row[self.options.query_id] if self.options.query_id else f"q{_digest(row[self.options.query])}"
@@ -162,38 +166,23 @@ class _Table:
 
     def documents(self, *, repeated: bool = True) -> Iterator[Document]:
         """The documents, each once; with `repeated` false, one per row."""
-        rows = (
-            (
-                place,
-                Document(
-                    self.doc_id(row),
-                    row[self.options.document],
-                    self.value(row, "title"),
-                    self.value(row, "group") or None,
-                    self.value(row, "time") or None,
-                ),
-            )
-            for place, row in self.rows()
-        )
-        return distinct(rows) if repeated else (document for _, document in rows)
+
+        def document(row: Row) -> Document:
+            text, title = row[self.options.document], self.value(row, "title")
+            return Document(self.doc_id(row), text, title, **self.optional(row, "group", "time"))
+
+        if not repeated:
+            return (document(row) for _, row in self.rows())
+        return distinct((place, document(row)) for place, row in self.rows())
 
     def queries(self, split: str) -> Iterator[Query]:
         """The queries of a split, each once."""
-        rows = (
-            (
-                place,
-                Query(
-                    self.query_id(row),
-                    row[self.options.query],
-                    slice=self.value(row, "slice") or None,
-                    cluster=self.value(row, "cluster") or None,
-                    group=self.value(row, "group") or None,
-                    time=self.value(row, "time") or None,
-                ),
-            )
-            for place, row in self.rows(split)
-        )
-        return distinct(rows)
+
+        def query(row: Row) -> Query:
+            flags = self.optional(row, "slice", "cluster", "group", "time")
+            return Query(self.query_id(row), row[self.options.query], **flags)
+
+        return distinct((place, query(row)) for place, row in self.rows(split))
 
     def judgements(self, split: str) -> Iterator[Judgement]:
         """The judgements of a split, one per row."""
@@ -205,7 +194,6 @@ class _Table:
             except (ValueError, OverflowError):
                 number, grade = float("nan"), 0
             if grade != number:
-                raise SuiteError(
-                    f'{place}: {self.options.grade} is "{text[:40]}"; expected a whole number as the grade.'
-                )
+                name = self.options.grade
+                raise SuiteError(f'{place}: {name} is "{text[:40]}"; expected a whole number as the grade.')
             yield self.query_id(row), self.doc_id(row), grade
