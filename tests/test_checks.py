@@ -16,10 +16,11 @@ from bench.retrieval.systems.bm25 import BM25, Config
 from bench.suites import suite as suite_module
 from bench.suites.checks import check
 from bench.suites.checks import near as near_module
-from bench.suites.checks.judgements import _noticed, ceiling, size_of
+from bench.suites.checks.judgements import ceiling, check_size, size_of
 from bench.suites.checks.near import near_duplicates
 from bench.suites.checks.saturation import bm25_docs, bm25_measures
-from bench.suites.checks.texts import check_texts, content_words, normalized
+from bench.suites.checks.texts import check_texts
+from bench.suites.text import content_words, normalized
 
 LONGEST = 30
 """Seconds that a check of a development data set may take."""
@@ -63,37 +64,35 @@ def _texts(n=250):
     return [*texts, "", "the of and", "What is the"]
 
 
-@pytest.mark.parametrize("place", ["memory", "disk"])
-def test_near_duplicates_are_those_that_comparing_all_pairs_finds(place, monkeypatch):
-    if place == "disk":
-        monkeypatch.setattr(near_module, "ON_DISK", 10)
-        monkeypatch.setattr(near_module, "BLOCK", 64)
+@pytest.mark.parametrize("block", [near_module.BLOCK, 64])
+def test_near_duplicates_are_those_that_comparing_all_pairs_finds(block, monkeypatch):
+    monkeypatch.setattr(near_module, "BLOCK", block)
     texts = _texts()
     near = near_duplicates(texts)
     expected = _all_pairs(texts)
     assert len(expected) > 40
     assert _pairs(near) == expected
     rows = {row for pair in expected for row in pair}
-    assert set(np.flatnonzero(near.beside(np.ones(len(texts), dtype=bool)))) == rows
-    assert near.alike(list(range(len(texts)))) == len(rows)
+    assert set(np.flatnonzero(near.similar_to(np.ones(len(texts), dtype=bool)))) == rows
+    assert near.n_similar(list(range(len(texts)))) == len(rows)
 
 
 def test_texts_without_content_words_resemble_nothing():
     near = near_duplicates(["", "the", "of", "..."])
-    assert not near.beside(np.ones(4, dtype=bool)).any()
+    assert not near.similar_to(np.ones(4, dtype=bool)).any()
     assert near_duplicates([]).pairs.shape == (0, 2)
 
 
 def test_resembling_leaves_out_what_is_only_equal():
     texts = ["red green blue black white", "Red  GREEN blue black white", "one two three", "one three two"]
-    assert near_duplicates(texts).resembling().tolist() == [False, False, True, True]
+    assert near_duplicates(texts).near_duplicates().tolist() == [False, False, True, True]
 
 
 def test_a_thousand_copies_of_a_template_are_not_compared_one_by_one():
     stem = " ".join(f"word{i}" for i in range(20))
     texts = [f"{stem} number{i}" for i in range(4_000)]
     started = time.perf_counter()
-    assert near_duplicates(texts).resembling().all()
+    assert near_duplicates(texts).near_duplicates().all()
     assert time.perf_counter() - started < 20
 
 
@@ -104,8 +103,8 @@ def test_plain_words_of_many_languages_are_no_leftovers():
         "می‌خواهم 自転車 ग्राहक 👩‍🔧",
         "“quoted” – dash … 5 € ±2 °C §4",
     ]
-    ids = [f"d{i}" for i in range(len(texts))]
-    assert list(check_texts("kb", "documents", ids, texts)) == []
+    corpus = Corpus.build("kb", ((f"d{i}", text) for i, text in enumerate(texts)))
+    assert list(check_texts(corpus)) == []
 
 
 # --- numbers beside those of the measuring code --------------------------------------------------------
@@ -159,7 +158,7 @@ def test_power_counts_needs_where_clusters_are_declared(sizes, make_queries):
     query_set = make_queries({f"q{i}": f"number {i}" for i in range(n)})
     labels = Labels({q: {"d": 1} for q in query_set.ids}, {f"q{i}": f"c{c}" for i, c in enumerate(owner)})
     suite = Suite("s", 1, "", EvalProtocol(("mrr@10",)), {}, {"shop": query_set}, {"shop": labels})
-    found = {f.code: f for f in _noticed(size_of(suite, query_set), query_set)}
+    found = {f.code: f for f in check_size(size_of(suite, query_set), query_set)}
     # Where the queries of a need move together and one in ten changes by 1, each need's sum has variance m² · .1.
     variance_of_mean = sum(size**2 for size in sizes) * 0.1 / n**2
 
@@ -172,7 +171,7 @@ def test_power_counts_needs_where_clusters_are_declared(sizes, make_queries):
     assert power(0.02, variance_of_mean * needs / wanted, wanted) >= 0.8
     assert power(0.02, variance_of_mean * needs / (wanted - 1), wanted - 1) < 0.8
     assert ("needs" in found["power"].message) == ("needs (clusters)" in found["queries-needed"].message) == (n > needs)
-    assert f"({wanted} in all)" in found["queries-needed"].message
+    assert f"({wanted:,} in all)" in found["queries-needed"].message
 
 
 def test_rephrasings_are_worth_fewer_queries_and_the_sentence_has_both_ends(make_queries):
@@ -182,10 +181,10 @@ def test_rephrasings_are_worth_fewer_queries_and_the_sentence_has_both_ends(make
     suite = Suite("s", 1, "", EvalProtocol(("mrr@10",)), {}, {"shop": query_set}, {"shop": labels})
     size = size_of(suite, query_set)
     assert (size.n, size.needs, size.effective) == (40, 10, 10.0)
-    (power, _) = _noticed(size, query_set)
-    assert power.message.startswith("40 queries of 10 needs: a drop of about 0.270 ")
+    (power, _) = check_size(size, query_set)
+    assert power.message.startswith("40 queries of 10 needs: a drop of about 0.270 is detected ")
     assert "worth 10 queries (design effect 4.0)" in power.message
-    assert power.message.endswith("Were all 40 independent, 0.127 would be.")
+    assert power.message.endswith("If all 40 are independent, the drop is 0.127.")
 
 
 # --- data sets that nobody here wrote --------------------------------------------------------------------

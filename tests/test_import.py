@@ -216,7 +216,7 @@ def test_roles_follow_the_splits_unless_said_otherwise(beir_folder, tmp_path, ca
     refused(capsys, *again, "tset=dev", sentence='it has train, test. Did you mean "test"?')
     refused(capsys, *again, "test=heldout", sentence='Did you mean "held-out"?')
     refused(capsys, *again, "test", sentence="expected NAME=VALUE")
-    refused(capsys, *again, "test=dev", "--split", "query", sentence="all queries are divided anew")
+    refused(capsys, *again, "test=dev", "--split", "query", sentence="all queries are split anew by query")
 
 
 def test_unknown_kind_and_setting_name_the_nearest(beir_folder, tmp_path, capsys):
@@ -383,7 +383,7 @@ def test_query_of_two_splits_is_one_query_with_all_its_judgements(tmp_path):
 def test_split_by_what_nothing_has_is_refused(tmp_path):
     with pytest.raises(SuiteError, match="none of 2 queries has a group"):
         write_suite(collection(), tmp_path / "out", split=SplitPlan("group"))
-    with pytest.raises(SuiteError, match='Query "q1" has no time, and neither have its documents'):
+    with pytest.raises(SuiteError, match='Query "q1" and its documents have no time'):
         write_suite(collection(), tmp_path / "out", split=SplitPlan("time"))
 
 
@@ -821,7 +821,7 @@ def test_banking77_divided_by_intent_shares_no_document_and_by_query_says_what_i
 def test_usage_error_of_a_plan_reaches_the_command_line(beir_folder, tmp_path, capsys):
     arguments = ("beir", beir_folder, "--out", tmp_path / "out", "--split", "query")
     refused(capsys, *arguments, "--held-out", "2", sentence="held-out is 2")
-    with pytest.raises(UsageError, match="it belongs to a split by group"):
+    with pytest.raises(UsageError, match="belongs to a split by group"):
         SplitPlan("query", group_by="x")
 
 

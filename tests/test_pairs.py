@@ -19,8 +19,8 @@ from bench.evaluation.evaluate import Evaluator
 from bench.retrieval.systems.bm25 import BM25
 from bench.retrieval.systems.bm25 import Config as BM25Config
 from bench.suites import suite as suite_module
-from bench.suites.checks.leaks import leaks, resembling, sharing_runs
-from bench.suites.checks.texts import content_words
+from bench.suites.checks.pair_leaks import leaks, resembling, sharing_runs
+from bench.suites.text import content_words
 from bench.train import origins
 from bench.train.filters import RULES, filtered
 from bench.train.language import LANGUAGES, language

@@ -198,7 +198,7 @@ def test_init_writes_a_project_that_lacks_nothing_but_queries(tmp_path, manual, 
     assert main(["check", str(suite), "--json"]) == 2
     (finding,) = json.loads(capsys.readouterr().out)["findings"]
     assert finding["severity"] == "error"
-    assert "questions.jsonl holds no query; write one a line" in finding["message"]
+    assert "questions.jsonl holds no query. Write one a line" in finding["message"]
 
     # What the README of the suite shows is what is missing.
     readme = (suite / "README.md").read_text()
@@ -226,7 +226,7 @@ def test_init_overwrites_nothing(tmp_path, manual):
     assert (project / ".gitignore").read_text() == "dist/\n.bench/\nreports/history.jsonl\n"
     assert any('Add "suites/first" to suites' in step for step in made.next_steps)
     before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
-    with pytest.raises(UsageError, match="first is there already; choose another name"):
+    with pytest.raises(UsageError, match="first exists already; choose another name"):
         scaffold(project, name="first", source=manual)
     assert {path: path.read_bytes() for path in project.rglob("*") if path.is_file()} == before
     second = scaffold(project, name="second", source=manual)

@@ -454,7 +454,7 @@ DATA_SETS = {
 def test_data_set_has_its_counts_and_its_first_tenth_and_last_record(bench_data, name):
     n_docs, documents, queries, per_split, relevant = DATA_SETS[name]
     folder = bench_data / name
-    rows = list(beir.read_documents(folder / "corpus.jsonl"))
+    rows = list(read_documents(folder / "corpus.jsonl"))
     assert len(rows) == n_docs
     for place, (doc_id, title, start) in zip((0, 9, -1), documents, strict=True):
         row = rows[place]

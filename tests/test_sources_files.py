@@ -240,16 +240,16 @@ def test_click_estimate_is_what_paper_and_pencil_give(tmp_path):
     pages = [{"query": "tyre", "shown": ["d1", "d2", "d3", "d5", "d4"], "clicked": []} for _ in range(4)]
     pages[0]["clicked"], pages[1]["clicked"] = ["d1", "d2"], ["d1"]
     options = clicks.Options(corpus="", min_impressions=4)
-    found = clicks.attractions(write(tmp_path / "log.jsonl", lines(pages)), options)
+    found = clicks.asked_for(write(tmp_path / "log.jsonl", lines(pages)), options)
     assert found == {"tyre": {"d1": 0.5, "d2": 0.5, "d3": 0.0, "d5": 0.0}}
-    flat = clicks.attractions(tmp_path / "log.jsonl", clicks.Options(corpus="", min_impressions=4, eta=0))
+    flat = clicks.asked_for(tmp_path / "log.jsonl", clicks.Options(corpus="", min_impressions=4, eta=0))
     assert flat == {"tyre": {"d1": 0.5, "d2": 0.25, "d3": 0.0, "d5": 0.0, "d4": 0.0}}
     # A click at rank 4 counts 4; three at most where the weight is cut.
     pages[2]["clicked"] = ["d5"]
     write(tmp_path / "log.jsonl", lines(pages))
-    assert clicks.attractions(tmp_path / "log.jsonl", options)["tyre"]["d5"] == 1.0
+    assert clicks.asked_for(tmp_path / "log.jsonl", options)["tyre"]["d5"] == 1.0
     cut = clicks.Options(corpus="", min_impressions=4, max_weight=3)
-    assert clicks.attractions(tmp_path / "log.jsonl", cut)["tyre"]["d5"] == 0.75
+    assert clicks.asked_for(tmp_path / "log.jsonl", cut)["tyre"]["d5"] == 0.75
 
 
 def test_click_log_gives_graded_judgements_and_leaves_out_queries_that_nobody_clicked(tmp_path):
@@ -352,7 +352,7 @@ def test_relevance_is_recovered_better_with_the_correction_than_without(tmp_path
     path = write(tmp_path / "log.jsonl", lines(pages))
     errors, orders = {}, {}
     for eta in (0.0, 1.0):
-        found = clicks.attractions(path, clicks.Options(corpus="", eta=eta))
+        found = clicks.asked_for(path, clicks.Options(corpus="", eta=eta))
         pairs = [
             ([truth[q][d] for d in sorted(estimates)], [estimates[d] for d in sorted(estimates)])
             for q, estimates in found.items()
@@ -372,7 +372,7 @@ def test_every_estimate_is_a_share(tmp_path_factory, drawn):
         for order, taken in drawn
     ]
     path = write(tmp_path_factory.mktemp("log") / "log.jsonl", lines(pages))
-    found = clicks.attractions(path, clicks.Options(corpus="", min_impressions=1, min_looks=0))
+    found = clicks.asked_for(path, clicks.Options(corpus="", min_impressions=1, min_looks=0))
     assert all(0 <= estimate <= 1 for estimate in found["x"].values())
 
 

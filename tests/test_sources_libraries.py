@@ -160,7 +160,7 @@ def test_splits_with_a_corpus_each_tell_a_document_once_and_refuse_two_texts_und
     assert [d.doc_id for d in found.documents()] == [f"d{i}" for i in range(20)]
     assert len(list(hf.collection(str(folder), hf.Options(splits=["test"])).documents())) == 10
     (folder / "b.jsonl").write_text(lines([{**DOCUMENTS[11], "text": "other"}]))
-    with pytest.raises(SuiteError, match=r'b\.jsonl:1: document "d11" stands above with another text'):
+    with pytest.raises(SuiteError, match=r'b\.jsonl:1: document "d11" has another text than in a row above'):
         list(found.documents())
 
 
@@ -316,7 +316,7 @@ def test_data_set_that_is_not_to_be_had_offline_says_which_command_fetches_it(tm
     pytest.importorskip("huggingface_hub")
     kind, sentence = elsewhere("hf", "mteb/nfcorpus", tmp_path, revision="abc")
     assert kind == "error"
-    assert "neither a folder nor to be had from the hub" in sentence
+    assert "is no folder, and the hub does not give it" in sentence
     assert "hf download mteb/nfcorpus --repo-type dataset --revision abc --local-dir nfcorpus" in sentence
     assert elsewhere("hf", "./nowhere", tmp_path)[1].startswith('"./nowhere" is no folder')
 

@@ -1,4 +1,4 @@
-"""What a project needs to begin with: bench.toml, a suite, the workflow. Nothing that is there is overwritten."""
+"""The files that a project begins with: bench.toml, a suite, a workflow. Existing files are never overwritten."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from bench.base.errors import SuiteError, UsageError
 from bench.base.json_records import JsonRecord
 from bench.base.store import replacing_folder, write_text
 from bench.config import schema
-from bench.suites.sources import Document
 from bench.suites.sources.folder import Options, passages
+from bench.suites.suite import toml_lines
 
 WORDS = 200
-"""The most that a passage holds unless said otherwise: what small models read at once, with room for subwords."""
+"""Default for the most words of a passage: as many as small models read at once, with room for subwords."""
 
 QUERY_SET = "questions"
 _SUITE_FILES = ("suite.toml", "corpus.jsonl", f"queries/{QUERY_SET}.jsonl", f"qrels/{QUERY_SET}.tsv", "README.md")
@@ -23,7 +23,7 @@ _SUITE_FILES = ("suite.toml", "corpus.jsonl", f"queries/{QUERY_SET}.jsonl", f"qr
 
 @dataclass(frozen=True)
 class Scaffold(JsonRecord):
-    """What was written, what was kept as it was, and what is left to do."""
+    """Files written, files that existed and were kept, and the next steps in sentences."""
 
     suite: Path
     written: tuple[Path, ...]
@@ -34,16 +34,16 @@ class Scaffold(JsonRecord):
 
 
 def scaffold(folder: Path, *, name: str | None = None, source: Path | None = None, words: int = WORDS) -> Scaffold:
-    """Write what is missing of a project.
+    """Write the files that a project lacks.
 
     Args:
-        folder: the project; made where it does not exist.
-        name: the suite's; from the source's folder, or else the project's, where None.
-        source: a folder of text and Markdown files whose passages become the suite's documents; none where None.
-        words: the most that a passage holds; 10 or more.
+        folder: the project's folder; created if it does not exist.
+        name: the suite's name; None takes it from the source's folder, or else from the project's.
+        source: a folder of text and Markdown files whose passages become the suite's documents; None for no documents.
+        words: the most words of a passage; 10 or more.
 
     Raises:
-        UsageError: a name or number of words that cannot be, or a suite of that name is there.
+        UsageError: an invalid name or number of words, or a suite of that name exists.
         SuiteError: the source cannot be read.
     """
     if folder.exists() and not folder.is_dir():
@@ -56,14 +56,12 @@ def scaffold(folder: Path, *, name: str | None = None, source: Path | None = Non
         raise UsageError(f'--name is "{name}"; expected letters, digits, ".", "_" and "-", a letter or digit first.')
     suite = folder / "suites" / name
     if suite.exists():
-        raise UsageError(f"{suite} is there already; choose another name with --name, or remove it.")
-
+        raise UsageError(f"{suite} exists already; choose another name with --name, or remove it.")
     first, n_documents, n_files = _write_suite(suite, name, source, words)
     written, kept = [suite / file for file in _SUITE_FILES], []
-    schemas = schema.schemas()
     for path, text in (
         (folder / "bench.toml", _BENCH.replace("NAME", name)),
-        *((folder / schema.FILES[of], schema.schema_text(schemas[of])) for of in schemas),
+        *((folder / schema.FILES[of], schema.schema_text(content)) for of, content in schema.schemas().items()),
         (folder / ".github" / "workflows" / "gate.yml", _workflow()),
     ):
         if path.exists():
@@ -71,65 +69,62 @@ def scaffold(folder: Path, *, name: str | None = None, source: Path | None = Non
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             written.append(write_text(path, text))
-    ignored = folder / ".gitignore"
-    lines = ignored.read_text(encoding="utf-8") if ignored.exists() else ""
-    there = {line.strip().strip("/") for line in lines.splitlines()}
-    missing = [
-        line for line in (".bench/", "reports/history.jsonl") if not {line.strip("/"), line.split("/")[0]} & there
-    ]
+    gitignore = folder / ".gitignore"
+    text = gitignore.read_text(encoding="utf-8") if gitignore.exists() else ""
+    ignored = {line.strip().strip("/") for line in text.splitlines()}
+    missing = [path for path in (".bench/", "reports/history.jsonl") if ignored.isdisjoint({path, path.split("/")[0]})]
     if missing:
-        # Lines more; those that are there stay.
-        more = "".join(f"{line}\n" for line in missing)
-        written.append(write_text(ignored, lines + ("\n" if lines and not lines.endswith("\n") else "") + more))
+        text += "\n" if text and not text.endswith("\n") else ""
+        written.append(write_text(gitignore, text + "".join(f"{path}\n" for path in missing)))
     else:
-        kept.append(ignored)
-
-    steps = [
-        f"Write queries into {suite / 'queries' / f'{QUERY_SET}.jsonl'}, as people typed them: "
-        + _query_line("q1", "…"),
-        f"Judge them in {suite / 'qrels' / f'{QUERY_SET}.tsv'}: query, document, grade, such as q1, {first or 'd1'}, 1",
-        f"bench check {suite}",
-    ]
-    if not n_documents:
-        steps.insert(0, f"Put documents into {suite / 'corpus.jsonl'}, or begin anew with --from FOLDER")
-    if folder / "bench.toml" in kept:
-        steps.append(f'Add "suites/{name}" to suites in {folder / "bench.toml"}')
+        kept.append(gitignore)
+    queries, qrels = suite / "queries" / f"{QUERY_SET}.jsonl", suite / "qrels" / f"{QUERY_SET}.tsv"
     place = "" if folder.resolve() == Path.cwd() else f" (in {folder})"
-    steps.append(f'bench run, then bench baseline accept --reason "first"{place}; docs/ci.md has the rest')
+    add_suite = f'Add "suites/{name}" to suites in {folder / "bench.toml"}'
+    steps = [
+        *([] if n_documents else [f"Put documents into {suite / 'corpus.jsonl'}, or begin anew with --from FOLDER"]),
+        f"Write queries into {queries}, as people typed them: {_query_line('…')}",
+        f"Judge them in {qrels}: query, document, grade, such as q1, {first or 'd1'}, 1",
+        f"bench check {suite}",
+        *([add_suite] if folder / "bench.toml" in kept else []),
+        f'bench run, then bench baseline accept --reason "first"{place}; docs/ci.md has the rest',
+    ]
     return Scaffold(suite, tuple(written), tuple(kept), n_documents, n_files, tuple(steps))
 
 
 def _write_suite(suite: Path, name: str, source: Path | None, words: int) -> tuple[str | None, int, int]:
-    """The suite's folder, whole or not at all: (first document's id, number of documents, of files)."""
+    """Write the suite's folder whole or not at all; return the first document's id, and n_documents and n_files."""
     origin: dict[str, str] = {}
     n_documents, first = 0, None
-    found = passages(str(source), Options(words=words)) if source is not None else None
-    with replacing_folder(suite) as staged:
-        (staged / "queries").mkdir()
-        (staged / "qrels").mkdir()
-        with (staged / "corpus.jsonl").open("w", encoding="utf-8", newline="\n") as stream:
-            for document in found.documents() if found else ():
-                stream.write(_document_line(document))
-                first = first or document.doc_id
-                n_documents += 1
-        if found:
-            origin = dict(found.origin)
-            if not n_documents:
-                raise SuiteError(f"{source} holds {origin['files']} files and no text in any of them.")
-        (staged / "queries" / f"{QUERY_SET}.jsonl").write_text("", encoding="utf-8")
-        write_text(staged / "qrels" / f"{QUERY_SET}.tsv", "query-id\tcorpus-id\tscore\n")
-        write_text(staged / "suite.toml", _suite_toml(name, origin))
-        write_text(staged / "README.md", _readme(name, origin, first, n_documents))
+    with replacing_folder(suite) as scratch:
+        (scratch / "queries").mkdir()
+        (scratch / "qrels").mkdir()
+        with (scratch / "corpus.jsonl").open("wb") as stream:
+            if source is not None:
+                collection = passages(str(source), Options(words=words))
+                for doc in collection.documents():
+                    row = {"_id": doc.doc_id, "title": doc.title, "text": doc.text, "group": doc.group}
+                    stream.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+                    first = first or doc.doc_id
+                    n_documents += 1
+                origin = dict(collection.origin)
+                if not n_documents:
+                    raise SuiteError(f"{source} holds {origin['files']} files and no text in any of them.")
+        # A file name may hold characters that no UTF-8 file can.
+        lines = toml_lines({"origin": origin}) if origin else []
+        toml = _SUITE.replace("NAME", name) + "".join(f"{line}\n" for line in lines)
+        write_text(scratch / "suite.toml", toml.encode("utf-8", "replace").decode())
+        (scratch / "queries" / f"{QUERY_SET}.jsonl").write_text("", encoding="utf-8")
+        write_text(scratch / "qrels" / f"{QUERY_SET}.tsv", "query-id\tcorpus-id\tscore\n")
+        documents = _NO_DOCUMENTS if not origin else _DOCUMENTS.format(n_documents=n_documents, **origin)
+        values = {"NAME": name, "DOCUMENTS": documents, "QUERY": _query_line("what somebody typed"), "DOCUMENT": first}
+        readme = re.sub(r"\b(NAME|DOCUMENTS|QUERY|DOCUMENT)\b", lambda key: values[key[0]] or "d1", _README)
+        write_text(scratch / "README.md", readme)
     return first, n_documents, int(origin.get("files", 0))
 
 
-def _document_line(document: Document) -> str:
-    row = {"_id": document.doc_id, "title": document.title, "text": document.text, "group": document.group}
-    return json.dumps(row, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8") + "\n"
-
-
-def _query_line(query_id: str, text: str) -> str:
-    return json.dumps({"_id": query_id, "text": text}, ensure_ascii=False)
+def _query_line(text: str) -> str:
+    return json.dumps({"_id": "q1", "text": text}, ensure_ascii=False)
 
 
 def _workflow() -> str:
@@ -141,37 +136,13 @@ def _workflow() -> str:
     raise UsageError("The workflow github.yml is missing from this installation; install the package again.")
 
 
-def _toml(text: str) -> str:
-    # What JSON escapes, TOML reads alike; it also refuses DEL, and a file name may hold what no UTF-8 file can.
-    clean = text.encode("utf-8", "replace").decode("utf-8")
-    return json.dumps(clean, ensure_ascii=False).replace("\x7f", "\\u007f")
+_DOCUMENTS = """\
+{n_documents} documents, cut from {files} files of `{location}` by the chunker `{chunker}`: at most {words} words \
+each, overlap {overlap}. An id is the file's path and the headings above the passage. Editing one section \
+leaves all other ids as they are."""
 
-
-def _suite_toml(name: str, origin: dict[str, str]) -> str:
-    text = _SUITE.replace("NAME", name)
-    if origin:
-        text += "\n[origin]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in origin.items())
-    return text
-
-
-def _readme(name: str, origin: dict[str, str], first: str | None, n_documents: int) -> str:
-    if origin:
-        made = (
-            f"{n_documents} documents, cut from {origin['files']} files of `{origin['location']}` by the chunker "
-            f"`{origin['chunker']}`: at most {origin['words']} words each, overlap {origin['overlap']}. An id is the "
-            "file's path and the headings above the passage; editing one section leaves all other ids as they are."
-        )
-    else:
-        made = f"No documents yet: write them into `corpus.jsonl`, one a line, {_DOCUMENT_EXAMPLE}."
-    return (
-        _README.replace("NAME", name)
-        .replace("MADE", made)
-        .replace("QUERY", _query_line("q1", "what somebody typed"))
-        .replace("DOCUMENT", first or "d1")
-    )
-
-
-_DOCUMENT_EXAMPLE = '`{"_id": "d1", "title": "…", "text": "…"}`'
+_NO_DOCUMENTS = """\
+No documents yet: write them into `corpus.jsonl`, one a line, `{"_id": "d1", "title": "…", "text": "…"}`."""
 
 _BENCH = """\
 #:schema ./bench.schema.json
@@ -222,7 +193,7 @@ qrels = "qrels/{QUERY_SET}.tsv"
 _README = f"""\
 # NAME
 
-MADE
+DOCUMENTS
 
 ## Queries are missing
 
@@ -240,6 +211,7 @@ q1	DOCUMENT	1
 ```
 
 Take queries as people typed them, from a search log if there is one: those that are written while looking at a document
-share its words and flatter word search. Fifty are a start; with two hundred the gate notices drops of .03 to .08.
-Add a set of role `out-of-distribution` too: other people, other words, other documents. Then: `bench check`.
+share its words, and word search looks better than it is. Fifty are a start; with two hundred the gate detects drops
+of .03 to .08. Add a set of role `out-of-distribution` too: other people, other words, other documents. Then run
+`bench check`.
 """

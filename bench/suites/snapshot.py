@@ -1,14 +1,13 @@
-"""What a model knew: a sample of documents and queries, and a digest of each document, as one file for later.
+"""Snapshots: a sample of documents and queries, and a digest of each document, in one file for a later comparison.
 
-JSON lines: a header with a format number, then documents, queries and digests. What is sampled depends on the texts
-alone, so the same corpus gives the same file on any machine, and a few documents more change few lines.
+JSON lines: a header with a format number, then documents, queries and digests. The sample depends on the texts alone,
+so the same corpus gives the same file on any machine, and a few more documents change few lines.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,30 +19,30 @@ from bench.base.files.rows import SUFFIXES, read_rows, text_of
 from bench.base.store import json_text, write_text
 from bench.records import Suite, digest_of, document_text
 from bench.suites.sources import jsonl
+from bench.suites.text import normalized, text_hash
 
 FORMAT = 1
 REFERENCE = "reference.jsonl"
-"""Its name beside a fine-tuned model."""
+"""The file's name beside a fine-tuned model."""
 
 MOST = 1_000
-"""Documents, and queries, that are kept whole: what a two-sample test looks at."""
+"""Most documents, and most queries, of the sample that a two-sample test compares."""
 
 DIGESTS_A_LINE = 1_000
-_QUERY_FIELDS = ("query", "text")
 
 
 def text_digest(text: str) -> str:
-    """12 hex digits of a text: of a million texts, two are taken for one with a chance of one in 500."""
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+    """12 hex digits of a text: among a million texts, two share them with a probability of one in 500."""
+    return text_hash(text, 6).hex()
 
 
 def levelled(query: str) -> str:
-    """A query without what typing it twice may change: Unicode form, case, white space."""
-    return " ".join(unicodedata.normalize("NFKC", query).casefold().split())
+    """A query as counted: without differences of Unicode form, case and white space."""
+    return normalized(query)
 
 
 def sampled(texts: Iterable[str], most: int = MOST) -> list[str]:
-    """At most so many of some different texts: those whose digests come first, in that order."""
+    """At most `most` of some different texts: those with the lowest digests, in that order."""
     return sorted(texts, key=text_digest)[:most]
 
 
@@ -51,7 +50,7 @@ def sampled(texts: Iterable[str], most: int = MOST) -> list[str]:
 class Snapshot:
     """Documents and queries of one time.
 
-    `documents` and `queries` are samples; `digests` stands for every document. `header` says what it was made from.
+    `documents` and `queries` are samples; `digests` has every document. `header` names the sources.
     """
 
     documents: tuple[str, ...] = field(repr=False)
@@ -61,23 +60,19 @@ class Snapshot:
 
     @property
     def digest(self) -> str:
-        """32 hex digits of what is compared."""
+        """32 hex digits of the texts and digests."""
         return digest_of([list(self.documents), list(self.queries), sorted(self.digests)])
 
 
 def of_texts(documents: Iterable[str], queries: Iterable[str] = (), **header: Any) -> Snapshot:
-    """A snapshot of texts; equal documents count once, and so do queries that differ in case and white space alone."""
-    different = dict.fromkeys(documents)
-    spelled: dict[str, str] = {}
+    """A snapshot of texts; equal documents count once, and so do queries that differ only in case and white space."""
+    texts = dict.fromkeys(documents)
+    spellings: dict[str, str] = {}
     for query in queries:
-        spelled.setdefault(levelled(query), query)
-    kept = {"n_documents": len(different), "n_queries": len(spelled)}
-    return Snapshot(
-        tuple(sampled(different)),
-        tuple(sampled(spelled.values())),
-        frozenset(map(text_digest, different)),
-        header | kept,
-    )
+        spellings.setdefault(levelled(query), query)
+    counts = {"n_documents": len(texts), "n_queries": len(spellings)}
+    samples = tuple(sampled(texts)), tuple(sampled(spellings.values()))
+    return Snapshot(*samples, frozenset(map(text_digest, texts)), header | counts)
 
 
 def of_suite(suite: Suite, *roles: str) -> Snapshot:
@@ -89,9 +84,8 @@ def of_suite(suite: Suite, *roles: str) -> Snapshot:
             if query_id not in labels.unanswerable:
                 need = labels.clusters.get(query_id)
                 queries.setdefault(("cluster", need) if need else (query_set.name, query_id), text)
-    documents = (text for corpus in suite.corpora.values() for text in corpus.texts)
     return of_texts(
-        documents,
+        (text for corpus in suite.corpora.values() for text in corpus.texts),
         queries.values(),
         suite={"name": suite.name, "version": suite.version, "digest": suite.digest},
         corpora={name: corpus.digest for name, corpus in suite.corpora.items()},
@@ -115,18 +109,18 @@ def read_snapshot(path: Path) -> Snapshot:
     """A snapshot from its file.
 
     Raises:
-        SuiteError: no such file, another format, or content that does not fit its digest.
+        SuiteError: no such file, another format, or content that does not match its digest.
     """
     header: dict[str, Any] = {}
-    documents, queries, digests, stated = [], [], set(), None
+    documents, queries, digests, digest = [], [], set(), None
     for place, row in read_rows(path, part="A snapshot"):
         if not header and "snapshot" not in row:
             raise SuiteError(f'{place}: no snapshot; expected a first line with "snapshot", as bench drift writes it.')
         if "snapshot" in row:
             if row.get("format") != FORMAT:
-                found = excerpt(repr(row.get("format")), 40)
-                raise SuiteError(f"{place} has format {found}; this version reads format {FORMAT}. Write it anew.")
-            header, stated = dict(row["snapshot"]), row.get("digest")
+                number = excerpt(repr(row.get("format")), 40)
+                raise SuiteError(f"{place} has format {number}; this version reads format {FORMAT}. Write it anew.")
+            header, digest = dict(row["snapshot"]), row.get("digest")
         elif "document" in row:
             documents.append(text_of(place, row, "document"))
         elif "query" in row:
@@ -135,17 +129,17 @@ def read_snapshot(path: Path) -> Snapshot:
             digests |= set(row["digests"])
         else:
             raise SuiteError(f"{place}: neither document, query nor digests; expected one of them.")
-    read = Snapshot(tuple(documents), tuple(queries), frozenset(digests), header)
-    if read.digest != stated:
+    snapshot = Snapshot(tuple(documents), tuple(queries), frozenset(digests), header)
+    if snapshot.digest != digest:
         raise SuiteError(f"{path} was changed or cut off after it was written; restore it, or write it anew.")
-    return read
+    return snapshot
 
 
-# --- what is there now -----------------------------------------------------------------------------
+# --- texts of today --------------------------------------------------------------------------------
 
 
 def documents_of(path: Path) -> list[str]:
-    """Texts of documents as every system sees them: of JSON lines, or of a suite's corpora.
+    """Texts of documents as systems get them: from JSON lines, or from a suite's corpora.
 
     Raises:
         SuiteError: neither, or documents that cannot be read.
@@ -153,57 +147,52 @@ def documents_of(path: Path) -> list[str]:
     if path.is_dir():
         from bench.suites import suite as suites
 
-        loaded = suites.load(path)
-        return [text for corpus in loaded.corpora.values() for text in corpus.texts]
-    found = [document_text(row["title"], row["text"]) for row in jsonl.read_documents(path)]
-    if not found:
+        return [text for corpus in suites.load(path).corpora.values() for text in corpus.texts]
+    texts = [document_text(row["title"], row["text"]) for row in jsonl.read_documents(path)]
+    if not texts:
         raise SuiteError(f"{path} holds no document.")
-    return found
+    return texts
 
 
 @dataclass(frozen=True)
 class QueryLog:
-    """Different queries of a log with how often each was asked, however it was spelled; the first spelling is kept."""
+    """Query → its number of lines in a log; spellings are added up, and the first is kept."""
 
     counts: Mapping[str, int] = field(repr=False)
     n_lines: int
 
     @property
     def queries(self) -> Sequence[str]:
-        """The queries."""
+        """The different queries."""
         return list(self.counts)
 
 
 def read_queries(path: Path) -> QueryLog:
-    """The queries of a log: of rows (JSON lines, CSV, TSV, Parquet) those in "query" or "text", else a query a line.
+    """The queries of a log: "query" or "text" of rows (JSON lines, CSV, TSV, Parquet), or else one query per line.
 
-    A click log is such rows. Memory grows with the different queries, not with the lines.
+    A click log has such rows. Memory grows with the different queries, not with the lines.
 
     Raises:
         SuiteError: no such file, a row without a query, or no query at all.
     """
-    spelled: dict[str, str] = {}
-    counts: dict[str, int] = {}
-    n_lines = 0
-    for text in _asked(path):
-        key = levelled(text)
-        if key:
-            n_lines += 1
-            counts[key] = counts.get(key, 0) + 1
-            spelled.setdefault(key, " ".join(text.split()))
+    spellings: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for text in _texts(path):
+        if key := levelled(text):
+            counts[key] += 1
+            spellings.setdefault(key, " ".join(text.split()))
     if not counts:
         raise SuiteError(f"{path} holds no query; expected one a line, or rows with a query.")
-    return QueryLog({spelled[key]: count for key, count in counts.items()}, n_lines)
+    return QueryLog({spellings[key]: n for key, n in counts.items()}, counts.total())
 
 
-def _asked(path: Path) -> Iterator[str]:
-    name = path.name.removesuffix(".gz").lower()
-    if not name.endswith((*SUFFIXES, ".json")):
+def _texts(path: Path) -> Iterator[str]:
+    if not path.name.removesuffix(".gz").lower().endswith((*SUFFIXES, ".json")):
         yield from (line for _, line in read_lines(path, prose=True))
         return
     for place, row in read_rows(path, part="A query log in Parquet"):
-        wanted = next((field for field in _QUERY_FIELDS if field in row), None)
-        if wanted is None:
+        name = next((name for name in ("query", "text") if name in row), None)
+        if name is None:
             found = excerpt(json.dumps(sorted(map(str, row))), 80)
             raise SuiteError(f'{place}: no query (found: {found}); expected "query" or "text".')
-        yield text_of(place, row, wanted)
+        yield text_of(place, row, name)

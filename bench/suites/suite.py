@@ -1,14 +1,14 @@
-"""A suite from its folder: resolve its parts, digest them, hand out texts and judgements.
+"""A suite from its folder: a folder with a `suite.toml`, or a plain BEIR folder.
 
-A folder with a `suite.toml` is a suite; so is a plain BEIR folder, whose splits train, dev and test take the roles
-train, dev and held-out.
+The splits train, dev and test of a BEIR folder take the roles train, dev and held-out.
 """
 
 from __future__ import annotations
 
 import filecmp
 import json
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -24,13 +24,12 @@ from bench.suites.sources import beir, jsonl
 
 
 def bundled() -> dict[str, Path]:
-    """Suites that the package brings along, by name."""
+    """Bundled suites: name → folder."""
     here = Path(__file__).parents[1]
     # The wheel carries them inside the package; a checkout has them beside it.
     for folder in (here / "_suites", here.parent / "suites"):
-        found = {path.parent.name: path.parent for path in sorted(folder.glob("*/suite.toml"))}
-        if found:
-            return found
+        if paths := sorted(folder.glob("*/suite.toml")):
+            return {path.parent.name: path.parent for path in paths}
     return {}
 
 
@@ -38,7 +37,7 @@ def find(name: str, *, relative_to: Path | None = None) -> Path:
     """A suite's folder from a path, or from the name of a bundled suite.
 
     Raises:
-        SuiteError: neither; says what was looked for and names the nearest bundled suite.
+        SuiteError: neither; names the nearest suite.
     """
     path = Path(name) if relative_to is None else relative_to / name
     if path.name == "suite.toml":
@@ -49,10 +48,10 @@ def find(name: str, *, relative_to: Path | None = None) -> Path:
         return path
     if name in known:
         return known[name]
-    beside = sorted(one.parent.name for one in path.parent.glob("*/suite.toml")) if path.parent.is_dir() else []
+    nearby = sorted(file.parent.name for file in path.parent.glob("*/suite.toml")) if path.parent.is_dir() else []
     raise SuiteError(
         f'Suite "{name}": {path} is no folder, and no bundled suite has that name '
-        f"(bundled: {', '.join(known) or 'none'}).{did_you_mean(path.name, [*beside, *known])}"
+        f"(bundled: {', '.join(known) or 'none'}).{did_you_mean(path.name, [*nearby, *known])}"
     )
 
 
@@ -67,7 +66,7 @@ def load(path: Path | str, *, progress: Progress = no_progress) -> Suite:
     corpora: dict[str, Corpus] = {}
     query_sets: dict[str, QuerySet] = {}
     labels: dict[str, Labels] = {}
-    # A file that cannot be used does not hide what is wrong with the next.
+    # All problems are reported, not the first file's only.
     problems = []
     for name, corpus in config.corpora.items():
         try:
@@ -76,46 +75,30 @@ def load(path: Path | str, *, progress: Progress = no_progress) -> Suite:
             problems.append(str(error))
     for entry in config.query_sets:
         try:
-            query_set, label, fields = _read_query_set(folder, config, entry)
-            if entry.corpus in corpora:
-                _check_documents(folder, query_set, label.qrels, corpora[entry.corpus])
-                if config.slices:
-                    derived = computed_slices(
-                        config.slices,
-                        query_set,
-                        label.qrels,
-                        corpora[entry.corpus],
-                        fields=fields,
-                        relevance_level=config.relevance_level,
-                    )
-                    label = replace(label, computed_slices=derived)
+            read = _read_query_set(folder, config, entry, corpora.get(entry.corpus))
+            query_sets[entry.name], labels[entry.name] = read
         except SuiteError as error:
             problems.append(str(error))
-        else:
-            query_sets[entry.name], labels[entry.name] = query_set, label
     if problems:
         # A BEIR folder's sets share one queries file.
         raise SuiteError("\n".join(dict.fromkeys(problems)))
-    protocol = EvalProtocol(tuple(config.measures), config.depth, config.relevance_level, config.drop_self)
-    why = {entry.name: entry.why for entry in config.query_sets}
-    made_of = {entry.name: entry.derived_from for entry in config.query_sets if entry.derived_from is not None}
     return Suite(
         config.name,
         config.version,
         str(folder),
-        protocol,
+        EvalProtocol(tuple(config.measures), config.depth, config.relevance_level, config.drop_self),
         corpora,
         query_sets,
         labels,
-        why,
+        {entry.name: entry.why for entry in config.query_sets},
         share_documents=config.share_documents,
-        derived=made_of,
+        derived={entry.name: entry.derived_from for entry in config.query_sets if entry.derived_from is not None},
         slices=tuple(config.slices),
     )
 
 
 def declaration(folder: Path) -> SuiteConfig:
-    """What a suite's folder says of itself: its `suite.toml`, or what a BEIR folder's files amount to.
+    """The declaration of a suite: its `suite.toml`, or one that follows from a BEIR folder's files.
 
     Raises:
         SuiteError: neither, or a declaration that cannot be used.
@@ -139,24 +122,32 @@ def files_of(config: SuiteConfig, entry: QuerySetConfig) -> tuple[str, str]:
 
 
 def toml_of(config: SuiteConfig) -> str:
-    """The text of a `suite.toml`; keys that have their default are left out."""
-    table = config.model_dump(exclude_defaults=True)
-    corpora, query_sets = table.pop("corpora"), table.pop("query_sets")
-    lines = [f"{key} = {_toml(value)}" for key, value in table.items()]
-    for name, corpus in corpora.items():
-        lines += ["", f"[corpora.{_toml(name)}]", *(f"{key} = {_toml(value)}" for key, value in corpus.items())]
-    for entry in query_sets:
-        lines += [
-            "",
-            "[[query_sets]]",
-            *(f"{key} = {_toml(value)}" for key, value in entry.items() if value is not None),
-        ]
-    return "\n".join(lines) + "\n"
+    """The text of a `suite.toml`; keys with their default are left out."""
+    return "\n".join(toml_lines(config.model_dump(exclude_defaults=True))) + "\n"
 
 
-def _toml(value: str | int | bool | list[str] | dict[str, str]) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_toml(key)} = {_toml(text)}" for key, text in value.items()) + "}"
+def toml_lines(table: Mapping[str, Any], path: str = "") -> list[str]:
+    """The lines of a TOML table: plain values, then tables, then arrays of tables; None is left out.
+
+    Args:
+        table: keys and values.
+        path: the table's name, with a full stop behind it; empty for the whole document.
+    """
+    values, tables = [], []
+    for key, value in table.items():
+        name = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml(key)
+        if isinstance(value, dict):
+            lines = toml_lines(value, f"{path}{name}.")
+            tables += ["", f"[{path}{name}]", *lines] if lines and lines[0] else lines
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            for row in value:
+                tables += ["", f"[[{path}{name}]]", *toml_lines(row, f"{path}{name}.")]
+        elif value is not None:
+            values.append(f"{name} = {_toml(value)}")
+    return values + tables
+
+
+def _toml(value: str | int | bool | list[str]) -> str:
     # TOML's basic strings, whole numbers, booleans and arrays are written as JSON's are, but for DEL.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
@@ -178,11 +169,17 @@ def training_set(suite: Suite, name: str) -> tuple[QuerySet, Qrels]:
     return query_set, suite.qrels(name)
 
 
+def relevant_documents(suite: Suite, query_set: QuerySet) -> dict[str, list[str]]:
+    """Query id → ids of the documents judged relevant, in the order of the judgements; an entry for every query."""
+    level, qrels = suite.protocol.relevance_level, suite.qrels(query_set.name)
+    return {q: [doc_id for doc_id, grade in qrels.get(q, {}).items() if grade >= level] for q in query_set.ids}
+
+
 def refuse_evaluation_file(suite: Suite, path: Path, *, roles: Collection[str] = EVALUATION_ROLES) -> None:
-    """Refuse a file, or a copy of one, that holds queries or judgements of these roles.
+    """Refuse a file with queries or judgements of these roles, or a copy of one.
 
     Raises:
-        HeldOutError: it is one.
+        HeldOutError: the file is one.
     """
     folder = Path(suite.path)
     if not path.is_file() or not any((folder / name).exists() for name in ("suite.toml", "corpus.jsonl")):
@@ -199,29 +196,27 @@ def refuse_evaluation_file(suite: Suite, path: Path, *, roles: Collection[str] =
 
 
 def titles(suite: Suite, corpus: str, doc_ids: Collection[str]) -> dict[str, str]:
-    """Titles of some documents, read from the suite's folder anew: a corpus keeps title and text as one.
+    """Titles of some documents, read from the suite's folder anew, since a corpus joins title and text.
 
-    Documents without a title are left out; so is everything where the suite was not read from a folder.
+    Documents without a title are left out; a suite that was not read from a folder has none.
     """
-    return {
-        row["_id"]: row["title"] for row in documents(suite, corpus) if row["_id"] in doc_ids and row["title"].strip()
-    }
+    rows = documents(suite, corpus)
+    return {row["_id"]: row["title"] for row in rows if row["_id"] in doc_ids and row["title"].strip()}
 
 
 def documents(suite: Suite, corpus: str) -> Iterator[dict[str, Any]]:
-    """The lines of a corpus' file as they stand there, `_id`, `title`, `text` and whatever else, one at a time.
+    """The rows of a corpus' file, with `_id`, `title`, `text` and all other keys, one at a time.
 
-    None where the suite was not read from a folder.
+    A suite that was not read from a folder has none.
     """
     folder = Path(suite.path)
-    if (folder / "suite.toml").exists():
-        source = load_suite_config(folder / "suite.toml").corpora[corpus]
-    elif (folder / "corpus.jsonl").exists():
-        source = CorpusConfig(source="beir", path=".")
-    else:
-        return
-    path = folder / source.path
-    yield from jsonl.read_documents(path / "corpus.jsonl" if source.source == "beir" else path)
+    if any((folder / name).exists() for name in ("suite.toml", "corpus.jsonl")):
+        yield from jsonl.read_documents(folder / corpus_file(declaration(folder).corpora[corpus]))
+
+
+def corpus_file(config: CorpusConfig) -> Path:
+    """A corpus' file, relative to the suite's folder."""
+    return Path(config.path, "corpus.jsonl") if config.source == "beir" else Path(config.path)
 
 
 def _beir_config(folder: Path) -> SuiteConfig:
@@ -237,11 +232,9 @@ def _beir_config(folder: Path) -> SuiteConfig:
 
 
 def _read_corpus(name: str, folder: Path, config: CorpusConfig, progress: Progress) -> Corpus:
-    path = folder / config.path
-    if config.source == "beir":
-        path = path / "corpus.jsonl"
+    path = folder / corpus_file(config)
+    # One at a time, so that a row is gone before the next is read: only ids and texts are kept.
     rows = jsonl.read_documents(path, progress=progress)
-    # One at a time, so that a row as it was read is gone before the next: only ids and texts are kept.
     documents = ((row["_id"], document_text(row["title"], row["text"])) for row in rows)
     first = next(documents, None)
     if first is None:
@@ -250,17 +243,17 @@ def _read_corpus(name: str, folder: Path, config: CorpusConfig, progress: Progre
 
 
 def _read_query_set(
-    folder: Path, suite: SuiteConfig, config: QuerySetConfig
-) -> tuple[QuerySet, Labels, dict[str, dict[str, Any]]]:
-    """A query set, what people said about it, and each query's line by its id."""
+    folder: Path, suite: SuiteConfig, config: QuerySetConfig, corpus: Corpus | None
+) -> tuple[QuerySet, Labels]:
+    """A query set and its labels; `corpus` is None where it cannot be read."""
     queries_path, qrels_path = (folder / part for part in files_of(suite, config))
     rows = list(jsonl.read_queries(queries_path))
     if not rows:
         raise SuiteError(
-            f'{queries_path} holds no query; write one a line, {{"_id": "q1", "text": "…"}}, and what answers it into '
+            f'{queries_path} holds no query. Write one a line, {{"_id": "q1", "text": "…"}}, and its judgements into '
             f"{qrels_path}: query, document, grade, with tabs between them."
         )
-    # Of queries that nothing answers, no document is judged.
+    # Unanswerable queries have no judgement.
     qrels = read_qrels(qrels_path, empty=all(row.get("answerable") is False for row in rows))
     known = {row["_id"] for row in rows}
     dangling = [query_id for query_id in qrels if query_id not in known]
@@ -269,36 +262,36 @@ def _read_query_set(
             f"{qrels_path}: judges {len(dangling)} queries that {queries_path} lacks (first: "
             f'"{excerpt(dangling[0])}").{did_you_mean(dangling[0], known)}'
         )
-    # A BEIR folder keeps every split's queries in one file; those of this set are the judged ones.
-    beir_layout = suite.corpora[config.corpus].source == "beir"
-    kept = [row for row in rows if row["_id"] in qrels] if beir_layout else rows
-    unjudged = [row["_id"] for row in kept if row["_id"] not in qrels and row.get("answerable") is not False]
+    # A BEIR folder has every split's queries in one file; those of this set are the judged ones.
+    if suite.corpora[config.corpus].source == "beir":
+        rows = [row for row in rows if row["_id"] in qrels]
+    unanswerable = frozenset(row["_id"] for row in rows if row.get("answerable") is False)
+    unjudged = [row["_id"] for row in rows if row["_id"] not in qrels and row["_id"] not in unanswerable]
     if unjudged:
         raise SuiteError(
             f"{queries_path}: {len(unjudged)} queries have no judgement in {qrels_path} (first: "
             f'"{excerpt(unjudged[0])}"); judge them, remove them, or mark them "answerable": false.'
         )
-    query_set = QuerySet.build(config.name, config.role, config.corpus, ((r["_id"], r["text"]) for r in kept))
+    query_set = QuerySet.build(config.name, config.role, config.corpus, ((r["_id"], r["text"]) for r in rows))
+    slices = {row["_id"]: row["slice"] for row in rows if row.get("slice")}
     labels = Labels(
         qrels=qrels,
-        clusters={r["_id"]: r["cluster"] for r in kept if r.get("cluster")},
-        slices={r["_id"]: _names(r["slice"]) for r in kept if r.get("slice")},
-        pinned=frozenset(r["_id"] for r in kept if r.get("pinned")),
-        unanswerable=frozenset(r["_id"] for r in kept if r.get("answerable") is False),
+        clusters={row["_id"]: row["cluster"] for row in rows if row.get("cluster")},
+        slices={q: (value,) if isinstance(value, str) else tuple(dict.fromkeys(value)) for q, value in slices.items()},
+        pinned=frozenset(row["_id"] for row in rows if row.get("pinned")),
+        unanswerable=unanswerable,
     )
-    return query_set, labels, {row["_id"]: row for row in kept}
-
-
-def _names(value: str | list[str]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(dict.fromkeys(value))
-
-
-def _check_documents(folder: Path, query_set: QuerySet, qrels: Qrels, corpus: Corpus) -> None:
-    dangling = [(q, d) for q, grades in qrels.items() for d in grades if d not in corpus.row_of]
-    if dangling:
-        query_id, doc_id = dangling[0]
+    if corpus is None:
+        return query_set, labels
+    missing = [(q, doc_id) for q, grades in qrels.items() for doc_id in grades if doc_id not in corpus.row_of]
+    if missing:
+        query_id, doc_id = missing[0]
         raise SuiteError(
-            f'{folder}: query set "{query_set.name}" judges {len(dangling)} documents that corpus "{corpus.name}" '
+            f'{folder}: query set "{config.name}" judges {len(missing)} documents that corpus "{corpus.name}" '
             f'lacks (first: "{excerpt(doc_id)}" under query "{excerpt(query_id)}"). Remove the lines or '
             "restore the documents."
         )
+    fields = {row["_id"]: row for row in rows}
+    level = suite.relevance_level
+    slices_of = computed_slices(suite.slices, query_set, qrels, corpus, fields=fields, relevance_level=level)
+    return query_set, replace(labels, computed_slices=slices_of)

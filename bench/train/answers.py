@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from bench.base.errors import ConfigError, did_you_mean
 from bench.records import Corpus, QuerySet, Suite
-from bench.suites.checks import normalized
 from bench.suites.checks.near import SIMILAR
-from bench.suites.checks.texts import content_words
+from bench.suites.text import content_words, normalized
 from bench.train.pairs import Pairs
 
 # In whole numbers: .8 is no binary fraction, and 4 of 5 words must count.

@@ -17,9 +17,9 @@ from bench.evaluation.evaluate import Evaluator
 from bench.records import QuerySet, Suite
 from bench.retrieval.embed import embed
 from bench.retrieval.search import truncated
-from bench.suites.checks import LEAK_RULES, leaks, near_duplicates, normalized
-from bench.suites.checks.texts import content_words
+from bench.suites.checks import LEAK_RULES, leaks, near_duplicates
 from bench.suites.sources.folder import WORD
+from bench.suites.text import content_words, normalized
 from bench.train.language import LANGUAGES, language
 from bench.train.pairs import Pair
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, NoReturn
 
 from bench.records import digest_of, digest_texts
-from bench.suites.checks import normalized
+from bench.suites.text import normalized
 from bench.train.language import LANGUAGES
 from bench.train.language import language as language_of
 from bench.train.llm import Job, Unusable

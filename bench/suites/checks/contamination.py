@@ -1,13 +1,13 @@
-"""Models that were trained on what a suite measures, by their own declaration."""
+"""Models whose declared training data includes a suite's source."""
 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
 from bench.base.errors import MissingExtra
+from bench.config import load_suite_config
 from bench.records import Finding, Suite
 
 
@@ -24,49 +24,39 @@ def contamination(suite: Suite, models: Sequence[str]) -> list[Finding]:
         import mteb
     except ImportError:
         raise MissingExtra("What a model was trained on", "mteb", "mteb") from None
-    sources = _sources(suite)
+    names = {suite.name, *suite.corpora}
+    declaration = Path(suite.path) / "suite.toml"
+    if declaration.is_file():
+        # The last part of a location: "mteb/nfcorpus" is nfcorpus, "/data/scifact.zip" is scifact.
+        location = load_suite_config(declaration).origin.get("location", "").rstrip("/").split("/")[-1]
+        names |= {location, location.split(".")[0]}
+    sources = {plain for name in names if (plain := _plain(name))}
     findings = []
     for model in models:
+        severity, code, value = "info", "training-data-unknown", None
+        message = f'Model "{model}" does not declare its training data. Ask its authors.'
         try:
             declared = mteb.get_model_meta(model, fetch_from_hf=False).training_datasets
         except KeyError:
-            message = f'Model "{model}" is not among those that mteb knows; ask its makers what it was trained on.'
-            findings.append(Finding("info", "training-data-unknown", model, message))
-            continue
-        if declared is None:
-            message = f'Model "{model}" does not declare what it was trained on.'
-            findings.append(Finding("info", "training-data-unknown", model, message))
-            continue
-        both = sorted(name for name in declared if any(_same(source, name) for source in sources))
-        if both:
-            message = (
-                f'Model "{model}" declares to be trained on {", ".join(both)}, which this suite comes from: it has '
-                "seen what is measured. Compare it with itself only, or measure on other data."
-            )
-            findings.append(Finding("warning", "contaminated", model, message, len(both)))
-        else:
-            message = f'Model "{model}" declares {len(declared)} training sets; none is named like this suite.'
-            findings.append(Finding("info", "not-contaminated", model, message, len(declared)))
+            declared = None
+            message = f'mteb does not know the model "{model}". Ask its authors for its training data.'
+        if declared is not None:
+            both = sorted(name for name in declared if not sources.isdisjoint({_plain(name), _task_stem(name)}))
+            severity, code, value = "info", "not-contaminated", len(declared)
+            message = f'Model "{model}" declares {len(declared)} training sets, and none has this suite\'s name.'
+            if both:
+                severity, code, value = "warning", "contaminated", len(both)
+                message = (
+                    f'Model "{model}" declares that it was trained on {", ".join(both)}, the source of this suite, and '
+                    "so on what is measured. Compare it with itself only, or measure on other data."
+                )
+        findings.append(Finding(severity, code, model, message, value))
     return findings
 
 
-def _sources(suite: Suite) -> set[str]:
-    names = {suite.name, *suite.corpora}
-    path = Path(suite.path) / "suite.toml"
-    if path.is_file():
-        origin = tomllib.loads(path.read_text(encoding="utf-8-sig")).get("origin", {})
-        if isinstance(origin, dict):
-            # The last part of a location: "mteb/nfcorpus" is nfcorpus, "/data/scifact.zip" is scifact.
-            location = str(origin.get("location", "")).rstrip("/").split("/")[-1]
-            names |= {location, location.split(".")[0]}
-    return {plain for name in names if (plain := _plain(name))}
-
-
-def _same(source: str, declared: str) -> bool:
-    """Equal but for case, marks, and what mteb adds to a data set's name to make a task's."""
-    return source == re.sub(r"(retrieval|reranking|classification|hardnegatives|vn|v\d+)*$", "", _plain(declared)) or (
-        source == _plain(declared)
-    )
+def _task_stem(declared: str) -> str:
+    """A task's name without the endings that mteb adds to a data set's name."""
+    return re.sub(r"(retrieval|reranking|classification|hardnegatives|vn|v\d+)*$", "", _plain(declared))
 
 
 def _plain(name: str) -> str:

@@ -1,25 +1,27 @@
-"""What the judgements of a query set can bear: holes, ceilings, clusters, and the drop that its size can show."""
+"""What the judgements of a query set can show: holes, ceilings, clusters, and the drop that its size detects."""
 
 from __future__ import annotations
 
-import contextlib
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from bench.base import words
 from bench.base.errors import MeasureError
 from bench.records import EVALUATION_ROLES, Finding, QuerySet, Suite
 from bench.records.measures import Measure, parse
 from bench.stats import MINIMUM_QUERIES, mde, mde80, queries_needed
+from bench.suites.checks.counted import counted
 from bench.suites.checks.near import Near
-from bench.suites.checks.texts import normalized
+from bench.suites.suite import relevant_documents
+from bench.suites.text import normalized
 
 POWER_CHURN = 0.10
-"""Share of queries assumed to change by a whole unit, for the drop that a set can notice."""
+"""Share of queries assumed to change by a whole unit, for the drop that a set can detect."""
 
 MARGINS = {"held-out": 0.02, "out-of-distribution": 0.03}
 """The gate's default margins."""
@@ -33,11 +35,11 @@ CHANCE = 0.5
 
 @dataclass(frozen=True)
 class Size:
-    """How much evidence a query set holds: its measured queries, and the needs (clusters) that they stand for.
+    """The evidence in a query set: its measured queries, and the needs (clusters) that they stand for.
 
-    `effective` is how many independent queries they are worth where the queries of a need move together, n² / Σ m² for
-    needs of m queries; where each moves on its own they are worth all n. What holds is between the two, and is known
-    only from differences.
+    `effective` is the number of independent queries that they are worth where the queries of a need change together,
+    n² / Σ m² for needs of m queries; where each changes on its own they are worth all n. The truth lies between the two
+    and is known only from differences.
 
     Source: Kish 1965, Survey Sampling, 8.2: the design effect 1 + (m − 1) ρ, at ρ = 1 and with unequal m.
     """
@@ -47,132 +49,96 @@ class Size:
     effective: float
 
     @property
-    def clustered(self) -> bool:
-        """Whether some need has several queries."""
-        return self.needs < self.n
-
-    @property
-    def noticed(self) -> float | None:
-        """The drop of a mean that is noticed four times in five under `POWER_CHURN`; None with a single need."""
+    def detectable(self) -> float | None:
+        """The drop of a mean detected with a power of 80 % under `POWER_CHURN`; None with a single need."""
         # The gate's test has as many degrees of freedom as needs, less one.
         return mde(math.sqrt(POWER_CHURN / self.effective), self.needs - 1) if self.needs > 1 else None
 
-    def needed(self, margin: float) -> int | None:
-        """Needs of the present sizes with which a drop of the margin is noticed four times in five; None: no number."""
-        return queries_needed(margin, math.sqrt(POWER_CHURN * self.needs / self.effective))
-
 
 def size_of(suite: Suite, query_set: QuerySet) -> Size:
-    """The size of a query set; queries without a positive judgement are not measured."""
-    level, labels = suite.protocol.relevance_level, suite.labels[query_set.name]
-    measured = [q for q in query_set.ids if any(g >= level for g in labels.qrels.get(q, {}).values())]
-    # A query without a cluster is a need of its own, whatever clusters are called.
-    sizes = np.asarray(
-        list(Counter(("cluster", c) if (c := labels.clusters.get(q)) else ("query", q) for q in measured).values())
-    )
+    """The size of a query set; queries without a relevant document are not measured."""
+    clusters = suite.labels[query_set.name].clusters
+    measured = [query_id for query_id, docs in relevant_documents(suite, query_set).items() if docs]
+    # A query without a cluster is a need of its own, even where a cluster bears its id.
+    needs = Counter(("cluster", clusters[q]) if clusters.get(q) else ("query", q) for q in measured)
     n = len(measured)
-    return Size(n, len(sizes), n**2 / float((sizes**2).sum()) if n else 0.0)
+    return Size(n, len(needs), n**2 / sum(m**2 for m in needs.values()) if n else 0.0)
 
 
 def check_judgements(suite: Suite, query_set: QuerySet) -> Iterator[Finding]:
-    """Queries without an answer, contradictions, and documents that answer too much."""
-    labels, level, name = suite.labels[query_set.name], suite.protocol.relevance_level, query_set.name
-    relevant = {q: {d for d, g in labels.qrels.get(q, {}).items() if g >= level} for q in query_set.ids}
-    without = [q for q in query_set.ids if not relevant[q] and q not in labels.unanswerable]
-    if without:
-        message = f"{len(without)} queries have no document judged {level} or higher; they are left out of every mean."
-        yield Finding("warning", "no-positives", name, message, len(without))
-    lost = sorted(labels.pinned & {q for q in query_set.ids if not relevant[q]})
-    if lost:
-        message = f"{len(lost)} pinned queries have no relevant document (first: {lost[0]}); they can never be lost."
-        yield Finding("warning", "pinned-without-positives", name, message, len(lost))
-    answered = sorted(q for q in labels.unanswerable if relevant.get(q))
-    if answered:
-        message = (
-            f"{len(answered)} queries are marked unanswerable and have a relevant document (first: {answered[0]}). "
-            "Remove the mark or the judgement."
-        )
-        yield Finding("warning", "answerable-after-all", name, message, len(answered))
+    """Queries without an answer, contradictions, and documents that answer too many queries."""
+    labels, relevant, name = suite.labels[query_set.name], relevant_documents(suite, query_set), query_set.name
+    no_answer = [query_id for query_id in query_set.ids if not relevant[query_id]]
     first: dict[str, str] = {}
-    torn = [
+    contradicting = [
         query_id
         for query_id, text in zip(query_set.ids, query_set.texts, strict=True)
-        if relevant[query_id] != relevant[first.setdefault(normalized(text), query_id)]
+        if set(relevant[query_id]) != set(relevant[first.setdefault(normalized(text), query_id)])
     ]
-    if torn:
-        message = (
-            f"{len(torn)} queries repeat another's text with other relevant documents (first: {torn[0]}); no system "
-            "can satisfy both. Merge their judgements."
-        )
-        yield Finding("warning", "contradicting-judgements", name, message, len(torn))
-    if query_set.role in EVALUATION_ROLES:
-        yield from _pools(suite, query_set, {q: docs for q, docs in relevant.items() if docs})
-
-
-def _pools(suite: Suite, query_set: QuerySet, relevant: dict[str, set[str]]) -> Iterator[Finding]:
-    labels, name, n = suite.labels[query_set.name], query_set.name, len(relevant)
-    if not n:
+    what = f"Queries without a document judged {suite.protocol.relevance_level} or higher"
+    advice = 'They are left out of every mean. Judge them, or mark them "answerable": false.'
+    ids = [q for q in no_answer if q not in labels.unanswerable]
+    yield from counted("warning", "no-positives", query_set, what, ids, advice)
+    what, advice = "Pinned queries without a relevant document", "They can never be lost. Judge them, or unpin them."
+    ids = [q for q in no_answer if q in labels.pinned]
+    yield from counted("warning", "pinned-without-positives", query_set, what, ids, advice)
+    what = "Queries marked unanswerable that have a relevant document"
+    advice = "Mark and judgement contradict each other. Remove one of them."
+    ids = [q for q in query_set.ids if q in labels.unanswerable and relevant[q]]
+    yield from counted("warning", "answerable-after-all", query_set, what, ids, advice)
+    what = "Queries that repeat another's text with other relevant documents"
+    advice = "No system can satisfy both. Merge their judgements."
+    yield from counted("warning", "contradicting-judgements", query_set, what, contradicting, advice)
+    answered = {query_id: docs for query_id, docs in relevant.items() if docs}
+    if query_set.role not in EVALUATION_ROLES or not answered:
         return
-    judged_negative = sum(len(labels.qrels[q]) > len(docs) for q, docs in relevant.items()) / n
-    per_query = float(np.median([len(labels.qrels[q]) for q in relevant]))
-    message = (
-        f"{per_query:g} judgements per query (median); {judged_negative:.0%} of queries have judged non-relevant "
-        "documents. "
-        + (
-            "Label holes can be told from misses."
-            if judged_negative >= 0.5
-            else "What is unjudged counts as not relevant."
+    n = len(answered)
+    share = sum(len(labels.qrels[query_id]) > len(docs) for query_id, docs in answered.items()) / n
+    median = np.median([len(labels.qrels[query_id]) for query_id in answered])
+    message = f"Judgements per query (median): {median:g}. "
+    message += f"Queries with documents judged not relevant: {words.percent(share)}. "
+    if share >= 0.5:
+        message += "A retrieved document without a judgement can be told from one that is not relevant."
+    else:
+        message += "An unjudged document counts as not relevant, and nothing tells the two apart."
+    yield Finding("info", "pool", name, message, round(share, 4))
+    answers = Counter(doc_id for docs in answered.values() for doc_id in docs)
+    doc_id, most = min(answers.items(), key=lambda item: (-item[1], item[0]))
+    if n >= MINIMUM_QUERIES and len(answers) > 1 and most >= DOMINANT * n and most > 2:
+        message = (
+            f"Document {doc_id} answers {most} of {n} queries ({words.percent(most / n, 1)}). A system that always "
+            "returns it looks able. Add queries about other documents."
         )
-    )
-    yield Finding("info", "pool", name, message, round(judged_negative, 4))
-    documents = Counter(doc_id for docs in relevant.values() for doc_id in docs)
-    doc_id, most = min(documents.items(), key=lambda item: (-item[1], item[0]))
-    if n >= MINIMUM_QUERIES and len(documents) > 1 and most >= DOMINANT * n and most > 2:
-        message = f"Document {doc_id} answers {most} of {n} queries: a system that always returns it looks able."
         yield Finding("warning", "dominant-document", name, message, round(most / n, 4))
 
 
 def check_slices(suite: Suite) -> Iterator[Finding]:
-    """Slices by a field that no evaluation query has."""
-    computed = {
-        name
-        for query_set in suite.of_role(*EVALUATION_ROLES)
-        for names in suite.labels[query_set.name].computed_slices.values()
-        for name in names
-    }
+    """Slices by a key that no evaluation query has."""
+    labels = [suite.labels[query_set.name] for query_set in suite.of_role(*EVALUATION_ROLES)]
+    computed = {name for each in labels for names in each.computed_slices.values() for name in names}
     for kind in suite.slices:
         field = kind.removeprefix("field:")
         if kind != field and not any(name.startswith(f"{field}:") for name in computed):
-            message = (
-                f'slices asks for "{kind}", and no evaluation query has a "{field}": there is no such slice. Add the '
-                "key to the lines of queries, or remove it from slices."
-            )
+            message = f'No evaluation query has the key "{field}". Add it to their lines, or drop "{kind}" from slices.'
             yield Finding("warning", "absent-field", suite.name, message, field)
 
 
 def check_unjudged_copies(suite: Suite, query_set: QuerySet, near: Near) -> Iterator[Finding]:
-    """Queries with one relevant document of which the corpus holds a near-duplicate that nobody judged."""
-    corpus, level = suite.corpora[query_set.corpus], suite.protocol.relevance_level
+    """Queries with one relevant document that has a near-duplicate in the corpus without a judgement."""
+    corpus = suite.corpora[query_set.corpus]
     order = np.argsort(near.word_set, kind="stable")
     ends = np.cumsum(np.bincount(near.word_set + 1, minlength=near.n_sets + 1))
-    found = []
-    for query_id, grades in suite.qrels(query_set.name).items():
-        relevant = [doc_id for doc_id, grade in grades.items() if grade >= level]
-        if len(relevant) != 1 or (number := int(near.word_set[corpus.row_of[relevant[0]]])) < 0:
+    unjudged = []
+    for query_id, docs in relevant_documents(suite, query_set).items():
+        if len(docs) != 1 or (number := int(near.word_set[corpus.row_of[docs[0]]])) < 0:
             continue
-        alike = (
-            row
-            for same in (number, *near.neighbours.get(number, ()))
-            for row in order[ends[same] : ends[same + 1]].tolist()
-        )
-        if any(corpus.ids[row] not in grades for row in alike):
-            found.append(query_id)
-    if found:
-        message = (
-            f"{len(found)} queries have one relevant document, and a near-duplicate of it is not judged (first: "
-            f"{found[0]}); finding that one counts as a miss. Judge the copies alike, or drop them."
-        )
-        yield Finding("warning", "unjudged-copies", query_set.name, message, len(found))
+        numbers = (number, *near.neighbours.get(number, ()))
+        rows = (row for other in numbers for row in order[ends[other] : ends[other + 1]].tolist())
+        if any(corpus.ids[row] not in suite.qrels(query_set.name)[query_id] for row in rows):
+            unjudged.append(query_id)
+    what = "Queries whose only relevant document has an unjudged near-duplicate"
+    advice = "Retrieving the near-duplicate counts as a miss. Judge the copies alike, or drop them."
+    yield from counted("warning", "unjudged-copies", query_set, what, unjudged, advice)
 
 
 def check_clusters(suite: Suite, query_set: QuerySet, near: Near | None) -> Iterator[Finding]:
@@ -181,117 +147,116 @@ def check_clusters(suite: Suite, query_set: QuerySet, near: Near | None) -> Iter
     Args:
         suite: the suite.
         query_set: one of its sets.
-        near: near-duplicates among its texts; None where nobody looked.
+        near: near-duplicates among its texts; None where they were not looked for.
     """
-    labels, level, name = suite.labels[query_set.name], suite.protocol.relevance_level, query_set.name
-    clusters = [labels.clusters[q] for q in query_set.ids if q in labels.clusters]
-    if len(set(clusters)) < len(clusters):
-        groups = len(set(clusters)) + len(query_set.ids) - len(clusters)
-        message = f"{len(query_set.ids)} queries stand for {groups} needs; intervals are widened for it."
-        yield Finding("info", "clusters", name, message, groups)
-    if clusters:
+    name, n, clusters = query_set.name, len(query_set.ids), suite.labels[query_set.name].clusters
+    declared = [clusters[q] for q in query_set.ids if q in clusters]
+    if declared:
+        needs = len(set(declared)) + n - len(declared)
+        if needs < n:
+            message = f"{n} queries stand for {needs} needs (clusters). Intervals are widened accordingly."
+            yield Finding("info", "clusters", name, message, needs)
         return
-    relevant = {q: frozenset(d for d, g in labels.qrels.get(q, {}).items() if g >= level) for q in query_set.ids}
-    groups_of_ids = _groups((_prefix(query_id), row) for row, query_id in enumerate(query_set.ids))
+    relevant = relevant_documents(suite, query_set)
+    answers = [frozenset(relevant[query_id]) for query_id in query_set.ids]
+    # Ids without their last part: "t3" for "t3-q0".
+    prefixes = [re.sub(r"(?<=.)[-_.:/#][^-_.:/#]+\Z", "", query_id) for query_id in query_set.ids]
+    same_prefix = _groups(zip(prefixes, range(n), strict=True))
     tied = 0
-    for rows in groups_of_ids:
-        answers = Counter(doc_id for row in rows for doc_id in relevant[query_set.ids[row]])
-        sharing = sum(any(answers[d] > 1 for d in relevant[query_set.ids[row]]) for row in rows)
-        sharing = max(sharing, near.alike(rows) if near is not None else 0)
-        tied += sharing
-    if len(groups_of_ids) > 1 and tied >= len(query_set.ids) / 2:
+    for rows in same_prefix:
+        counts = Counter(doc_id for row in rows for doc_id in answers[row])
+        n_sharing = sum(any(counts[doc_id] > 1 for doc_id in answers[row]) for row in rows)
+        tied += max(n_sharing, near.n_similar(rows) if near else 0)
+    if len(same_prefix) > 1 and tied >= n / 2:
         message = (
-            f"{tied} of {len(query_set.ids)} queries share their answer or their words with others of the same id "
-            f'prefix (first: "{_prefix(query_set.ids[groups_of_ids[0][0]])}"): {len(groups_of_ids)} needs, '
-            f'not {len(query_set.ids)}. Give them "cluster"; without it, intervals are too narrow.'
+            f"Queries that share their id's prefix and answers or words with others: {tied} of {n} queries (first "
+            f'prefix: "{prefixes[0]}"), {len(same_prefix)} needs in all. Without clusters, intervals are too narrow. '
+            'Give these queries "cluster".'
         )
-        yield Finding("warning", "undeclared-clusters", name, message, len(groups_of_ids))
+        yield Finding("warning", "undeclared-clusters", name, message, len(same_prefix))
         return
-    same = _groups((relevant[q], row) for row, q in enumerate(query_set.ids) if relevant[q])
-    together = sum(len(rows) for rows in same if len(rows) > 1)
-    if together >= len(query_set.ids) / 2:
+    same_answers = _groups((docs, row) for row, docs in enumerate(answers) if docs)
+    n_sharing = sum(len(rows) for rows in same_answers if len(rows) > 1)
+    if n_sharing >= n / 2:
         message = (
-            f"{together} of {len(query_set.ids)} queries have exactly the relevant documents of another; {len(same)} "
-            'different answers in all. Where they are paraphrases, give them "cluster".'
+            f"Queries with exactly the relevant documents of another: {n_sharing} of {n} queries, "
+            f"{len(same_answers)} different answers in all. If they are paraphrases, intervals are too narrow. Give "
+            'paraphrases one "cluster".'
         )
-        yield Finding("info", "shared-answers", name, message, len(same))
+        yield Finding("info", "shared-answers", name, message, len(same_answers))
 
 
 def check_power(suite: Suite, query_set: QuerySet) -> Iterator[Finding]:
-    """The drop that a query set can show, and how high its measures can rise."""
-    name, labels = query_set.name, suite.labels[query_set.name]
+    """The drop that a query set can detect, and how high its measures can rise."""
+    name, depth, n_pinned = query_set.name, suite.protocol.depth, len(suite.labels[query_set.name].pinned)
     size = size_of(suite, query_set)
-    if not size.n:
-        level = suite.protocol.relevance_level
+    if size.n == 0:
         message = (
-            f"None of {len(query_set.ids)} queries has a document judged {level} or higher: every mean would be one of "
-            "nothing, and bench run refuses. Judge documents, or put the queries into a set that has answers."
+            f"None of {len(query_set.ids)} queries has a document judged {suite.protocol.relevance_level} or higher: "
+            "there is no mean, and bench run refuses. Judge documents, or move the queries into a set with answers."
         )
         yield Finding("error", "nothing-to-measure", name, message, 0)
         return
     if size.n < MINIMUM_QUERIES:
-        message = (
-            f"{size.n} queries can be measured; under five, every verdict is inconclusive. Pin them, or add queries."
-        )
+        n_queries = words.count(size.n, "query")
+        message = f"Only {n_queries} can be measured, so every verdict is inconclusive. Pin them, or add queries."
         yield Finding("warning", "too-few-queries", name, message, size.n)
         return
-    yield from _noticed(size, query_set)
-    measures = []
+    yield from check_size(size, query_set)
+    n_docs = len(suite.corpora[query_set.corpus].ids)
     for text in suite.protocol.measures:
-        with contextlib.suppress(MeasureError):  # a finding of its own
-            measures.append(parse(text))
-    for measure in measures:
+        try:
+            measure = parse(text)
+        except MeasureError:
+            continue  # a finding of its own
         highest = ceiling(suite, query_set, measure)
         if highest < 0.999:
-            cutoff = measure.cutoff or suite.protocol.depth
-            if 0 < suite.protocol.depth < cutoff:
-                why = f"the suite's depth is {suite.protocol.depth}"
-            elif measure.engine == "precision":
-                why = f"some queries have fewer than {cutoff} relevant documents"
-            else:
-                why = f"some queries have more than {cutoff} relevant documents"
-            yield Finding(
-                "warning", "ceiling", name, f"{measure.name} cannot exceed {highest:.3f}: {why}.", round(highest, 4)
-            )
-    n_docs = len(suite.corpora[query_set.corpus].ids)
-    for measure in measures:
+            cutoff = measure.cutoff or depth
+            fewer = "fewer" if measure.engine == "precision" else "more"
+            why = f"some queries have {fewer} than {cutoff} relevant documents"
+            why = f"the suite's depth is {depth}" if 0 < depth < cutoff else why
+            message = f"{measure.name} cannot exceed {highest:.3f}: {why}. Choose another cutoff, or mind this ceiling."
+            yield Finding("warning", "ceiling", name, message, round(highest, 4))
         if measure.engine == "recall" and measure.cutoff >= CHANCE * n_docs:
             chance = min(1.0, measure.cutoff / n_docs)
-            message = f"A random ranking reaches {measure.name} of {chance:.2f}: the corpus has {n_docs} documents."
-            severity = "warning" if measure is measures[0] else "info"
+            corpus = words.count(n_docs, "document")
+            message = f"Of {corpus}, a random ranking reaches {measure.name} of {chance:.2f}. Lower the cutoff."
+            severity = "warning" if text == suite.protocol.measures[0] else "info"
             yield Finding(severity, "small-corpus", name, message, round(chance, 4))
-    if labels.pinned:
-        yield Finding(
-            "info", "pinned", name, f"{len(labels.pinned)} queries are pinned: none may lose.", len(labels.pinned)
-        )
+    if n_pinned:
+        message = f"Pinned queries, which must keep their relevant documents: {n_pinned}."
+        yield Finding("info", "pinned", name, message, n_pinned)
 
 
-def _noticed(size: Size, query_set: QuerySet) -> Iterator[Finding]:
-    """The drop that the set's size shows, and what would show the gate's margin."""
-    name, margin, drop = query_set.name, MARGINS[query_set.role], size.noticed
+def check_size(size: Size, query_set: QuerySet) -> Iterator[Finding]:
+    """The drop that the set's size detects, and the queries that the gate's default margin needs."""
+    name, margin, drop = query_set.name, MARGINS[query_set.role], size.detectable
     if drop is None:
-        message = (
-            f"All {size.n} queries are of one cluster: one need, of which nothing can be inferred; every loss is "
-            "inconclusive. Add queries of other needs."
-        )
+        message = f"All {size.n} queries are one need (cluster), so every verdict is inconclusive. Add other needs."
         yield Finding("warning", "too-few-queries", name, message, size.needs)
         return
-    change = f"is noticed four times in five when {POWER_CHURN:.0%} of them change"
-    message = f"{size.n} queries: a drop of about {drop:.3f} {change}."
-    if size.clustered:
-        message = (
-            f"{size.n} queries of {size.needs} needs: a drop of about {drop:.3f} {change}, the queries of a need "
-            f"together: they are worth {size.effective:.0f} queries (design effect {size.n / size.effective:.1f}). "
-            f"Were all {size.n} independent, {mde80(math.sqrt(POWER_CHURN), size.n):.3f} would be."
+    clustered = size.needs < size.n
+    of_needs = f" of {words.count(size.needs, 'need')}" if clustered else ""
+    message = (
+        f"{words.count(size.n, 'query')}{of_needs}: a drop of about {drop:.3f} is detected with a power of 80\u202f%, "
+        f"if {words.percent(POWER_CHURN)} of the queries change by a whole unit"
+    )
+    if clustered:
+        message += (
+            f" and those of a need change together. They are then worth {size.effective:.0f} queries (design effect "
+            f"{size.n / size.effective:.1f}). If all {size.n} are independent, the drop is "
+            f"{mde80(math.sqrt(POWER_CHURN), size.n):.3f}"
         )
-    yield Finding("info", "power", name, message, round(drop, 4))
-    needed = size.needed(margin)
-    if needed is None or needed <= size.needs:
-        return
-    more = needed - size.needs
-    what = f"needs (clusters) with {size.n / size.needs:.1f} queries each" if size.clustered else "queries"
-    message = f"{more} more {what} would make a drop of {margin} noticed four times in five under the same assumption "
-    yield Finding("info", "queries-needed", name, f"{message}({needed} in all).", more)
+    yield Finding("info", "power", name, f"{message}.", round(drop, 4))
+    needed = queries_needed(margin, math.sqrt(POWER_CHURN * size.needs / size.effective))
+    if needed is not None and needed > size.needs:
+        more = needed - size.needs
+        noun = f"needs (clusters) with {size.n / size.needs:.1f} queries each" if clustered else "queries"
+        message = (
+            f"The gate's default margin, a drop of {margin}, is detected with {words.integer(more)} more {noun} "
+            f"({words.integer(needed)} in all), under the same assumption. Add them, or widen the margin."
+        )
+        yield Finding("info", "queries-needed", name, message, more)
 
 
 def ceiling(suite: Suite, query_set: QuerySet, measure: Measure) -> float:
@@ -309,9 +274,8 @@ def ceiling(suite: Suite, query_set: QuerySet, measure: Measure) -> float:
         elif measure.engine == "precision":
             values.append(min(seen, len(gains)) / cutoff)
         elif measure.engine == "ndcg":
-            discounts = 1 / np.log2(np.arange(2, len(gains) + 2))
-            worth = np.asarray(gains) * discounts
-            values.append(float(worth[:seen].sum() / worth[:cutoff].sum()))
+            discounted = np.asarray(gains) / np.log2(np.arange(2, len(gains) + 2))
+            values.append(float(discounted[:seen].sum() / discounted[:cutoff].sum()))
         else:
             values.append(1.0)
     return float(np.mean(values)) if values else 0.0
@@ -319,13 +283,7 @@ def ceiling(suite: Suite, query_set: QuerySet, measure: Measure) -> float:
 
 def _groups(keyed: Iterable[tuple[Hashable, int]]) -> list[list[int]]:
     """Rows by key, in the order of first appearance."""
-    groups: dict[Hashable, list[int]] = {}
+    groups: defaultdict[Hashable, list[int]] = defaultdict(list)
     for key, row in keyed:
-        groups.setdefault(key, []).append(row)
+        groups[key].append(row)
     return list(groups.values())
-
-
-def _prefix(query_id: str) -> str:
-    """An id without its last part ("t3" for "t3-q0"); the id itself where it has but one."""
-    found = re.fullmatch(r"(.+)[-_.:/#][^-_.:/#]+", query_id)
-    return found[1] if found else query_id

@@ -1,30 +1,31 @@
 """AutoRAG's data: qa.parquet (`qid`, `query`, `retrieval_gt`) and corpus.parquet (`doc_id`, `contents`) in one folder.
 
-`retrieval_gt` is a list of lists: every inner list holds documents that answer one part of the question alike. Each of
-them is judged 1; which part it answers is not kept. A query that names none is one that no document answers.
+`retrieval_gt` is a list of lists: each inner list has documents that equally answer one part of the question. Every
+document gets grade 1; the part that it answers is not kept. A query without documents is unanswerable.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-from pydantic import Field
 
 from bench.base.errors import SuiteError
 from bench.base.files.rows import field_of, id_of, read_rows, text_of
 from bench.config import Strict
 from bench.suites.sources import Collection, Document, Judgement, Part, Query
 
+_read = partial(read_rows, part="AutoRAG's files")
+
 
 class Options(Strict):
-    """What may be said about AutoRAG's files."""
+    """Settings of AutoRAG's files."""
 
-    qa: str = Field(default="qa.parquet", description="the file of questions")
-    corpus: str = Field(default="corpus.parquet", description="the file of passages")
-    split: str = Field(default="test", description="the split that the queries become")
+    qa: str = "qa.parquet"
+    corpus: str = "corpus.parquet"
+    split: str = "test"  # the split that the queries become
     license: str = ""
 
 
@@ -45,9 +46,9 @@ def collection(location: str, options: Options) -> Collection:
 
     def documents() -> Iterator[Document]:
         for place, row in _read(corpus):
-            metadata = row.get("metadata") or {}
-            group = row.get("path") or (metadata.get("path") if isinstance(metadata, dict) else None)
-            changed = metadata.get("last_modified_datetime") if isinstance(metadata, dict) else None
+            metadata = row.get("metadata")
+            metadata = metadata if isinstance(metadata, dict) else {}
+            group, changed = row.get("path") or metadata.get("path"), metadata.get("last_modified_datetime")
             yield Document(
                 id_of(place, row, "doc_id"),
                 text_of(place, row, "contents"),
@@ -57,14 +58,12 @@ def collection(location: str, options: Options) -> Collection:
 
     def queries() -> Iterator[Query]:
         for place, row in _read(qa):
-            answered = any(True for _ in _leaves(place, field_of(place, row, "retrieval_gt")))
-            yield Query(id_of(place, row, "qid"), text_of(place, row, "query"), answerable=answered)
+            yield Query(id_of(place, row, "qid"), text_of(place, row, "query"), answerable=bool(_doc_ids(place, row)))
 
     def judgements() -> Iterator[Judgement]:
         for place, row in _read(qa):
             query_id = id_of(place, row, "qid")
-            for doc_id in dict.fromkeys(_leaves(place, field_of(place, row, "retrieval_gt"))):
-                yield query_id, doc_id, 1
+            yield from ((query_id, doc_id, 1) for doc_id in _doc_ids(place, row))
 
     origin = {
         "kind": "autorag",
@@ -75,12 +74,12 @@ def collection(location: str, options: Options) -> Collection:
     return Collection(folder.resolve().name, documents, (Part(options.split, queries, judgements),), origin)
 
 
-def _read(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    return read_rows(path, part="AutoRAG's files")
+def _doc_ids(place: str, row: dict[str, Any]) -> list[str]:
+    return list(dict.fromkeys(_leaves(place, field_of(place, row, "retrieval_gt"))))
 
 
 def _leaves(place: str, value: Any) -> Iterator[str]:
-    """The ids of a nested list, in its order; one alone where AutoRAG wrote no list, none for nothing."""
+    """The ids of a nested list, in its order; a text is an id itself, null and an empty text are none."""
     if isinstance(value, list):
         for item in value:
             yield from _leaves(place, item)

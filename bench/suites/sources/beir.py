@@ -1,6 +1,6 @@
 """BEIR folders or archives: corpus.jsonl, queries.jsonl, qrels/<split>.tsv; or the name of a public BEIR set.
 
-A BEIR folder's queries file holds every split's queries; a query set takes those that its judgements name.
+A BEIR folder has every split's queries in one file; a query set takes those that its judgements name.
 """
 
 from __future__ import annotations
@@ -9,42 +9,25 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 from bench.base.errors import MissingExtra, SuiteError, did_you_mean
-from bench.base.files.judgements import read_qrels
 from bench.base.files.lines import Place
-from bench.suites.sources import Collection, Part, Query, jsonl
+from bench.suites.sources import Collection, Part, jsonl
 
 ROLE_OF_SPLIT = {"train": "train", "dev": "dev", "validation": "dev", "test": "held-out"}
-"""What a split becomes in a suite unless its owner says otherwise."""
+"""Split → its default role in a suite."""
 
-PUBLIC = (
-    "arguana",
-    "climate-fever",
-    "cqadupstack",
-    "dbpedia-entity",
-    "fever",
-    "fiqa",
-    "hotpotqa",
-    "msmarco",
-    "nfcorpus",
-    "nq",
-    "quora",
-    "scidocs",
-    "scifact",
-    "trec-covid",
-    "webis-touche2020",
-)
-"""Sets that BEIR's authors host; `cqadupstack` holds one folder a forum, such as cqadupstack/android."""
-
-read_documents = jsonl.read_documents
+PUBLIC = """
+arguana climate-fever cqadupstack dbpedia-entity fever fiqa hotpotqa msmarco nfcorpus nq quora scidocs scifact
+trec-covid webis-touche2020
+""".split()  # noqa: SIM905 (a list literal would take 15 lines)
+"""Sets that BEIR's authors host; `cqadupstack` has one folder per forum, such as cqadupstack/android."""
 
 
 class Options(jsonl.Fields):
-    """Where in an archive the folder lies, and where public sets are fetched from and kept."""
+    """The folder inside an archive; the address of public sets, and the folder of their downloads."""
 
     inside: str = ""
     url: str = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets"
@@ -62,29 +45,34 @@ def splits(folder: Place) -> list[str]:
             raise SuiteError(
                 f"{folder} has no {part}; expected a BEIR folder: corpus.jsonl, queries.jsonl, qrels/<split>.tsv."
             )
-    found = [path.name[: -len(".tsv")] for path in (folder / "qrels").iterdir() if path.name.endswith(".tsv")]
-    if not found:
+    names = [path.name.removesuffix(".tsv") for path in (folder / "qrels").iterdir() if path.name.endswith(".tsv")]
+    if not names:
         raise SuiteError(f"{folder / 'qrels'} has no <split>.tsv; expected at least one.")
     order = list(ROLE_OF_SPLIT)
-    return sorted(found, key=lambda name: (order.index(name) if name in order else len(order), name))
+    return sorted(names, key=lambda name: (order.index(name) if name in order else len(order), name))
 
 
 def collection(location: str, options: Options) -> Collection:
     """Every split of a BEIR folder, a .zip of one (read in place), or a public set, which is downloaded once.
 
     Raises:
-        SuiteError: none of these, or no network where one is needed; says what to run where there is one.
+        SuiteError: none of these, or no network for a download; says what to run where there is one.
         MissingExtra: a public set, and BEIR's own downloader is not installed.
     """
     name, _, inner = location.partition("/")
+    local = Path(location).exists()
+    unused, why = ["url", "downloads"], "is here already"
+    if not local:
+        unused, why = ["inside"], "is a public set; write its folder as NAME/FOLDER"
+    for option in unused if local or name in PUBLIC else ():
+        if option in options.model_fields_set:
+            raise SuiteError(f"{location} {why}, so {option} says nothing; leave it out.")
     origin = {"kind": "beir", "location": location}
-    if Path(location).exists():
-        _no_idle_option(location, options, ("url", "downloads"), "is here already")
+    if local:
         folder = _root(Path(location), options.inside)
         name = Path(location).resolve().name.removesuffix(".zip")
     elif name in PUBLIC:
-        _no_idle_option(location, options, ("inside",), "is a public set; write its folder as NAME/FOLDER")
-        folder = _root(_downloaded(name, options), inner)
+        folder = _root(_download(name, options), inner)
         origin["url"] = f"{options.url}/{name}.zip"
         name = location.replace("/", "-")
     else:
@@ -92,34 +80,16 @@ def collection(location: str, options: Options) -> Collection:
             f"{location} does not exist and is no public BEIR set ({', '.join(PUBLIC)}); expected a BEIR folder, a "
             f".zip of one, or such a name.{did_you_mean(name, PUBLIC)}"
         )
-    return Collection(
-        name,
-        lambda: (jsonl.as_document(row, options) for row in read_documents(folder / "corpus.jsonl", any_id=True)),
-        tuple(_part(folder, split, options) for split in splits(folder)),
-        origin,
-    )
-
-
-def _no_idle_option(location: str, options: Options, names: tuple[str, ...], reason: str) -> None:
-    for name in names:
-        if name in options.model_fields_set:
-            raise SuiteError(f"{location} {reason}, so {name} says nothing; leave it out.")
-
-
-def _part(folder: Place, split: str, options: Options) -> Part:
-    path = folder / "qrels" / f"{split}.tsv"
-
-    def queries() -> Iterator[Query]:
-        judged = read_qrels(path, any_id=True)
-        for row in jsonl.read_queries(folder / "queries.jsonl", any_id=True):
-            if row["_id"].strip() in judged:  # the reader of judgements strips ids too
-                yield jsonl.as_query(row, options)
-
-    return Part(split, queries, partial(jsonl.judgements, path))
+    parts = []
+    for split in splits(folder):
+        qrels = folder / "qrels" / f"{split}.tsv"
+        queries = partial(jsonl.judged_queries, folder / "queries.jsonl", qrels, options)
+        parts.append(Part(split, queries, partial(jsonl.judgements, qrels)))
+    return Collection(name, partial(jsonl.documents, folder / "corpus.jsonl", options), tuple(parts), origin)
 
 
 def _root(path: Path, inside: str) -> Place:
-    """The folder that holds corpus.jsonl: the path itself, or a place in the archive."""
+    """The folder with corpus.jsonl: the path itself, or a folder in the archive."""
     if path.is_dir():
         return path / inside if inside else path
     try:
@@ -144,29 +114,29 @@ def _root(path: Path, inside: str) -> Place:
     return zipfile.Path(archive, roots[0])
 
 
-def _downloaded(name: str, options: Options) -> Path:
+def _download(name: str, options: Options) -> Path:
     """The folder of a public set, fetched by BEIR's own downloader unless an earlier call did."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    kept = Path(options.downloads) if options.downloads else home / "retrieval-gate" / "beir"
-    folder, url = kept / name, f"{options.url}/{name}.zip"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    downloads = Path(options.downloads) if options.downloads else cache / "retrieval-gate" / "beir"
+    folder, url = downloads / name, f"{options.url}/{name}.zip"
     if folder.is_dir():
         return folder
     try:
         from beir.util import download_and_unzip
     except ImportError:
         raise MissingExtra("Downloading a public BEIR set", "beir", "beir") from None
-    kept.mkdir(parents=True, exist_ok=True)
-    # The downloader takes any file that lies there for a whole one, an interrupted download or an error page too.
-    with tempfile.TemporaryDirectory(dir=kept) as scratch:
+    downloads.mkdir(parents=True, exist_ok=True)
+    # The downloader takes any file that it finds there for a whole one: an interrupted download or an error page too.
+    with tempfile.TemporaryDirectory(dir=downloads) as scratch:
         try:
-            made = Path(download_and_unzip(url, scratch))
-        except (OSError, zipfile.BadZipFile) as error:  # what requests raises is an OSError
+            unpacked = Path(download_and_unzip(url, scratch))
+        except (OSError, zipfile.BadZipFile) as error:  # errors of requests are OSErrors
             raise SuiteError(
                 f'"{name}" is a public BEIR set, and {url} could not be fetched ({type(error).__name__}). Where there '
                 f"is a network, run: bench import beir {name} --out DIR. Or fetch the file there, and here run: "
                 f"bench import beir {name}.zip --out DIR."
             ) from error
-        if not made.is_dir():
+        if not unpacked.is_dir():
             raise SuiteError(f"{url} holds no folder {name}; expected a BEIR folder of that name.")
-        shutil.move(made, folder)
+        shutil.move(unpacked, folder)
     return folder

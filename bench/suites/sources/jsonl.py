@@ -16,27 +16,26 @@ from bench.base.files.judgements import read_qrels
 from bench.base.files.lines import Place, read_objects
 from bench.base.progress import Progress, no_progress
 from bench.config import Strict
-from bench.suites.sources import Collection, Document, Judgement, Part, Query
+from bench.suites.sources import Collection, Document, Judgement, Part, Query, judgements_of
 
 _HALF = re.compile("[\ud800-\udfff]")
 
 
-def _is_names(value: Any) -> bool:
-    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(v, str) and v for v in value))
-
-
+# What the value of an optional key must be, in words → its test.
 _KINDS: dict[str, Callable[[Any], bool]] = {
     "a string": lambda value: isinstance(value, str),
     "true or false": lambda value: isinstance(value, bool),
-    "one name or a list of names": _is_names,
+    "one name or a list of names": lambda value: (
+        isinstance(value, str) or (isinstance(value, list) and all(isinstance(v, str) and v for v in value))
+    ),
 }
-"""What the value of an optional key may be, in words, and how that is told."""
 
 
 def _objects(
     path: Place, optional: Mapping[str, str], *, any_id: bool = False, progress: Progress = no_progress
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, object with the strings "_id" and "text"); `optional` keys are of their kind, or null."""
+) -> Iterator[dict[str, Any]]:
+    """Objects with the strings "_id" and "text", ids unique; `optional` keys are of their kind in `_KINDS`, or null."""
+    lines: dict[str, int] = {}
     for number, line, row in read_objects(path, shape='with "_id" and "text"', progress=progress):
         for key in ("_id", "text"):
             if key not in row:
@@ -47,40 +46,30 @@ def _objects(
                     f'{path}:{number}: "{key}" is {json.dumps(row[key])[:60]}; expected a string. '
                     "Put it in quotation marks."
                 )
-        if not row["_id"].strip() or (not any_id and row["_id"].split() != [row["_id"]]):
+        row_id = row["_id"]
+        if not row_id.strip() or (not any_id and row_id.split() != [row_id]):
             raise SuiteError(
-                f'{path}:{number}: "_id" is "{excerpt(row["_id"])}"; expected an id without white space '
+                f'{path}:{number}: "_id" is "{excerpt(row_id)}"; expected an id without white space '
                 "(run and judgement files are separated by it)."
             )
         for key, kind in optional.items():
             if row.get(key) is not None and not _KINDS[kind](row[key]):
                 raise SuiteError(
-                    f'{path}:{number}: "{key}" of "{excerpt(row["_id"])}" is {json.dumps(row[key])[:60]}; expected '
-                    f"{kind}."
+                    f'{path}:{number}: "{key}" of "{excerpt(row_id)}" is {json.dumps(row[key])[:60]}; expected {kind}.'
                 )
         # Only an escape can bring one in: UTF-8 has none. No tokenizer takes it, and no file can be written with it.
-        if "\\ud" in line or "\\uD" in line:
-            for key in ("_id", "text", *optional):
-                value = row.get(key)
-                if any(isinstance(text, str) and _HALF.search(text) for text in _listed(value)):
-                    raise SuiteError(
-                        f'{path}:{number}: "{key}" holds half of a surrogate pair; expected whole characters. '
-                        "The text may have been cut within one."
-                    )
-        yield number, row
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def _unique(path: Place, rows: Iterator[tuple[int, dict[str, Any]]]) -> Iterator[dict[str, Any]]:
-    seen: dict[str, int] = {}
-    for number, row in rows:
-        first = seen.setdefault(row["_id"], number)
+        for key in ("_id", "text", *optional) if "\\ud" in line or "\\uD" in line else ():
+            value = row.get(key)
+            values = value if isinstance(value, list) else [value]
+            if any(isinstance(text, str) and _HALF.search(text) for text in values):
+                raise SuiteError(
+                    f'{path}:{number}: "{key}" holds half of a surrogate pair; expected whole characters. '
+                    "The text may have been cut within one."
+                )
+        first = lines.setdefault(row_id, number)
         if first != number:
             raise SuiteError(
-                f'{path}:{number}: id "{excerpt(row["_id"])}" stands already in line {first}; ids must be unique.'
+                f'{path}:{number}: id "{excerpt(row_id)}" stands already in line {first}; ids must be unique.'
             )
         yield row
 
@@ -91,7 +80,7 @@ def read_documents(path: Place, *, any_id: bool = False, progress: Progress = no
     Raises:
         SuiteError: with file and line, for anything that is not such a document.
     """
-    for row in _unique(path, _objects(path, {"title": "a string"}, any_id=any_id, progress=progress)):
+    for row in _objects(path, {"title": "a string"}, any_id=any_id, progress=progress):
         row["title"] = row.get("title") or ""
         yield row
 
@@ -104,20 +93,15 @@ def read_queries(path: Place, *, any_id: bool = False) -> Iterator[dict[str, Any
     Raises:
         SuiteError: with file and line, for anything that is not such a query.
     """
-    optional = {
-        "slice": "one name or a list of names",
-        "cluster": "a string",
-        "pinned": "true or false",
-        "answerable": "true or false",
-    }
-    yield from _unique(path, _objects(path, optional, any_id=any_id))
+    flags = {"pinned": "true or false", "answerable": "true or false"}
+    return _objects(path, {"slice": "one name or a list of names", "cluster": "a string", **flags}, any_id=any_id)
 
 
 # --- for import ------------------------------------------------------------------------------------
 
 
 class Fields(Strict):
-    """What the lines hold beside ids and texts: names of fields, in the line or in its "metadata"."""
+    """Names of further fields, in the line or in its "metadata"."""
 
     group: str = ""
     time: str = ""
@@ -134,7 +118,7 @@ class Fields(Strict):
 
 
 class Options(Fields):
-    """Files of the folder, and what is in them."""
+    """Names of the files, and settings of their queries."""
 
     corpus: str = "corpus.jsonl"
     queries: str = "queries.jsonl"
@@ -144,7 +128,7 @@ class Options(Fields):
 
 
 def collection(location: str, options: Options) -> Collection:
-    """A folder of one corpus, one file of queries and one of judgements; with `answerable` false, of none.
+    """A folder of one corpus, one file of queries and one of judgements; without judgements if `answerable` is false.
 
     Raises:
         SuiteError: the location is no folder.
@@ -159,28 +143,40 @@ def collection(location: str, options: Options) -> Collection:
         for row in read_queries(folder / options.queries, any_id=True):
             yield as_query(row if options.answerable else {**row, "answerable": False}, options)
 
-    part = Part(
-        options.split, queries, partial(judgements, folder / options.qrels) if options.answerable else lambda: ()
-    )
+    qrels = partial(judgements, folder / options.qrels) if options.answerable else lambda: iter(())
     return Collection(
         folder.resolve().name,
-        lambda: (as_document(row, options) for row in read_documents(folder / options.corpus, any_id=True)),
-        (part,),
+        partial(documents, folder / options.corpus, options),
+        (Part(options.split, queries, qrels),),
         {"kind": "jsonl", "location": location},
     )
 
 
-def as_document(row: dict[str, Any], fields: Fields) -> Document:
-    """One line of documents."""
-    group, time = _field(row, fields.group), _field(row, fields.time)
-    return Document(row["_id"], row["text"], row["title"], group, time)
+def documents(path: Place, fields: Fields) -> Iterator[Document]:
+    """Documents of a file; ids may hold white space."""
+    for row in read_documents(path, any_id=True):
+        group, time = _field(row, fields.group), _field(row, fields.time)
+        yield Document(row["_id"], row["text"], row["title"], group, time)
+
+
+def judged_queries(path: Place, qrels: Place, fields: Fields) -> Iterator[Query]:
+    """Queries of a file that another file judges; ids may hold white space."""
+    query_ids = read_qrels(qrels, any_id=True)
+    for row in read_queries(path, any_id=True):
+        if row["_id"].strip() in query_ids:  # the reader of judgements strips ids too
+            yield as_query(row, fields)
+
+
+def judgements(path: Place) -> Iterator[Judgement]:
+    """Judgements of a file, in its order by query; ids may hold white space."""
+    return judgements_of(read_qrels(path, any_id=True))
 
 
 def as_query(row: dict[str, Any], fields: Fields) -> Query:
-    """One line of queries."""
+    """A query from its line."""
     cluster = row.get("cluster")
-    if cluster is None and fields.cluster_by and (found := re.search(fields.cluster_by, row["_id"])):
-        cluster = found[1] if found.re.groups else found[0]
+    if cluster is None and fields.cluster_by and (match := re.search(fields.cluster_by, row["_id"])):
+        cluster = match[1] if match.re.groups else match[0]
     return Query(
         row["_id"],
         row["text"],
@@ -191,13 +187,6 @@ def as_query(row: dict[str, Any], fields: Fields) -> Query:
         group=_field(row, fields.group),
         time=_field(row, fields.time),
     )
-
-
-def judgements(path: Place) -> Iterator[Judgement]:
-    """Judgements of a file, in its order by query; ids may hold white space."""
-    for query_id, grades in read_qrels(path, any_id=True).items():
-        for doc_id, grade in grades.items():
-            yield query_id, doc_id, grade
 
 
 def _field(row: dict[str, Any], name: str) -> str | None:

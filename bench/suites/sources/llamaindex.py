@@ -1,7 +1,7 @@
 """LlamaIndex's QA data sets: one JSON file with `queries`, `corpus` and `relevant_docs`.
 
 `EmbeddingQAFinetuneDataset.save_json` writes it: query id → text, document id → text, query id → document ids. JSON of
-this shape cannot be read in parts, so the file is held in memory while it is read.
+this shape cannot be read in parts, so the whole file is in memory while it is read.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
-
 from bench.base.errors import SuiteError
 from bench.base.files.rows import read_json
 from bench.config import Strict
@@ -20,23 +18,15 @@ from bench.suites.sources import Collection, Document, Judgement, Part, Query
 
 
 class Options(Strict):
-    """What may be said about a LlamaIndex file."""
+    """Settings of a LlamaIndex file."""
 
-    split: str = Field(default="test", description="the split that the queries become")
+    split: str = "test"  # the split that the queries become
     license: str = ""
 
 
 def collection(location: str, options: Options) -> Collection:
-    """The file's documents and queries; all its judgements are of grade 1."""
+    """The file's documents and queries; all its judgements have grade 1."""
     path = Path(location)
-
-    def documents() -> Iterator[Document]:
-        for doc_id, text in _texts(path, "corpus"):
-            yield Document(doc_id, text)
-
-    def queries() -> Iterator[Query]:
-        for query_id, text in _texts(path, "queries"):
-            yield Query(query_id, text)
 
     def judgements() -> Iterator[Judgement]:
         for query_id, doc_ids in _table(path, "relevant_docs").items():
@@ -49,19 +39,19 @@ def collection(location: str, options: Options) -> Collection:
 
     if not path.is_file():
         raise SuiteError(f"{path} is no file; expected a LlamaIndex QA data set (JSON).")
+    part = Part(options.split, lambda: (Query(*item) for item in _texts(path, "queries")), judgements)
     origin = {"kind": "llamaindex", "location": path.name, "license": options.license}
-    return Collection(path.stem, documents, (Part(options.split, queries, judgements),), origin)
+    return Collection(path.stem, lambda: (Document(*item) for item in _texts(path, "corpus")), (part,), origin)
 
 
 def _table(path: Path, name: str) -> dict[str, Any]:
-    found = read_json(path)
-    if not isinstance(found, dict) or not isinstance(found.get(name), dict):
-        raise SuiteError(
-            f'{path}: no object "{name}"; expected a LlamaIndex QA data set with "queries", "corpus" and '
-            '"relevant_docs".'
-        )
-    table: dict[str, Any] = found[name]
-    return table
+    content = read_json(path)
+    table = content.get(name) if isinstance(content, dict) else None
+    if isinstance(table, dict):
+        return table
+    raise SuiteError(
+        f'{path}: no object "{name}"; expected a LlamaIndex QA data set with "queries", "corpus" and "relevant_docs".'
+    )
 
 
 def _texts(path: Path, name: str) -> Iterator[tuple[str, str]]:

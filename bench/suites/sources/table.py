@@ -13,11 +13,11 @@ from pydantic import field_validator
 from bench.base.errors import SuiteError, did_you_mean
 from bench.base.files.rows import TAB, parquet, separated
 from bench.config import Strict
-from bench.suites.sources import Collection, Document, Judgement, Part, Query, jsonl
+from bench.suites.sources import Collection, Document, Judgement, Part, Query, distinct, jsonl
 
 
 class Options(Strict):
-    """Names of columns; one that bears an option's own name is taken without being named.
+    """Names of columns; a column with an option's own name need not be named.
 
     Without id columns, ids are digests of the texts, so that equal texts are one.
     """
@@ -49,8 +49,49 @@ class Options(Strict):
 Row = Mapping[str, str]
 
 
-def read_rows(path: Path, *, delimiter: str = "") -> Iterator[tuple[str, Row]]:
-    """(where it stands, values by column) of each row, as text; an absent value is an empty text.
+def collection(location: str, options: Options) -> Collection:
+    """Documents, queries and judgements of one table; with `corpus`, the documents of another file.
+
+    That file has JSON lines, or is a table with the document's columns. Without `grade`, every row is relevant.
+
+    Raises:
+        SuiteError: no such column; names the nearest.
+    """
+    path = Path(location)
+    _, first = next(read_rows(path, options), ("", {}))
+    columns = ["query_id", "document_id", "grade", "split", "slice", "cluster"]
+    # Columns of documents in another file are that file's.
+    columns += [] if options.corpus else ["title", "group", "time"]
+    default = {key: key for key in columns if not getattr(options, key) and key in first}
+    options = options.model_copy(update=default)
+    corpus = path.parent / options.corpus
+    if options.corpus and not options.document_id:
+        raise SuiteError(
+            f"{path}: corpus is {options.corpus}, but no column says which document: --set document_id=COLUMN."
+        )
+    json_lines = bool(options.corpus and {".jsonl", ".json"} & set(corpus.suffixes))
+    for key in ("document", "title") if json_lines else ():
+        if key in options.model_fields_set:
+            raise SuiteError(
+                f'{path}: {key} names a column, and {options.corpus} is JSON lines, which hold "_id", "title" and '
+                f'"text"; leave {key} out.'
+            )
+    keys = ["query", "query_id", "grade", "split", "slice", "cluster", "document_id"]
+    keys += [] if options.corpus else ["document", "title", "group", "time"]
+    table = _Table(path, options, tuple(keys))
+    documents: Callable[[], Iterator[Document]] = table.documents
+    if json_lines:
+        documents = partial(jsonl.documents, corpus, jsonl.Fields(group=options.group, time=options.time))
+    elif options.corpus:
+        keys = ["document", "document_id", "title", "group", "time"]
+        documents = partial(_Table(corpus, options, tuple(keys), empty=True).documents, repeated=False)
+    names = list(dict.fromkeys(row[options.split] for _, row in table.rows())) if options.split else ["test"]
+    parts = [Part(name or "test", partial(table.queries, name), partial(table.judgements, name)) for name in names]
+    return Collection(path.name.split(".")[0], documents, tuple(parts), {"kind": "table", "location": location})
+
+
+def read_rows(path: Path, options: Options) -> Iterator[tuple[str, Row]]:
+    """(place, values by column) of each row, as text; a missing value is an empty text.
 
     Raises:
         SuiteError: with file and line: not UTF-8, a row of another length than the header, a column named twice.
@@ -61,14 +102,14 @@ def read_rows(path: Path, *, delimiter: str = "") -> Iterator[tuple[str, Row]]:
             magic = raw.read(4)
     except OSError as error:
         raise SuiteError(f"{path} cannot be read: {error.strerror or error}.") from None
-    if magic == b"PAR1":
-        if delimiter:
-            raise SuiteError(f"{path} is Parquet, whose columns no delimiter separates; leave delimiter out.")
-        for where, row in parquet(path, "Reading Parquet", "parquet"):
-            yield where, {name: _text(value) for name, value in row.items()}
+    if magic != b"PAR1":
+        by_name = TAB if {".tsv", ".tab"} & set(path.suffixes) else ","
+        yield from separated(path, options.delimiter or by_name, option="--set delimiter=")
         return
-    by_name = TAB if {".tsv", ".tab"} & set(path.suffixes) else ","
-    yield from separated(path, delimiter or by_name, option="--set delimiter=")
+    if options.delimiter:
+        raise SuiteError(f"{path} is Parquet, whose columns no delimiter separates; leave delimiter out.")
+    for place, row in parquet(path, "Reading Parquet", "parquet"):
+        yield place, {name: _text(value) for name, value in row.items()}
 
 
 def _text(value: Any) -> str:
@@ -77,160 +118,82 @@ def _text(value: Any) -> str:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
-def collection(location: str, options: Options) -> Collection:
-    """Documents, queries and judgements of one table; with `corpus`, documents of a file of their own.
-
-    That file holds JSON lines, or is a table with the document's columns. Without `grade`, every row is relevant.
-
-    Raises:
-        SuiteError: no such column; names the nearest.
-    """
-    path = Path(location)
-    options = _found(path, options)
-    rows = partial(_rows, path, options)
-    apart = path.parent / options.corpus if options.corpus else None
-    if apart is not None and not options.document_id:
-        raise SuiteError(
-            f"{path}: corpus is {options.corpus}, but no column says which document: --set document_id=COLUMN."
-        )
-    if apart is not None and {".jsonl", ".json"} & set(apart.suffixes):
-        for key in ("document", "title"):
-            if key in options.model_fields_set:
-                raise SuiteError(
-                    f'{path}: {key} names a column, and {options.corpus} is JSON lines, which hold "_id", "title" and '
-                    f'"text"; leave {key} out.'
-                )
-    names = list(dict.fromkeys(row[options.split] for _, row in rows())) if options.split else ["test"]
-    parts = tuple(
-        Part(name or "test", partial(_queries, rows, name, options), partial(_judgements, rows, name, options))
-        for name in names
-    )
-    documents = partial(_documents, rows, options) if apart is None else partial(_documents_apart, apart, options)
-    return Collection(path.name.split(".")[0], documents, parts, {"kind": "table", "location": location})
-
-
-def _rows(path: Path, options: Options) -> Iterator[tuple[str, Row]]:
-    needed = {key: getattr(options, key) for key in ("query_id", "title", "grade", "split", "slice", "cluster")}
-    needed["query"] = options.query
-    if not options.corpus:
-        needed |= {key: getattr(options, key) for key in ("document", "document_id", "group", "time")}
-    else:
-        needed["document_id"], needed["title"] = options.document_id, ""
-    checked = False
-    for where, row in read_rows(path, delimiter=options.delimiter):
-        if not checked:
-            _columns(path, row, needed)
-            checked = True
-        yield where, row
-    if not checked:
-        raise SuiteError(f"{path} holds no row; expected a header and judgements.")
-
-
-def _columns(path: Path, row: Row, needed: Mapping[str, str]) -> None:
-    for key, name in needed.items():
-        if name and name not in row:
-            raise SuiteError(
-                f'{path} has no column "{name}"; it has {", ".join(row)}. Name the right one: --set {key}=COLUMN.'
-                f"{did_you_mean(name, row)}"
-            )
-
-
 def _digest(*texts: str) -> str:
     return hashlib.blake2b("\x1f".join(texts).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
-def _found(path: Path, options: Options) -> Options:
-    """The options with every column that bears an option's own name and was given no other."""
-    _, first = next(read_rows(path, delimiter=options.delimiter), ("", {}))
-    keys = ["query_id", "document_id", "grade", "split", "slice", "cluster"]
-    # With documents apart, what they hold is for their own file to say.
-    keys += [] if options.corpus else ["title", "group", "time"]
-    return options.model_copy(update={key: key for key in keys if not getattr(options, key) and key in first})
+class _Table:
+    """A table whose columns `keys` of the options must exist; `empty` accepts one without rows."""
 
+    def __init__(self, path: Path, options: Options, keys: tuple[str, ...], *, empty: bool = False) -> None:
+        self.path, self.options, self.empty = path, options, empty
+        self.columns = {key: name for key in keys if (name := getattr(options, key))}
 
-def _query_id(row: Row, options: Options) -> str:
-    return row[options.query_id] if options.query_id else f"q{_digest(row[options.query])}"
+    def rows(self, split: str | None = None) -> Iterator[tuple[str, Row]]:
+        """(place, row) of the table, or of one split."""
+        first = True
+        for place, row in read_rows(self.path, self.options):
+            for key, name in self.columns.items() if first else ():
+                if name not in row:
+                    raise SuiteError(
+                        f'{self.path} has no column "{name}"; it has {", ".join(row)}. Name the right one: '
+                        f"--set {key}=COLUMN.{did_you_mean(name, row)}"
+                    )
+            first = False
+            if split is None or not self.options.split or row[self.options.split] == split:
+                yield place, row
+        if first and not self.empty:
+            raise SuiteError(f"{self.path} holds no row; expected a header and judgements.")
 
+    def value(self, row: Row, key: str) -> str:
+        """The row's value of an option's column; empty without such a column."""
+        name = getattr(self.options, key)
+        return row.get(name, "") if name else ""
 
-def _doc_id(row: Row, options: Options) -> str:
-    if options.document_id:
-        return row[options.document_id]
-    return f"d{_digest(row[options.title] if options.title else '', row[options.document])}"
+    def optional(self, row: Row, *keys: str) -> dict[str, Any]:
+        """Values of options' columns by option; None for an empty one."""
+        return {key: self.value(row, key) or None for key in keys}
 
+    def query_id(self, row: Row) -> str:
+        """The query's id, or a digest of its text."""
+        return row[self.options.query_id] if self.options.query_id else f"q{_digest(row[self.options.query])}"
 
-def _queries(rows: Callable[[], Iterator[tuple[str, Row]]], split: str, options: Options) -> Iterator[Query]:
-    seen: dict[str, str] = {}
-    for where, row in rows():
-        if options.split and row[options.split] != split:
-            continue
-        query_id, text = _query_id(row, options), row[options.query]
-        known = query_id in seen
-        _same(where, "query", query_id, _digest(text), seen)
-        if not known:
-            yield Query(
-                query_id,
-                text,
-                slice=row[options.slice] or None if options.slice else None,
-                cluster=row[options.cluster] or None if options.cluster else None,
-                group=row.get(options.group) or None,
-                time=row.get(options.time) or None,
-            )
+    def doc_id(self, row: Row) -> str:
+        """The document's id, or a digest of its title and text."""
+        if self.options.document_id:
+            return row[self.options.document_id]
+        return f"d{_digest(self.value(row, 'title'), row[self.options.document])}"
 
+    def documents(self, *, repeated: bool = True) -> Iterator[Document]:
+        """The documents, each once; with `repeated` false, one per row."""
 
-def _documents(rows: Callable[[], Iterator[tuple[str, Row]]], options: Options) -> Iterator[Document]:
-    seen: dict[str, str] = {}
-    for where, row in rows():
-        document = _document(row, options)
-        known = document.doc_id in seen
-        _same(where, "document", document.doc_id, _digest(document.title, document.text), seen)
-        if not known:
-            yield document
+        def document(row: Row) -> Document:
+            text, title = row[self.options.document], self.value(row, "title")
+            return Document(self.doc_id(row), text, title, **self.optional(row, "group", "time"))
 
+        if not repeated:
+            return (document(row) for _, row in self.rows())
+        return distinct((place, document(row)) for place, row in self.rows())
 
-def _documents_apart(path: Path, options: Options) -> Iterator[Document]:
-    if {".jsonl", ".json"} & set(path.suffixes):
-        for row in jsonl.read_documents(path, any_id=True):
-            yield jsonl.as_document(row, jsonl.Fields(group=options.group, time=options.time))
-        return
-    needed = {key: getattr(options, key) for key in ("document", "document_id", "title", "group", "time")}
-    checked = False
-    for _, values in read_rows(path, delimiter=options.delimiter):
-        if not checked:
-            _columns(path, values, needed)
-            checked = True
-        yield _document(values, options)
+    def queries(self, split: str) -> Iterator[Query]:
+        """The queries of a split, each once."""
 
+        def query(row: Row) -> Query:
+            flags = self.optional(row, "slice", "cluster", "group", "time")
+            return Query(self.query_id(row), row[self.options.query], **flags)
 
-def _document(row: Row, options: Options) -> Document:
-    return Document(
-        _doc_id(row, options),
-        row[options.document],
-        row[options.title] if options.title else "",
-        group=row.get(options.group) or None,
-        time=row.get(options.time) or None,
-    )
+        return distinct((place, query(row)) for place, row in self.rows(split))
 
-
-def _same(where: str, what: str, identifier: str, digest: str, seen: dict[str, str]) -> None:
-    if seen.setdefault(identifier, digest) != digest:
-        raise SuiteError(
-            f'{where}: {what} "{identifier}" has another text than in a row above; expected one text an id.'
-        )
-
-
-def _judgements(rows: Callable[[], Iterator[tuple[str, Row]]], split: str, options: Options) -> Iterator[Judgement]:
-    for where, row in rows():
-        if options.split and row[options.split] != split:
-            continue
-        grade = 1
-        if options.grade:
+    def judgements(self, split: str) -> Iterator[Judgement]:
+        """The judgements of a split, one per row."""
+        for place, row in self.rows(split):
+            text = self.value(row, "grade") if self.options.grade else "1"
             try:
-                number = float(row[options.grade])
+                number = float(text)
                 grade = int(number)
             except (ValueError, OverflowError):
-                number = float("nan")
+                number, grade = float("nan"), 0
             if grade != number:
-                raise SuiteError(
-                    f'{where}: {options.grade} is "{row[options.grade][:40]}"; expected a whole number as the grade.'
-                )
-        yield _query_id(row, options), _doc_id(row, options), grade
+                name = self.options.grade
+                raise SuiteError(f'{place}: {name} is "{text[:40]}"; expected a whole number as the grade.')
+            yield self.query_id(row), self.doc_id(row), grade

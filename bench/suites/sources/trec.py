@@ -15,11 +15,9 @@ from bench.base.files.judgements import read_qrels
 from bench.base.files.lines import read_lines
 from bench.suites.sources import Collection, Document, Part, Query, jsonl
 
-# --- topics and documents --------------------------------------------------------------------------
-
 
 class Options(jsonl.Fields):
-    """Files of the folder (found by their usual names where not said), and which of their elements are read."""
+    """Files of the folder (empty for their usual names), and the elements that are read."""
 
     documents: str = ""
     topics: str = ""
@@ -35,56 +33,53 @@ def collection(location: str, options: Options) -> Collection:
     """A folder with documents, topics and judgements; each file of judgements is a split.
 
     Documents are TREC SGML or JSON lines, in one file or a folder of them; topics are TREC SGML, tab-separated or
-    JSON lines, told by content.
+    JSON lines. The content decides.
 
     Raises:
-        SuiteError: a part that is not there, or that several files could be.
+        SuiteError: a missing part, or several files that could be it.
     """
     folder = Path(location)
     if not folder.is_dir():
         raise SuiteError(f"{folder} is no folder; expected one with documents, topics and qrels.")
-    documents = _named(folder, "documents", options.documents, ("documents*", "docs*", "corpus*"))
-    topics = _named(folder, "topics", options.topics, ("topics*", "queries*"))
-    qrels = [folder / name for name in options.qrels] or [_named(folder, "qrels", "", ("qrels*",))]
+    documents = _file(folder, "documents", options.documents, ("documents*", "docs*", "corpus*"))
+    topics = _file(folder, "topics", options.topics, ("topics*", "queries*"))
+    qrels = [folder / name for name in options.qrels] or [_file(folder, "qrels", "", ("qrels*",))]
 
-    def queries(judged_in: Path) -> Iterator[Query]:
-        judged = read_qrels(judged_in, any_id=True)
+    def queries(path: Path) -> Iterator[Query]:
+        judged = read_qrels(path, any_id=True)
         return (query for query in read_topics(topics, options) if query.query_id in judged)
 
+    names = [options.split] if len(qrels) == 1 else [path.stem for path in qrels]
     parts = tuple(
-        Part(options.split if len(qrels) == 1 else path.stem, partial(queries, path), partial(jsonl.judgements, path))
-        for path in qrels
+        Part(name, partial(queries, path), partial(jsonl.judgements, path))
+        for name, path in zip(names, qrels, strict=True)
     )
-    return Collection(
-        folder.resolve().name,
-        partial(_documents, documents, options),
-        parts,
-        {"kind": "trec", "location": location},
-    )
+    origin = {"kind": "trec", "location": location}
+    return Collection(folder.resolve().name, partial(_documents, documents, options), parts, origin)
 
 
-def _named(folder: Path, part: str, given: str, patterns: tuple[str, ...]) -> Path:
-    if given:
-        return folder / given
-    found = sorted({path for pattern in patterns for path in folder.glob(pattern)})
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
+def _file(folder: Path, part: str, name: str, patterns: tuple[str, ...]) -> Path:
+    if name:
+        return folder / name
+    paths = sorted({path for pattern in patterns for path in folder.glob(pattern)})
+    if len(paths) != 1:
+        names = ", ".join(path.name for path in paths) or "none"
         raise SuiteError(
-            f"{folder} has {len(found)} files that could be its {part} ({names}); expected one of "
+            f"{folder} has {len(paths)} files that could be its {part} ({names}); expected one of "
             f"{', '.join(patterns)}. Name it: --set {part}=FILE."
         )
-    return found[0]
+    return paths[0]
 
 
-def _documents(place: Path, options: Options) -> Iterator[Document]:
-    paths = sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
-    for path in paths:
-        _, first = next(read_lines(path, encoding=options.encoding, prose=True), (0, ""))
-        if first.lstrip().startswith("{"):
-            for row in jsonl.read_documents(path, any_id=True):
-                yield jsonl.as_document(row, options)
-        else:
-            yield from read_sgml_documents(path, options)
+def _first_character(path: Path, options: Options) -> str:
+    _, first = next(read_lines(path, encoding=options.encoding, prose=True), (0, ""))
+    return first.lstrip()[:1]
+
+
+def _documents(path: Path, options: Options) -> Iterator[Document]:
+    for file in sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]:
+        read = jsonl.documents if _first_character(file, options) == "{" else read_sgml_documents
+        yield from read(file, options)
 
 
 _DOC = re.compile(r"(<DOC(?:\s[^>]*)?>|</DOC>)", re.IGNORECASE)
@@ -92,34 +87,34 @@ _TAG = re.compile(r"<[^>]*>")
 
 
 def read_sgml_documents(path: Path, options: Options) -> Iterator[Document]:
-    """Documents of a TREC file: what stands between <DOC> and </DOC>, with its <DOCNO>.
+    """Documents of a TREC file: the content between <DOC> and </DOC>, with its <DOCNO>.
 
-    A document's text is that of its text elements; where it has none, everything but number and title. Tags are
-    dropped and character references read. Options may name the elements for group and time as well.
+    A document's text is that of its text elements; without any, everything but number and title. Tags are dropped and
+    character references are decoded. Options may name the elements for group and time as well.
 
     Raises:
         SuiteError: with file and line: no <DOCNO>, a document that is not closed, or a file without any.
     """
-    inside: list[str] | None = None
-    began = 0
+    body: list[str] | None = None
+    start = 0
     for number, line in read_lines(path, encoding=options.encoding, prose=True):
         # A line may close one document and open the next.
         for piece in _DOC.split(line) if "doc" in line.casefold() else (line,):
             if not _DOC.fullmatch(piece):
-                if inside is not None:
-                    inside.append(piece)
+                if body is not None:
+                    body.append(piece)
             elif piece[1] != "/":
-                if inside is not None:
-                    raise SuiteError(f"{path}:{number}: <DOC> inside the <DOC> of line {began}; expected </DOC> first.")
-                inside, began = [], number
-            elif inside is None:
+                if body is not None:
+                    raise SuiteError(f"{path}:{number}: <DOC> inside the <DOC> of line {start}; expected </DOC> first.")
+                body, start = [], number
+            elif body is None:
                 raise SuiteError(f"{path}:{number}: </DOC> without <DOC>.")
             else:
-                yield _document("".join(inside), options, f"{path}:{began}")
-                inside = None
-    if inside is not None:
-        raise SuiteError(f"{path}:{began}: <DOC> is never closed; the file may be cut off.")
-    if not began:
+                yield _document("".join(body), options, f"{path}:{start}")
+                body = None
+    if body is not None:
+        raise SuiteError(f"{path}:{start}: <DOC> is never closed; the file may be cut off.")
+    if not start:
         raise SuiteError(f"{path} holds no <DOC>; expected documents as TREC SGML or JSON lines.")
 
 
@@ -133,13 +128,8 @@ def _document(body: str, options: Options, where: str) -> Document:
         for tag in ("docno", *options.title_tags):
             body = re.sub(_pattern(tag), " ", body)
         text = _plain(body)
-    return Document(
-        doc_id,
-        text,
-        title,
-        group=(_element(body, [options.group]) or None) if options.group else None,
-        time=(_element(body, [options.time]) or None) if options.time else None,
-    )
+    group, time = ((_element(body, [tag]) or None) if tag else None for tag in (options.group, options.time))
+    return Document(doc_id, text, title, group, time)
 
 
 def _pattern(tag: str) -> re.Pattern[str]:
@@ -169,15 +159,13 @@ def read_topics(path: Path, options: Options) -> Iterator[Query]:
     Raises:
         SuiteError: with file and line: a topic without number or without the field, or a line of another shape.
     """
-    _, first = next(read_lines(path, encoding=options.encoding, prose=True), (0, ""))
-    if first.lstrip().startswith("{"):
-        for row in jsonl.read_queries(path, any_id=True):
-            yield jsonl.as_query(row, options)
+    first = _first_character(path, options)
+    if first == "{":
+        yield from (jsonl.as_query(row, options) for row in jsonl.read_queries(path, any_id=True))
         return
-    sgml = first.lstrip().startswith("<")
-    for where, query_id, text in _sgml_topics(path, options) if sgml else _tab_topics(path, options):
+    for place, query_id, text in _sgml_topics(path, options) if first == "<" else _tab_topics(path, options):
         if not query_id or not text:
-            raise SuiteError(f"{where}: a topic without {'text' if query_id else 'number'}; expected both.")
+            raise SuiteError(f"{place}: a topic without {'text' if query_id else 'number'}; expected both.")
         yield jsonl.as_query({"_id": query_id, "text": text}, options)
 
 
@@ -192,30 +180,29 @@ def _tab_topics(path: Path, options: Options) -> Iterator[tuple[str, str, str]]:
 
 
 def _sgml_topics(path: Path, options: Options) -> Iterator[tuple[str, str, str]]:
+    """(place, number, text of the named field) of each topic."""
     body: list[str] = []
-    began = 0
+    start = 0
     for number, line in read_lines(path, encoding=options.encoding, prose=True):
         if "<top>" in line.casefold():
             if body:
-                raise SuiteError(f"{path}:{number}: <top> inside the <top> of line {began}; expected </top> first.")
-            began = number
-        if began:
+                raise SuiteError(f"{path}:{number}: <top> inside the <top> of line {start}; expected </top> first.")
+            start = number
+        if start:
             body.append(line)
         if "</top>" in line.casefold():
-            yield _topic("".join(body), options.topic_field, f"{path}:{began}")
-            body, began = [], 0
+            parts = {
+                tag.casefold(): " ".join(html.unescape(_LABEL.sub("", text)).split())
+                for tag, text in _TOPIC_PART.findall("".join(body))
+            }
+            field = options.topic_field
+            if not parts.get(field):
+                known = [tag for tag, text in parts.items() if text and tag != "num"]
+                raise SuiteError(
+                    f"{path}:{start}: the topic has no <{field}>; it has {', '.join(known) or 'no text'}. Name "
+                    f"another: --set topic_field=NAME.{did_you_mean(field, known)}"
+                )
+            yield f"{path}:{start}", parts.get("num", ""), parts[field]
+            body, start = [], 0
     if body:
-        raise SuiteError(f"{path}:{began}: <top> is never closed; the file may be cut off.")
-
-
-def _topic(body: str, field: str, where: str) -> tuple[str, str, str]:
-    found = {
-        tag.casefold(): " ".join(html.unescape(_LABEL.sub("", text)).split()) for tag, text in _TOPIC_PART.findall(body)
-    }
-    if not found.get(field):
-        have = [tag for tag, text in found.items() if text and tag != "num"]
-        raise SuiteError(
-            f"{where}: the topic has no <{field}>; it has {', '.join(have) or 'no text'}. Name another: "
-            f"--set topic_field=NAME.{did_you_mean(field, have)}"
-        )
-    return where, found.get("num", ""), found[field]
+        raise SuiteError(f"{path}:{start}: <top> is never closed; the file may be cut off.")

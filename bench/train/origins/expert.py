@@ -16,7 +16,7 @@ from bench.base.errors import ConfigError, PairsError, did_you_mean, excerpt
 from bench.base.files.rows import id_of, text_of
 from bench.config import Strict
 from bench.records import Corpus
-from bench.suites.checks import normalized
+from bench.suites.text import normalized
 from bench.train.origins import Context
 from bench.train.origins._shared import opened, rows, stated
 from bench.train.pairs import Pair

@@ -12,8 +12,8 @@ from typing import Literal
 from pydantic import Field
 
 from bench.config import Strict
-from bench.suites.checks import normalized
 from bench.suites.suite import documents
+from bench.suites.text import normalized
 from bench.train.origins import Context
 from bench.train.origins._shared import chosen_documents
 from bench.train.pairs import Pair
