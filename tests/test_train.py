@@ -23,7 +23,7 @@ from bench.suites.snapshot import of_suite, read_snapshot
 from bench.train.fitting.batches import length_batches
 from bench.train.fitting.finetune import finetune
 from bench.train.loading import from_suite
-from bench.train.mine import mine
+from bench.train.mining import mine
 from bench.train.models import lineage
 from bench.train.pairs import Pair, Pairs, read_pairs, write_pairs
 

@@ -16,7 +16,7 @@ from typing import Any
 from bench.base.errors import PairsError, did_you_mean, excerpt
 from bench.base.store import write_text
 from bench.records import Corpus, digest_of
-from bench.train.mining import MiningReport
+from bench.train.mining_report import MiningReport
 from bench.train.pairs import Pairs, json_object
 
 FORMAT = 1

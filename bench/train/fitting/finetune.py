@@ -32,7 +32,7 @@ from bench.train.fitting.rows import Rows, build_rows
 from bench.train.fitting.saving import whole_folder
 from bench.train.fitting.trainee import libraries
 from bench.train.loading import from_suite, load
-from bench.train.mine import mine
+from bench.train.mining import mine
 from bench.train.models import lineage, model_folder, recipe_settings, set_current, write_lineage
 from bench.train.negatives import Negatives
 from bench.train.pairs import Pairs
