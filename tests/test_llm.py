@@ -24,10 +24,10 @@ from bench.base.errors import ConfigError, PairsError
 from bench.base.store import Store
 from bench.cli.main import main
 from bench.records import Corpus, EvalProtocol, Labels, QuerySet, Suite
-from bench.retrieval.remote import Stopped
+from bench.retrieval.remote import Endpoint, Fault, Pace, Stopped, api_key
 from bench.retrieval.remote.client import retry_after_s
-from bench.train.llm import Budget, Endpoint, Fault, Pace, Price, Spent, api_key, estimated_tokens
-from bench.train.llm.client import Client
+from bench.train.llm.batch import Client
+from bench.train.llm.ledger import Budget, Price, Spent, estimated_tokens
 from bench.train.origins import Context, llm
 from bench.train.pairs import read_pairs
 

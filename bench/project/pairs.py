@@ -22,8 +22,8 @@ from bench.suites import suite as suites
 from bench.train import audit as audits
 from bench.train import layouts, origins
 from bench.train.filters import RULES, systems_of
-from bench.train.loading import made
-from bench.train.making import Made, make, read_removed
+from bench.train.loading import read_table
+from bench.train.making import PairFile, make, read_removed
 from bench.train.pairs import Pair, read_pairs
 
 
@@ -85,14 +85,14 @@ def make_missing(
     for name in (name.removeprefix("pairs:") for name in names if name.startswith("pairs:")):
         if name in workspace.config.pairs:
             try:
-                made(name, base=workspace.base, config=workspace.config, gated=False, suite=suite)
+                read_table(name, base=workspace.base, config=workspace.config, gated=False, suite=suite)
             except PairsError:
                 _make(workspace, name, None, progress)
                 missing.append(name)
     return missing
 
 
-def _make(workspace: Workspace, name: str, suite: str | None, progress: Progress) -> Made:
+def _make(workspace: Workspace, name: str, suite: str | None, progress: Progress) -> PairFile:
     """Make one table, and keep the evaluation of every protected suite out of it."""
     table = workspace.config.pairs[name]
     loaded = workspace.suite(suite or table.suite)
@@ -163,7 +163,7 @@ def audited(
     Raises:
         PairsError: the pairs are not made, the record is damaged, or the answers are not about these pairs.
     """
-    path, pairs = made(name, base=workspace.base, config=workspace.config, gated=False)
+    path, pairs = read_table(name, base=workspace.base, config=workspace.config, gated=False)
     digest = audits.file_digest(path)
     audit, notes = _audit_of(path, digest)
     blocks: list[Block] = [Prose([note], "warning") for note in notes]
@@ -262,7 +262,7 @@ def exported(
     """
     hard = layouts.read_negatives(Path(negatives)) if negatives else None
     # A hosted fine-tune learns from a batch as ours does, so it is gated alike.
-    _, pairs = made(name, base=workspace.base, config=workspace.config)
+    _, pairs = read_table(name, base=workspace.base, config=workspace.config)
     counts = layouts.export(pairs, format, Path(out), negatives=hard)
     text = f"Wrote {out} ({', '.join(f'{what} {n}' for what, n in counts.items())})."
     return Told({"format": 1, "name": name, "out": str(out), "layout": format, **counts}, [Prose([text], "good")])
@@ -275,7 +275,7 @@ def shown(workspace: Workspace, name: str, *, removed: str | None = None) -> Tol
         PairsError: the pairs are not made.
         UsageError: no such rule.
     """
-    path, pairs = made(name, base=workspace.base, config=workspace.config, gated=False)
+    path, pairs = read_table(name, base=workspace.base, config=workspace.config, gated=False)
     if removed is None:
         header, _ = read_pairs(path)
         texts = [[pair.origin, f"{pair.weight:.3g}", pair.query, pair.document[:200]] for pair in pairs]
