@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.progress import Progress
+from bench.base.store import replacing
 from bench.config import FinetuneConfig
 from bench.records import digest_of
-from bench.train.fitting import checkpoint, workers
+from bench.train.fitting import workers
 from bench.train.fitting.losses import LOSSES
 from bench.train.fitting.rows import Rows, length_batches
 from bench.train.fitting.trainee import ModelInTraining
+
+STATE = "state.pt"
 
 
 @dataclass
@@ -63,8 +66,7 @@ def plan(rows: Rows, lengths: NDArray[np.int64], recipe: FinetuneConfig, seed: i
     """
     batches: list[list[int]] = []
     keys = [(rows.queries[row[0]], *(rows.documents[document] for document in row[1:])) for row in rows.columns]
-    loss, world = LOSSES[recipe.loss_name], workers.world_size()
-    distinct = loss.in_batch and loss.rows == "group"
+    distinct, world = LOSSES[recipe.loss_name].distinct, workers.world_size()
     weights = np.asarray(rows.weights)
     for epoch in range(recipe.epochs):
         rng = np.random.default_rng([seed, epoch])
@@ -150,7 +152,10 @@ class _Fit:
                 with curves.timed("checkpoint"):
                     self._checkpoint()
         if curves.best is not None:
-            self.module.load_state_dict(checkpoint.read_weights(self.folder, int(curves.best["step"])))
+            import torch
+
+            path = self.folder / f"best-{int(curves.best['step'])}.pt"
+            self.module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
         return curves
 
     def _step(self) -> None:
@@ -200,7 +205,7 @@ class _Fit:
         if curves.best is None or value > curves.best["dev"]:
             curves.best = {"step": curves.step, "dev": value}
             if workers.rank() == 0:
-                checkpoint.write_weights(self.folder, curves.step, self.module.state_dict())
+                write_state(self.folder / f"best-{curves.step}.pt", self.module.state_dict())
             workers.barrier()
         since = [row for row in curves.history if "dev" in row and row["step"] > curves.best["step"]]
         if patience and len(since) >= patience:
@@ -222,14 +227,14 @@ class _Fit:
             "weights": self.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
-        checkpoint.write_state(self.folder, state)
-        checkpoint.forget(self.folder, but=int(curves.best["step"]) if curves.best else None)
+        write_state(self.folder / STATE, state)
+        self._remove_weights(but=int(curves.best["step"]) if curves.best else None)
 
     def _resume(self) -> None:
         workers.barrier()
-        state = checkpoint.read_state(self.folder, key=self.key)
+        state = read_state(self.folder / STATE, key=self.key)
         if state is None:
-            checkpoint.forget(self.folder, but=None)
+            self._remove_weights(but=None)
             return
         self.curves = Curves(**state["curves"])
         self.curves.resumed += 1
@@ -237,6 +242,34 @@ class _Fit:
         self.module.load_state_dict(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.trainee.tokens_seen, self.trainee.tokens_padded = self.curves.tokens_seen, self.curves.tokens_padded
+
+    def _remove_weights(self, *, but: int | None) -> None:
+        """Remove the best weights of other steps, and files that a kill left half-written."""
+        for path in [*self.folder.glob("best-*.pt"), *self.folder.glob(".best-*"), *self.folder.glob(f".{STATE}-*")]:
+            if but is None or path.name != f"best-{but}.pt":
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+
+def write_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a state in the place of the last one, whole or not at all."""
+    import torch
+
+    with replacing(path) as stream:
+        torch.save(dict(state), stream)
+
+
+def read_state(path: Path, *, key: str) -> dict[str, Any] | None:
+    """The last state written under this key; None where there is none, where it is damaged, or of another key."""
+    import torch
+
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # torch raises half a dozen kinds for a damaged archive; each means that training starts anew
+        return None
+    return state if isinstance(state, dict) and state.get("key") == key else None
 
 
 def _optimizer(module: Any, recipe: FinetuneConfig) -> Any:
