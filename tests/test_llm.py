@@ -508,7 +508,7 @@ def test_an_estimate_asks_nothing_and_learns_from_what_was_counted(case):
 def test_the_first_limit_that_is_exceeded_is_named():
     assert Budget(requests=3).exceeded_by(Spent(3)) == "" and Budget(requests=3).exceeded_by(Spent(4)) == "3 requests"
     assert Budget(tokens=10).exceeded_by(Spent(1, 6, 5)) == "10 tokens"
-    price = Price(0.15, 0.6, "", "")
+    price = Price(input=0.15, output=0.6, source="a price list", date="2026-01-01")
     # 1,000 prompt tokens at 0.15 and 500 at 0.60 dollars a million: 0.00015 + 0.0003.
     assert Spent.of(1000, 500, 0, price).price_usd == pytest.approx(0.00045)
     assert estimated_tokens("abcd efgh") == 3 and estimated_tokens("日本語") == 3 and estimated_tokens("") == 0

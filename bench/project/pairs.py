@@ -260,7 +260,7 @@ def exported(
     Raises:
         PairsError: the pairs are not made, or not accepted where the table wants that.
     """
-    hard = layouts.read_negatives(Path(negatives)) if negatives else None
+    hard = layouts.read_negative_texts(Path(negatives)) if negatives else None
     # A hosted fine-tune learns from a batch as ours does, so it is gated alike.
     _, pairs = read_table(name, base=workspace.base, config=workspace.config)
     counts = layouts.export(pairs, format, Path(out), negatives=hard)

@@ -70,7 +70,6 @@ def filtered(
         filters: limits and rules.
         suites: their evaluation data is protected; the first is the pairs' own.
         evaluator: of the first suite, with the systems that the filters name.
-        progress: called by slow rules.
 
     Raises:
         ConfigError: an unknown system or one of another kind, a depth beyond the suite's, an unknown language.

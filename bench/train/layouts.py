@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +25,13 @@ Negatives = Mapping[str, Sequence[str]]
 @dataclass(frozen=True)
 class Layout:
     """`row` is "pair" (a line for each pair), "query" (a line for each query, its documents as lists) or "whole" (one
-    JSON document); the other fields are the layout's names of the parts. An empty name: there is no such part.
+    JSON document); the other fields are the layout's names of the parts. Without a name it has no place for negatives.
     """
 
     row: str
     query: str
     positives: str
-    negatives: str
-    corpus: str = ""
-    relevant: str = ""
-    constants: Mapping[str, str] = field(default_factory=dict)
+    negatives: str = ""
 
 
 LAYOUTS: Mapping[str, Layout] = {
@@ -42,7 +39,7 @@ LAYOUTS: Mapping[str, Layout] = {
     "sentence-transformers": Layout("pair", "anchor", "positive", "negative"),
     "flagembedding": Layout("query", "query", "pos", "neg"),
     "cohere": Layout("query", "query", "relevant_passages", "hard_negatives"),
-    "llamaindex": Layout("whole", "queries", "", "", "corpus", "relevant_docs", {"mode": "text"}),
+    "llamaindex": Layout("whole", "queries", "relevant_docs"),
 }
 
 
@@ -52,7 +49,6 @@ def export(pairs: Sequence[Pair], layout_name: str, out: Path, *, negatives: Neg
     Args:
         pairs: those of one query text are one query; equal documents of it are written once.
         layout_name: a name of `LAYOUTS`.
-        out: the file.
         negatives: hard negatives by query text; a text that is a positive of the query is left out and counted.
 
     Raises:
@@ -116,14 +112,14 @@ def _whole(layout: Layout, positives: Mapping[str, Mapping[str, None]]) -> tuple
     id_of = {document: f"d-{digest_of(document)[:16]}" for documents in positives.values() for document in documents}
     document = {
         layout.query: queries,
-        layout.corpus: {doc_id: text for text, doc_id in id_of.items()},
-        layout.relevant: {query_id: [id_of[text] for text in positives[query]] for query_id, query in queries.items()},
-        **layout.constants,
+        "corpus": {doc_id: text for text, doc_id in id_of.items()},
+        layout.positives: {query_id: [id_of[text] for text in positives[query]] for query_id, query in queries.items()},
+        "mode": "text",
     }
     return json.dumps(document, ensure_ascii=False, indent=1) + "\n", len(queries)
 
 
-def read_negatives(path: Path) -> dict[str, list[str]]:
+def read_negative_texts(path: Path) -> dict[str, list[str]]:
     """Hard negatives by query text, from JSON lines with "query" and "negatives" (texts), as `bench mine` writes them.
 
     Raises:

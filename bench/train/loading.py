@@ -29,9 +29,7 @@ def load(
     Args:
         names: query sets of role train or dev, `pairs:NAME` for a table of `[pairs]`, or paths of pair files.
         suite: its evaluation data is protected. `dropped` names those pairs, by query id, else by file and number.
-        base: folder that paths start from.
         config: has the tables of `[pairs]`.
-        progress: called by the search for leaks.
 
     Raises:
         HeldOutError: a query set or a file of evaluation data.
@@ -94,9 +92,6 @@ def read_table(
     """The pair file of a table of `[pairs]`, and its pairs.
 
     Args:
-        name: the table's.
-        base: folder that paths start from.
-        config: has the table.
         gated: refuse a batch that the table wants accepted and an audit did not accept.
         suite: refuse a batch that was made before this suite's training queries or documents changed.
 

@@ -54,12 +54,9 @@ def make(
     """Make the pairs of a table.
 
     Args:
-        name: the table's.
         table: origins and filters.
         evaluator: of the suite that the pairs belong to, with the systems that the filters name.
-        base: folder that paths start from.
         protected: further suites whose evaluation data is kept out.
-        progress: called at every stage.
 
     Raises:
         PairsError: a file that cannot be read, or nothing left; the list of removed pairs is written all the same.

@@ -88,11 +88,8 @@ def mine(
 
     Args:
         evaluator: the suite, the systems that rank, and the store.
-        pairs: the training pairs.
         settings: see docs/mining.md.
-        seed: of all random draws.
         base: folder that paths in the settings start from; the config's own where None.
-        progress: called in slow stages.
 
     Raises:
         ConfigError: an unknown system, a margin without a model to score by, or pairs whose corpus the suite lacks.
@@ -127,7 +124,7 @@ class _Miner:
     def run(self) -> Negatives:
         doc_ids = dict[tuple[str, str], tuple[str, ...]]()
         for query_set in query_sets(self.pairs):
-            for query in self._from_file(query_set) if self.settings.file else self._mined(query_set):
+            for query in self._mined(query_set) if not self.settings.file else self._from_file(query_set):
                 for candidate in query.negatives:
                     self.report.count_negative(candidate.system)
                 if query.scores:

@@ -75,7 +75,6 @@ def records(store: Store, base: Path) -> list[ModelRecord]:
     """Every complete model of the store, by recipe, seed and age; without results.
 
     Args:
-        store: the working folder.
         base: the config's folder, with the history of promotions.
     """
     paths = sorted(

@@ -201,8 +201,6 @@ def write_negatives(path: Path, negatives: Negatives, pairs: Pairs, header: Mapp
     """Write a file of negatives, whole or not at all; returns the number of queries.
 
     Args:
-        path: the file; its folders are made.
-        negatives: what was mined.
         pairs: the pairs that it was mined for; their positives are written beside the negatives.
         header: more keys of the first line, beside the digests of corpora, pairs and negatives.
     """

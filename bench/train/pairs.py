@@ -104,7 +104,6 @@ def write_pairs(path: Path, pairs: Iterable[Pair], header: Mapping[str, Any] | N
     """Write a pair file, whole or not at all; returns the number of pairs.
 
     Args:
-        path: the file; its folders are made.
         pairs: in the order in which they will be read.
         header: more keys of the first line, such as the recipe or table they come from.
     """

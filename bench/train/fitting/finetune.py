@@ -58,11 +58,9 @@ def finetune(
 
     Args:
         name: the recipe's name; its models are called `finetune:NAME` afterwards.
-        recipe: the settings.
         evaluator: the suite, the systems that negatives come from, and the store.
         base: folder that relative model paths start from.
         config: has the tables of `[pairs]`; needed where the recipe names pairs.
-        progress: called at every step.
 
     Raises:
         HeldOutError: the recipe would train on held-out data.

@@ -101,13 +101,9 @@ def fit(
     """Train to the end, from the last checkpoint where there is one; the model then has the best weights on dev.
 
     Args:
-        trainee: the model and its rows.
-        recipe: the settings.
         seed: of batches and dropout.
         folder: for checkpoints.
-        stage: the name in the progress.
         dev: the dev sets' measure of the model at that moment; None where the recipe has no eval.
-        progress: called at every step.
     """
     return _Fit(trainee, recipe, seed, folder, dev).run(stage, progress)
 

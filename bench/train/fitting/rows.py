@@ -53,7 +53,6 @@ def build_rows(recipe: FinetuneConfig, pairs: Pairs, negatives: Negatives | None
         recipe: has the loss, and `max_pairs`: the most rows, drawn with the seed.
         pairs: (query, positive) with weights.
         negatives: documents that answer no pair of the query.
-        seed: of the draw.
     """
     shape = LOSSES[recipe.loss_name].rows
     negative_texts = [negatives.texts(pair.key) if negatives else [] for pair in pairs.pairs]

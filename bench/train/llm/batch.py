@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import Field, ValidationInfo, field_validator
+
+from bench.config import Strict
 from bench.retrieval.remote import Fault, Pace, Stopped
 from bench.retrieval.remote import client as remote
-from bench.train.llm.ledger import Answers, Budget, Price, Spent, estimated_tokens
+from bench.train.llm.ledger import AnswerStore, Budget, Price, Spent, estimated_tokens
 
 FORMATS = ("json_schema", "json_object", "none")
 """Ways to ask for JSON, the strictest first."""
@@ -22,6 +26,59 @@ UNKNOWN_FORM = (400, 422)
 """Status codes of a server that does not support a way to ask for JSON."""
 
 Messages = Sequence[Mapping[str, str]]
+
+
+class ServerConfig(Strict):
+    """A server of chat completions, and the requests to it.
+
+    `attempts` are requests for one answer while the server fails; `asks_again` counts repetitions of a question after an
+    answer that does not pass; `response_format` "auto" is the strictest of FORMATS that the server supports.
+    """
+
+    base_url: str
+    model: str = Field(min_length=1)
+    api_key_env: str = ""
+    plain_http: bool = False
+    temperature: float | None = Field(default=None, ge=0)
+    max_tokens: Annotated[int, Field(ge=1)] | None = 800
+    max_tokens_key: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    extra: dict[str, Any] = Field(default={})
+    response_format: Literal["auto", "json_schema", "json_object", "none"] = "auto"
+    concurrency: int = Field(default=4, ge=1, le=256)
+    timeout_s: float = Field(default=60.0, gt=0)
+    attempts: int = Field(default=4, ge=1, le=20)
+    give_up_after: int = Field(default=8, ge=1)
+    asks_again: int = Field(default=2, ge=0, le=10)
+    price: Price | None = None
+    budget: Budget | None = None
+
+    # One validator a key: an error shows the value, and the whole table may hold an address with a password.
+    @field_validator("extra")
+    @classmethod
+    def _not_our_keys(cls, extra: dict[str, Any]) -> dict[str, Any]:
+        own = sorted(set(extra) & {"model", "messages", "response_format", "stream", "n"})
+        if own:
+            raise ValueError(f"{', '.join(own)} cannot be set here")
+        try:
+            json.dumps(extra, allow_nan=False)
+        except (TypeError, ValueError):
+            raise ValueError("expected values that JSON has: texts, numbers, booleans, lists and tables") from None
+        return extra
+
+    @field_validator("budget")
+    @classmethod
+    def _priced(cls, budget: Budget | None, info: ValidationInfo) -> Budget | None:
+        if budget and budget.usd is not None and info.data.get("price") is None:
+            raise ValueError("usd needs a price: { input, output, source, date }, US dollars per million tokens")
+        return budget
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Keys of the request beside model, messages and format; they are part of the answers' digest."""
+        own: dict[str, Any] = {} if self.temperature is None else {"temperature": self.temperature}
+        if self.max_tokens is not None:
+            own[self.max_tokens_key] = self.max_tokens
+        return own | self.extra
 
 
 class Unusable(Exception):
@@ -102,30 +159,16 @@ class Batch:
     """Questions to one server.
 
     Args:
-        client: the server.
         answers: where answers and the ledger are kept; a budget counts all of the ledger.
         pace: backoff and circuit breaker.
-        budget: limits on the job, over all of its runs.
-        price: of tokens, where known.
-        parameters: more of the request's JSON: temperature and the like.
-        concurrency: requests at the same time.
-        attempts: requests for one answer while the server fails.
-        asks_again: how often a question is repeated after an answer that does not pass, with what was wrong.
-        response_format: one of FORMATS, or "auto": the strictest that the server supports.
         completion_tokens: the most tokens of an answer, as far as known.
     """
 
     client: Client
-    answers: Answers
+    answers: AnswerStore
     pace: Pace
-    budget: Budget = field(default_factory=Budget)
-    price: Price | None = None
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    concurrency: int = 4
-    attempts: int = 4
-    asks_again: int = 2
-    response_format: str = "auto"
-    completion_tokens: int = 500
+    config: ServerConfig
+    completion_tokens: int
     spent: Spent = field(default_factory=Spent, init=False)
     earlier: Spent = field(default_factory=Spent, init=False)
     details: dict[str, str] = field(default_factory=dict, init=False)
@@ -137,8 +180,8 @@ class Batch:
         self.earlier = self.answers.spent()
         self._changed = asyncio.Condition()
         self._negotiation = asyncio.Lock()
-        self._format = FORMATS[0] if self.response_format == "auto" else self.response_format
-        self._agreed = self.response_format != "auto"
+        self._format = FORMATS[0] if self.config.response_format == "auto" else self.config.response_format
+        self._agreed = self.config.response_format != "auto"
         outcomes: dict[int, Outcome] = {}
         waiting = iter(enumerate(jobs))
 
@@ -150,7 +193,7 @@ class Batch:
         async with self.client:
             try:
                 async with asyncio.TaskGroup() as group:
-                    for _ in range(min(self.concurrency, len(jobs))):
+                    for _ in range(min(self.config.concurrency, len(jobs))):
                         group.create_task(work())
             except BaseExceptionGroup as several:
                 # A full disk is one error to its reader, not a group of them.
@@ -159,7 +202,7 @@ class Batch:
 
     async def _outcome(self, job: Job) -> Outcome:
         messages, paid, lost = list(job.messages), Spent(), ""
-        for _ in range(self.asks_again + 1):
+        for _ in range(self.config.asks_again + 1):
             try:
                 answer, cost = await self._complete(job, messages)
                 paid += cost
@@ -201,7 +244,7 @@ class Batch:
                     raise last from None
                 except Fault as fault:
                     last, attempt = fault, attempt + 1
-                    if not fault.retry or fault.fatal or attempt >= self.attempts:
+                    if not fault.retry or fault.fatal or attempt >= self.config.attempts:
                         raise
             await self.pace.pause(attempt)
 
@@ -217,8 +260,8 @@ class Batch:
 
     async def _send(self, job: Job, messages: Messages, form: str, *, may_differ: bool = False) -> tuple[Answer, Spent]:
         guess = sum(estimated_tokens(message["content"]) + TOKENS_A_MESSAGE for message in messages)
-        most = Spent.of(guess, self.completion_tokens, guess + self.completion_tokens, self.price)
-        body = {"model": self.client.endpoint.model, "messages": list(messages), **self.parameters}
+        most = Spent.of(guess, self.completion_tokens, guess + self.completion_tokens, self.config.price)
+        body = {"model": self.client.endpoint.model, "messages": list(messages), **self.config.parameters}
         if form == "json_schema":
             schema = {"name": "answer", "strict": True, "schema": job.schema}
             body["response_format"] = {"type": form, "json_schema": schema}
@@ -227,7 +270,7 @@ class Batch:
         async with self._reserve(most):
             began = await self.pace.ready()
             # Until its outcome is known a request counts as one whose prompt was read: it may be billed.
-            cost, outcome = Spent.of(guess, 0, guess, self.price), "interrupted"
+            cost, outcome = Spent.of(guess, 0, guess, self.config.price), "interrupted"
             try:
                 answer = await self.client.ask(body, wall=self.pace.wall())
                 prompt, completion, estimated = answer.prompt_tokens, answer.completion_tokens, 0
@@ -236,7 +279,7 @@ class Batch:
                 if completion is None:
                     completion = estimated_tokens(answer.text)
                     estimated += completion
-                cost, outcome = Spent.of(prompt, completion, estimated, self.price), "answered"
+                cost, outcome = Spent.of(prompt, completion, estimated, self.config.price), "answered"
             except Fault as fault:
                 cost, outcome = cost if fault.billed else Spent(1), fault.reason
                 self.details.setdefault(fault.reason, fault.detail)
@@ -253,8 +296,9 @@ class Batch:
     @contextlib.asynccontextmanager
     async def _reserve(self, most: Spent) -> AsyncIterator[None]:
         """Reserve what a request may cost; where it does not fit, wait for those under way, then end the batch."""
+        budget = self.config.budget or Budget()
         async with self._changed:
-            while over := self.budget.exceeded_by(self.earlier + self.spent + self._reserved + most):
+            while over := budget.exceeded_by(self.earlier + self.spent + self._reserved + most):
                 if not self._reserved.requests:
                     self.pace.stop(f"the budget of {over} is used up")
                 if self.pace.why:

@@ -11,23 +11,25 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from bench.base.errors import StoreError
 from bench.base.store import Store, read_json, write_json
+from bench.config import Strict
 from bench.records import digest_of
 
 FORMAT = 1
 
 
-@dataclass(frozen=True)
-class Price:
-    """US dollars per million tokens; `source` and `date` say where the price was published and when."""
+class Price(Strict):
+    """US dollars per million tokens, the source of the price, and its date."""
 
-    input: float
-    output: float
-    source: str
-    date: str
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+    source: str = Field(min_length=1)
+    date: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,12 @@ class Spent:
         return cls(1, prompt, completion, estimated, usd)
 
 
-@dataclass(frozen=True)
-class Budget:
-    """Limits; None where there is none."""
+class Budget(Strict):
+    """Limits on all runs of a job together; None where there is none."""
 
-    requests: int | None = None
-    tokens: int | None = None
-    usd: float | None = None
+    requests: Annotated[int, Field(ge=1)] | None = None
+    tokens: Annotated[int, Field(ge=1)] | None = None
+    usd: float | None = Field(default=None, gt=0)
 
     def exceeded_by(self, spent: Spent) -> str:
         """The limit that this would exceed, in words; empty where none."""
@@ -88,7 +89,7 @@ def estimated_tokens(text: str) -> int:
     return math.ceil(ascii_characters / 4) + len(text) - ascii_characters
 
 
-class Answers:
+class AnswerStore:
     """The answers and the ledger of one job. `spec` is all that an answer depends on beside the passage."""
 
     def __init__(self, store: Store, spec: Mapping[str, Any]) -> None:

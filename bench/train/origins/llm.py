@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import math
 import re
 from collections import Counter
@@ -16,12 +15,11 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, ValidationInfo, field_validator
 
 from bench.base.errors import ConfigError, PairsError, did_you_mean, excerpt
-from bench.config import Strict
 from bench.records import Corpus, digest_texts
 from bench.retrieval.remote import Endpoint, Pace, api_key
 from bench.suites.checks import leaks
-from bench.train.llm.batch import TOKENS_A_MESSAGE, Batch, Client, Job, Outcome, Unusable
-from bench.train.llm.ledger import Answers, Budget, Price, Spent, estimated_tokens
+from bench.train.llm.batch import TOKENS_A_MESSAGE, Batch, Client, Job, Outcome, ServerConfig, Unusable
+from bench.train.llm.ledger import AnswerStore, Budget, Spent, estimated_tokens
 from bench.train.origins import Context
 from bench.train.pairs import Pair
 from bench.train.synthesize import STYLES, TEMPLATE, Prompt, cut, unknown_placeholders
@@ -33,31 +31,10 @@ Result = TypeVar("Result")
 Positive = Annotated[int, Field(ge=1)]
 
 
-class PriceConfig(Strict):
-    """US dollars per million tokens, the source of the price, and its date."""
-
-    input: float = Field(ge=0)
-    output: float = Field(ge=0)
-    source: str = Field(min_length=1)
-    date: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
-
-
-class BudgetConfig(Strict):
-    """Limits on all runs of the job together."""
-
-    requests: Positive | None = None
-    tokens: Positive | None = None
-    usd: float | None = Field(default=None, gt=0)
-
-
-class Config(Strict):
+class Config(ServerConfig):
     """One entry of `from` of the kind `llm`."""
 
     kind: Literal["llm"]
-    base_url: str
-    model: str = Field(min_length=1)
-    api_key_env: str = ""
-    plain_http: bool = False
     corpus: str = ""
     passages: Positive | None = None
     stratify: str = "length"
@@ -71,18 +48,6 @@ class Config(Strict):
     min_query_chars: int = Field(default=8, ge=1)
     max_query_chars: int = Field(default=400, ge=10)
     weight: float = Field(default=1.0, gt=0, le=1)
-    temperature: float | None = Field(default=None, ge=0)
-    max_tokens: Positive | None = 800
-    max_tokens_key: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    extra: dict[str, Any] = Field(default={})
-    response_format: Literal["auto", "json_schema", "json_object", "none"] = "auto"
-    concurrency: int = Field(default=4, ge=1, le=256)
-    timeout_s: float = Field(default=60.0, gt=0)
-    attempts: int = Field(default=4, ge=1, le=20)
-    give_up_after: int = Field(default=8, ge=1)
-    asks_again: int = Field(default=2, ge=0, le=10)
-    price: PriceConfig | None = None
-    budget: BudgetConfig | None = None
 
     @field_validator("stratify")
     @classmethod
@@ -99,23 +64,10 @@ class Config(Strict):
             raise ValueError(f"not a regular expression: {problem}") from None
         return value
 
-    @field_validator("extra")
-    @classmethod
-    def _not_ours(cls, extra: dict[str, Any]) -> dict[str, Any]:
-        ours = sorted(set(extra) & {"model", "messages", "response_format", "stream", "n"})
-        if ours:
-            raise ValueError(f"{', '.join(ours)} cannot be set here")
-        try:
-            json.dumps(extra, allow_nan=False)
-        except (TypeError, ValueError):
-            raise ValueError("expected values that JSON has: texts, numbers, booleans, lists and tables") from None
-        return extra
-
-    # One validator a key: an error shows what stands there, and the whole table may hold an address with a password.
     @field_validator("styles")
     @classmethod
-    def _worded(cls, styles: list[str], found: ValidationInfo) -> list[str]:
-        known = {**STYLES, **found.data.get("wordings", {})}
+    def _worded(cls, styles: list[str], info: ValidationInfo) -> list[str]:
+        known = {**STYLES, **info.data.get("wordings", {})}
         for style in styles:
             if style not in known:
                 raise ValueError(
@@ -125,21 +77,6 @@ class Config(Strict):
         if len(set(styles)) != len(styles):
             raise ValueError("a style stands there twice")
         return styles
-
-    @field_validator("budget")
-    @classmethod
-    def _priced(cls, budget: BudgetConfig | None, found: ValidationInfo) -> BudgetConfig | None:
-        if budget and budget.usd is not None and found.data.get("price") is None:
-            raise ValueError("usd needs a price: { input, output, source, date }, US dollars per million tokens")
-        return budget
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """Keys of the request beside model, messages and format; they are part of the answers' digest."""
-        own: dict[str, Any] = {} if self.temperature is None else {"temperature": self.temperature}
-        if self.max_tokens is not None:
-            own[self.max_tokens_key] = self.max_tokens
-        return own | self.extra
 
 
 @dataclass(frozen=True)
@@ -160,10 +97,8 @@ class _Plan:
     corpus: Corpus
     prompt: Prompt
     passages: tuple[_Passage, ...]
-    answers: Answers
+    answers: AnswerStore
     known: dict[str, Outcome]
-    price: Price | None
-    budget: Budget
 
     @property
     def jobs(self) -> list[Job]:
@@ -259,7 +194,7 @@ def pairs(config: Config, context: Context) -> Iterator[Pair]:
 def estimate(config: Config, context: Context) -> Estimate:
     """What a run would ask and cost, without asking anything."""
     plan = _plan(config, context)
-    jobs, price, spent = plan.jobs, plan.price, plan.answers.spent()
+    jobs, price, spent = plan.jobs, config.price, plan.answers.spent()
     measured, ratio, completion = plan.answers.measured()
     messages = [message["content"] for job in jobs for message in job.messages]
     prompt_tokens = math.ceil(sum(estimated_tokens(text) + TOKENS_A_MESSAGE for text in messages) * ratio)
@@ -278,7 +213,7 @@ def estimate(config: Config, context: Context) -> Estimate:
         else f"rule of thumb: a token for four ASCII or one other character, {TOKENS_A_QUERY} a query",
         price=f"{price.source}, {price.date}" if price else "not given",
         spent=spent,
-        over=plan.budget.exceeded_by(spent + planned),
+        over=(config.budget or Budget()).exceeded_by(spent + planned),
     )
 
 
@@ -301,7 +236,7 @@ def _plan(config: Config, context: Context) -> _Plan:
             f"Name the one whose passages are asked about.{did_you_mean(name, corpora)}"
         )
     corpus, prompt = corpora[name], _prompt(config, context)
-    answers = Answers(
+    answers = AnswerStore(
         context.store,
         {"model": config.model, "prompt_digest": prompt.digest, "prompt": prompt.spec, "parameters": config.parameters},
     )
@@ -315,12 +250,10 @@ def _plan(config: Config, context: Context) -> _Plan:
     for row in chosen(corpus, config, context.seed, protected):
         text = cut(corpus.texts[row], config.max_passage_chars)
         passages.append(_Passage(corpus.ids[row], corpus.texts[row], text, prompt.job(text)))
-    price = Price(**dict(config.price)) if config.price else None
-    budget = Budget(**dict(config.budget)) if config.budget else Budget()
-    return _Plan(endpoint, corpus, prompt, tuple(passages), answers, _known(passages, answers), price, budget)
+    return _Plan(endpoint, corpus, prompt, tuple(passages), answers, _known(passages, answers))
 
 
-def _known(passages: Sequence[_Passage], answers: Answers) -> dict[str, Outcome]:
+def _known(passages: Sequence[_Passage], answers: AnswerStore) -> dict[str, Outcome]:
     """Outcomes by key, of the stored answers that pass."""
     known = {}
     for passage in passages:
@@ -391,14 +324,8 @@ def _ask(config: Config, context: Context, plan: _Plan, key: str) -> dict[str, O
         Client(plan.endpoint, key),
         plan.answers,
         pace(config, context.seed),
-        plan.budget,
-        plan.price,
-        config.parameters,
-        concurrency=config.concurrency,
-        attempts=config.attempts,
-        asks_again=config.asks_again,
-        response_format=config.response_format,
-        completion_tokens=config.max_tokens or 2 * config.per_passage * TOKENS_A_QUERY,
+        config,
+        config.max_tokens or 2 * config.per_passage * TOKENS_A_QUERY,
     )
     outcomes = _run(batch.run(jobs, lambda done: context.progress("asking the language model", done, len(jobs))))
     spent, total = batch.spent, batch.earlier + batch.spent
