@@ -147,9 +147,6 @@ def acceptance(audit: Audit, pairs: Sequence[Pair]) -> dict[str, Rate]:
     return {"all": rate_of(accepted, judged, mean, effective), **rates}
 
 
-# --- the record ------------------------------------------------------------------------------------
-
-
 def write_audit(path: Path, audit: Audit, rates: Mapping[str, Rate] | None = None) -> Path:
     """Write the record beside the pair file at `path`."""
     document = {
@@ -214,9 +211,6 @@ def refuse_unaccepted(name: str, path: Path, accept: float) -> None:
             f"[{rate.low:.1%}, {rate.high:.1%}]; the lower bound must reach {accept:.1%} (pairs.{name}.accept). Filter "
             f"harder or drop an origin, make the pairs anew, and audit them."
         )
-
-
-# --- answers ---------------------------------------------------------------------------------------
 
 
 def read_answers(path: Path, audit: Audit) -> dict[str, tuple[bool, str]]:

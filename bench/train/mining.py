@@ -136,8 +136,6 @@ class _Miner:
         self._add_examples(doc_ids)
         return Negatives(doc_ids, self.report, self.corpora)
 
-    # --- candidates ---
-
     def _reference_system(self) -> Any:
         """The dense system whose scores the margins use: the named one, else the first of the sources' parts."""
         settings, systems = self.settings, self.evaluator.systems
@@ -247,8 +245,6 @@ class _Miner:
             return products
 
         return scores
-
-    # --- choice ---
 
     def _ordered(self, query: _Query, rows_of: Mapping[str, Sequence[int]]) -> list[_Candidate]:
         """Candidates that no rule forbids, in the order in which they are taken; `rows_of` is ranked, by system."""

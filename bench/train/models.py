@@ -20,9 +20,6 @@ SHORTEST = 6
 """Hex digits of a weights digest that are enough to name a model."""
 
 
-# --- folders ---------------------------------------------------------------------------------------
-
-
 def model_folder(store: Store, name: str, key: str) -> Path:
     """The folder of this recipe's model with this key; nothing is created."""
     return store.path("models", name) / key[:16]
@@ -66,9 +63,6 @@ def set_current(folder: Path, *, seed: int, first: bool) -> None:
 def begun_trainings(store: Store, name: str) -> list[Path]:
     """Folders of a recipe's trainings that were not finished."""
     return sorted(path for path in store.path("models", name).glob(".training-*") if path.is_dir())
-
-
-# --- records ---------------------------------------------------------------------------------------
 
 
 def records(store: Store, base: Path) -> list[ModelRecord]:
@@ -165,9 +159,6 @@ def ancestors(known: Sequence[ModelRecord], record: ModelRecord) -> list[ModelRe
         record = by_id[record.parent]
         chain.append(record)
     return chain
-
-
-# --- results ---------------------------------------------------------------------------------------
 
 
 def uses(system: System, systems: Mapping[str, System], weights: str) -> bool:

@@ -46,9 +46,6 @@ class Negatives:
         return digest_of(sorted([*key, *ids, *self.texts(key)] for key, ids in self.doc_ids.items()))
 
 
-# --- reading ---------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Line:
     """One line of a file: a query, by text or by id, and documents that do not answer it."""
@@ -192,9 +189,6 @@ def _table(path: Path, rows: Sequence[tuple[int, str]]) -> list[Line]:
     if not lines:
         raise PairsError(f"{path} has a heading and no negatives; expected query_id and doc_id, one pair a line.")
     return lines
-
-
-# --- writing ---------------------------------------------------------------------------------------
 
 
 def write_negatives(path: Path, negatives: Negatives, pairs: Pairs, header: Mapping[str, Any] | None = None) -> int:

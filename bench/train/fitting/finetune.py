@@ -144,8 +144,6 @@ class _Training:
             document = workers.main_alone(lambda: self._finish(inputs, trainee, curves, scratch, folder))
         return Model(folder, document, made=True)
 
-    # --- inputs ---
-
     def _prepare(self) -> _Inputs:
         recipe, evaluator, seed = self.recipe, self.evaluator, self.seed
         base = self._base_folder()
@@ -231,8 +229,6 @@ class _Training:
             embed(encoder, texts, kind=kind, store=store, progress=self.progress).rows for kind, texts in sides
         )
         return digest_of(encoder.fingerprint()), vectors
-
-    # --- training ---
 
     def _train(self, inputs: _Inputs, scratch: Path, progress: Progress) -> tuple[BiEncoder | CrossEncoder, Curves]:
         import torch

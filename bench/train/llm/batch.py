@@ -31,7 +31,7 @@ Messages = Sequence[Mapping[str, str]]
 class ServerConfig(Strict):
     """A server of chat completions, and the requests to it.
 
-    `attempts` are requests for one answer while the server fails; `asks_again` counts repetitions of a question after an
+    `attempts` are requests for one answer while the server fails; `asks_again` counts repetitions after an
     answer that does not pass; `response_format` "auto" is the strictest of FORMATS that the server supports.
     """
 

@@ -217,9 +217,6 @@ def estimate(config: Config, context: Context) -> Estimate:
     )
 
 
-# --- questions -------------------------------------------------------------------------------------
-
-
 def _plan(config: Config, context: Context) -> _Plan:
     endpoint = Endpoint(config.base_url, config.model, config.api_key_env, config.timeout_s, config.plain_http)
     if config.budget is None and not endpoint.loopback:
@@ -312,9 +309,6 @@ def chosen(corpus: Corpus, config: Config, seed: int, protected: Set[int] = froz
         drawn = sorted((digest_texts([(str(seed), corpus.ids[row])]), row) for row in members)
         ranked += [((i + 0.5) / len(drawn), lot, row) for i, (lot, row) in enumerate(drawn)]
     return [row for _, _, row in sorted(ranked)][: config.passages]
-
-
-# --- requests --------------------------------------------------------------------------------------
 
 
 def _ask(config: Config, context: Context, plan: _Plan, key: str) -> dict[str, Outcome]:
