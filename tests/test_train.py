@@ -22,7 +22,7 @@ from bench.suites import suite as suite_module
 from bench.suites.snapshot import of_suite, read_snapshot
 from bench.train.fitting.finetune import finetune
 from bench.train.fitting.rows import length_batches
-from bench.train.loading import from_suite
+from bench.train.loading import from_suite, load
 from bench.train.mining import mine
 from bench.train.models import lineage
 from bench.train.pairs import Pair, Pairs, read_pairs, write_pairs
@@ -58,7 +58,7 @@ def test_pairs_come_from_training_sets_only(tiny_suite):
 @pytest.mark.parametrize("name", ["shop", "phone"])
 def test_held_out_sets_are_refused_by_role(tiny_suite, name):
     with pytest.raises(HeldOutError, match="training opens only train and dev"):
-        from_suite(tiny_suite.suite, [name])
+        load([name], tiny_suite.suite, base=tiny_suite.folder)
 
 
 def test_training_query_that_is_an_evaluation_query_is_dropped(tiny_suite):

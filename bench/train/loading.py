@@ -55,15 +55,14 @@ def load(
     return Pairs(clean, tuple(sorted(dropped)), tuple(names))
 
 
-def from_suite(suite: Suite, query_sets: Sequence[str] | None = None, *, progress: Progress = no_progress) -> Pairs:
-    """The pairs of the named query sets; of all of role train where None.
+def from_suite(suite: Suite, *, progress: Progress = no_progress) -> Pairs:
+    """The pairs of the suite's query sets of role train.
 
     Raises:
-        HeldOutError: a named set is held out.
         SuiteError: there is no training set.
         PairsError: nothing is left of it.
     """
-    names = list(query_sets) if query_sets is not None else [q.name for q in suite.of_role("train")]
+    names = [query_set.name for query_set in suite.of_role("train")]
     if not names:
         raise SuiteError(f'Suite "{suite.name}" has no query set of role train; there is nothing to learn from.')
     return load(names, suite, base=Path(suite.path), progress=progress)

@@ -71,7 +71,6 @@ def mine(
     settings: NegativesConfig,
     *,
     seed: int = 0,
-    base: Path | None = None,
     progress: Progress = no_progress,
 ) -> Negatives:
     """Hard negatives for every training query, or those in the settings' file.
@@ -89,20 +88,19 @@ def mine(
     Args:
         evaluator: the suite, the systems that rank, and the store.
         settings: see docs/mining.md.
-        base: folder that paths in the settings start from; the config's own where None.
 
     Raises:
         ConfigError: an unknown system, a margin without a model to score by, or pairs whose corpus the suite lacks.
         PairsError: a file of negatives that cannot be used.
     """
-    return _Miner(evaluator, pairs, settings, seed, base if base is not None else settings.base, progress).run()
+    return _Miner(evaluator, pairs, settings, seed, progress).run()
 
 
 class _Miner:
     """One call of `mine`."""
 
     def __init__(
-        self, evaluator: Evaluator, pairs: Pairs, settings: NegativesConfig, seed: int, base: Path, progress: Progress
+        self, evaluator: Evaluator, pairs: Pairs, settings: NegativesConfig, seed: int, progress: Progress
     ) -> None:
         for name in settings.systems:
             if name not in evaluator.systems:
@@ -112,8 +110,7 @@ class _Miner:
                     f"{did_you_mean(name, evaluator.systems)}"
                 )
         self.evaluator, self.pairs, self.settings, self.seed = evaluator, pairs, settings, seed
-        self.base, self.progress = base, progress
-        self.suite, self.report = evaluator.suite, MiningReport()
+        self.progress, self.suite, self.report = progress, evaluator.suite, MiningReport()
         self.corpora = corpora_of(self.suite, pairs, settings.corpus)
         self.positives = KnownPositives(self.suite, pairs)
         self.reference = self._reference_system()
@@ -124,7 +121,7 @@ class _Miner:
     def run(self) -> Negatives:
         doc_ids = dict[tuple[str, str], tuple[str, ...]]()
         for query_set in query_sets(self.pairs):
-            for query in self._mined(query_set) if not self.settings.file else self._from_file(query_set):
+            for query in self._mined(query_set):
                 for candidate in query.negatives:
                     self.report.count_negative(candidate.system)
                 if query.scores:
@@ -158,7 +155,7 @@ class _Miner:
     def _read(self, name: str | None) -> dict[tuple[str, str], list[str]]:
         if not name:
             return {}
-        listed, unknown = read_negatives(self.base / Path(name).expanduser()).by_key(self.pairs, self.corpora)
+        listed, unknown = read_negatives(self.settings.base / Path(name).expanduser()).by_key(self.pairs, self.corpora)
         queries = {pair.key for pair in self.pairs.pairs}
         self.report.file = {
             "queries": len(listed),
@@ -170,13 +167,6 @@ class _Miner:
     def _query(self, query_set: QuerySet, number: int) -> _Query:
         corpus, text = self.corpora[query_set.corpus], query_set.texts[number]
         return _Query(query_set.ids[number], (query_set.corpus, text), corpus, self.positives.of(text, corpus))
-
-    def _from_file(self, query_set: QuerySet) -> Iterator[_Query]:
-        """Queries with the negatives of the settings' file, without known positives."""
-        for number in range(len(query_set.ids)):
-            query = self._query(query_set, number)
-            query.negatives = self._named(self.file, FILE, query)[: self.settings.per_query]
-            yield query
 
     def _named(self, listed: Mapping[tuple[str, str], Sequence[str]], source: str, query: _Query) -> list[_Candidate]:
         """Candidates that people or a file named for a query, in their order, without known positives."""
@@ -190,8 +180,14 @@ class _Miner:
         return named
 
     def _mined(self, query_set: QuerySet) -> Iterator[_Query]:
-        """Queries with their hard negatives."""
+        """Queries with their hard negatives, from the settings' file or mined."""
         settings, depth = self.settings, self.suite.protocol.depth
+        queries = [self._query(query_set, number) for number in range(len(query_set.ids))]
+        if settings.file:
+            for query in queries:
+                query.negatives = self._named(self.file, FILE, query)[: settings.per_query]
+            yield from queries
+            return
         if settings.from_ and settings.skip >= depth:
             raise ConfigError(
                 f'negatives.skip is {settings.skip}, and suite "{self.suite.name}" keeps {depth} ranks; expected less.'
@@ -200,7 +196,6 @@ class _Miner:
         ranked = {name: self._ranked(name, query_set, corpus) for name in settings.from_}
         if ranked:
             self.report.ranks = (settings.skip + 1, min(settings.skip + settings.depth, depth))
-        queries = [self._query(query_set, number) for number in range(len(query_set.ids))]
         if self.reference is not None:
             # Candidates and positives alone are embedded: not a million documents.
             rows = np.unique(np.concatenate([np.unique(r) for r in ranked.values()] or [np.empty(0, np.int64)]))
@@ -309,7 +304,7 @@ class _Miner:
     def _choose_checked(self, block: Sequence[_Query], check: CheckConfig) -> None:
         """The same, without candidates that a cross-encoder scores like a positive: raw scores, on its own scale."""
         models, store = self.evaluator.store.root / "models", self.evaluator.store
-        scorer = rerankers.build(check.reranker, "negatives.check.reranker", base=self.base, models=models)
+        scorer = rerankers.build(check.reranker, "negatives.check.reranker", base=self.settings.base, models=models)
 
         def scores(pairs: Sequence[tuple[str, str]]) -> list[float]:
             return score_pairs(scorer, pairs, store=store, progress=self.progress).rows[:, 0].tolist() if pairs else []

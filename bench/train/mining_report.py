@@ -24,22 +24,19 @@ REASONS = {
 SUSPECTS, EXAMPLES = 50, 20
 """Suspects reported for each reason, the strongest first; queries reported as examples."""
 
-MOST_BINS = 40
+WIDTH, MOST_BINS = 0.01, 40
 
 
 class Histogram:
-    """Counts of scores in bins of one width, from any number of scores in little memory."""
+    """Counts of scores in bins of `WIDTH`, from any number of scores in little memory."""
 
-    def __init__(self, width: float = 0.01) -> None:
-        self.width = width
+    def __init__(self) -> None:
         self.bins: Counter[int] = Counter()
 
     def add(self, scores: Iterable[float]) -> None:
         """Count some scores."""
-        numbers, counts = np.unique(
-            np.floor(np.asarray(list(scores), dtype=np.float64) / self.width).astype(np.int64), return_counts=True
-        )
-        self.bins.update(dict(zip(numbers.tolist(), counts.tolist(), strict=True)))
+        bins = np.floor(np.asarray(list(scores), dtype=np.float64) / WIDTH).astype(np.int64)
+        self.bins.update(bins.tolist())
 
 
 def _on_one_axis(histograms: dict[str, Histogram]) -> dict[str, Any] | None:
@@ -47,7 +44,6 @@ def _on_one_axis(histograms: dict[str, Histogram]) -> dict[str, Any] | None:
     numbers = [number for histogram in histograms.values() for number in histogram.bins]
     if not numbers:
         return None
-    width = next(iter(histograms.values())).width
     together = -(-(max(numbers) - min(numbers) + 1) // MOST_BINS)
     first = math.floor(min(numbers) / together)
     n_bins = math.floor(max(numbers) / together) - first + 1
@@ -55,7 +51,7 @@ def _on_one_axis(histograms: dict[str, Histogram]) -> dict[str, Any] | None:
     for name, histogram in histograms.items():
         for number, count in histogram.bins.items():
             counts[name][math.floor(number / together) - first] += count
-    edges = [round((first + i) * together * width, 6) for i in range(n_bins + 1)]
+    edges = [round((first + i) * together * WIDTH, 6) for i in range(n_bins + 1)]
     return {"edges": edges, **counts}
 
 

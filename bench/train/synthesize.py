@@ -79,7 +79,6 @@ class Prompt:
 
     styles: Mapping[str, str]
     per_passage: int
-    system: str = SYSTEM
     template: str = TEMPLATE
     language: str = ""
     min_chars: int = 8
@@ -89,7 +88,7 @@ class Prompt:
     def spec(self) -> dict[str, Any]:
         """Everything in the prompt beside the passage."""
         return {
-            "system": self.system,
+            "system": SYSTEM,
             "template": self.template,
             "styles": list(self.styles.items()),
             "per_passage": self.per_passage,
@@ -126,7 +125,7 @@ class Prompt:
         row = _object({"style": {"type": "string", "enum": sorted(set(styles))}, "query": {"type": "string"}})
         return Job(
             digest_texts([(passage,), styles]),
-            ({"role": "system", "content": self.system}, {"role": "user", "content": user}),
+            ({"role": "system", "content": SYSTEM}, {"role": "user", "content": user}),
             lambda answer: self.queries(answer, passage),
             _object({"queries": {"type": "array", "items": row}}),
         )
