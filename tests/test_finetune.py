@@ -337,11 +337,11 @@ def test_training_interrupted_ten_times_ends_with_the_weights_of_an_unbroken_one
 def test_interruption_of_a_write_is_an_interruption_and_training_goes_on(
     evaluator, tiny_suite, tiny_model, monkeypatch
 ):
-    from bench.train.fitting import checkpoint
+    from bench.train.fitting import fit as module
 
     recipe = _recipe(tiny_model, epochs=6, checkpoint_every=1)
     whole = _trained(evaluator, tiny_suite, "whole", recipe).lineage
-    written, write = [], checkpoint.write_state
+    written, write = [], module.write_state
 
     def breaks(folder, state):
         write(folder, state)
@@ -352,7 +352,7 @@ def test_interruption_of_a_write_is_an_interruption_and_training_goes_on(
             finally:
                 raise RuntimeError("unexpected pos 137794112 vs 137794000")
 
-    monkeypatch.setattr(checkpoint, "write_state", breaks)
+    monkeypatch.setattr(module, "write_state", breaks)
     with pytest.raises(KeyboardInterrupt):
         _trained(evaluator, tiny_suite, "cut", recipe)
     again = _trained(evaluator, tiny_suite, "cut", recipe).lineage

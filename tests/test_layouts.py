@@ -10,7 +10,7 @@ import pytest
 from bench.base.errors import PairsError, UsageError
 from bench.cli.main import main
 from bench.cli.verbs.pairs import FORMATS
-from bench.train.layouts import LAYOUTS, export, read_negatives
+from bench.train.layouts import LAYOUTS, export, read_negative_texts
 from bench.train.pairs import Pair
 
 
@@ -117,7 +117,7 @@ def test_layout_without_a_place_for_negatives_refuses_them(tmp_path):
 def test_negatives_that_are_none_are_refused_with_their_line(tmp_path, text, says):
     (tmp_path / "n").write_text(text)
     with pytest.raises(PairsError, match=r"^[^\n]+$") as caught:
-        read_negatives(tmp_path / "n")
+        read_negative_texts(tmp_path / "n")
     assert says in str(caught.value)
 
 

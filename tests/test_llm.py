@@ -24,10 +24,10 @@ from bench.base.errors import ConfigError, PairsError
 from bench.base.store import Store
 from bench.cli.main import main
 from bench.records import Corpus, EvalProtocol, Labels, QuerySet, Suite
-from bench.retrieval.remote import Stopped
+from bench.retrieval.remote import Endpoint, Fault, Pace, Stopped, api_key
 from bench.retrieval.remote.client import retry_after_s
-from bench.train.llm import Budget, Endpoint, Fault, Pace, Price, Spent, api_key, estimated_tokens
-from bench.train.llm.client import Client
+from bench.train.llm.batch import Client
+from bench.train.llm.ledger import Budget, Price, Spent, estimated_tokens
 from bench.train.origins import Context, llm
 from bench.train.pairs import read_pairs
 
@@ -508,7 +508,7 @@ def test_an_estimate_asks_nothing_and_learns_from_what_was_counted(case):
 def test_the_first_limit_that_is_exceeded_is_named():
     assert Budget(requests=3).exceeded_by(Spent(3)) == "" and Budget(requests=3).exceeded_by(Spent(4)) == "3 requests"
     assert Budget(tokens=10).exceeded_by(Spent(1, 6, 5)) == "10 tokens"
-    price = Price(0.15, 0.6, "", "")
+    price = Price(input=0.15, output=0.6, source="a price list", date="2026-01-01")
     # 1,000 prompt tokens at 0.15 and 500 at 0.60 dollars a million: 0.00015 + 0.0003.
     assert Spent.of(1000, 500, 0, price).price_usd == pytest.approx(0.00045)
     assert estimated_tokens("abcd efgh") == 3 and estimated_tokens("日本語") == 3 and estimated_tokens("") == 0

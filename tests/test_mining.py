@@ -20,11 +20,11 @@ from bench.report.sections import mining as section
 from bench.retrieval.systems.bm25 import BM25
 from bench.retrieval.systems.bm25 import Config as BM25Config
 from bench.suites import suite as suite_module
-from bench.train.answers import Answers
-from bench.train.mine import mine
-from bench.train.mining import Histogram
+from bench.train.mining import mine
+from bench.train.mining_report import Histogram
 from bench.train.negatives import read_negatives, write_negatives
 from bench.train.pairs import Pair, Pairs, judged_pairs
+from bench.train.positives import KnownPositives
 
 # A document's text ends in its cosine to every query: what a margin lets pass can be read off.
 SCORED = {
@@ -236,7 +236,7 @@ def test_dev_judgements_count_as_positives_and_held_out_ones_are_not_opened(tiny
     pairs = from_suite(tiny_suite.suite)
     asked = Pair("x", "rear light battery empty", "d14", "battery", "manual", "expert")
     held = Pair("y", "oil the chain", "d05", "oil", "manual", "expert")
-    answers = Answers(tiny_suite.suite, Pairs((*pairs.pairs, asked, held), (), ()))
+    answers = KnownPositives(tiny_suite.suite, Pairs((*pairs.pairs, asked, held), (), ()))
     corpus = tiny_suite.suite.corpora["manual"]
     assert answers.of("rear light battery empty", corpus).ids == {"d14", "d13"}
     # Held-out h7 says d06 and d18 of "oil the chain"; mining may not know.
@@ -270,7 +270,7 @@ def test_blocks_of_queries_change_nothing(tiny_suite, store, bm25, hash_encoder,
     pairs = from_suite(tiny_suite.suite)
     wanted = NegativesConfig.model_validate({"from": ["bm25", "hash"], "per_query": 3, "pick": "random"})
     whole = mine(evaluator, pairs, wanted)
-    monkeypatch.setattr("bench.train.mine.BLOCK", 1)
+    monkeypatch.setattr("bench.train.mining.BLOCK", 1)
     parts = mine(evaluator, pairs, wanted)
     assert parts.digest == whole.digest
     assert parts.report.to_json() == whole.report.to_json()

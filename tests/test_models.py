@@ -23,8 +23,7 @@ from bench.retrieval.encoders import find_model, weights_digest
 from bench.retrieval.encoders.local import Config, LocalEncoder
 from bench.retrieval.manifest import Manifest, read_manifest, write_manifest
 from bench.retrieval.promotions import PROMOTED, Promotion, append, history, standing
-from bench.train.models import recipe_settings, set_current, write_lineage
-from bench.train.registry import ancestors, find_record, records
+from bench.train.models import ancestors, find_record, recipe_settings, records, set_current, write_lineage
 
 # --- a project whose models are folders with a lineage, and whose vectors are hashed words ---------------
 
@@ -217,7 +216,7 @@ def test_nothing_trained_is_said_and_no_error(project, capsys):
     assert main(["models", "list"]) == 0
     assert "bench finetune" in capsys.readouterr().err
     assert main(["models", "show", "clinic"]) == 2
-    assert "no fine-tuned model has been made yet" in " ".join(capsys.readouterr().err.split())
+    assert "there is no fine-tuned model yet" in " ".join(capsys.readouterr().err.split())
 
 
 def test_people_see_tables(project, capsys):

@@ -8,7 +8,7 @@ import json
 import pytest
 from hypothesis import given, settings, strategies
 
-from bench.train.llm import Unusable
+from bench.train.llm.batch import Unusable
 from bench.train.synthesize import STYLES, Prompt, cut, written_in
 
 PASSAGE = "Drip oil on every link of the chain and wipe the rest off with a dry rag before the next ride in the rain."

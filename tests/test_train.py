@@ -20,10 +20,10 @@ from bench.retrieval.systems.rerank import Config as RerankConfig
 from bench.retrieval.systems.rerank import Rerank
 from bench.suites import suite as suite_module
 from bench.suites.snapshot import of_suite, read_snapshot
-from bench.train.fitting.batches import length_batches
 from bench.train.fitting.finetune import finetune
-from bench.train.loading import from_suite
-from bench.train.mine import mine
+from bench.train.fitting.rows import length_batches
+from bench.train.loading import from_suite, load
+from bench.train.mining import mine
 from bench.train.models import lineage
 from bench.train.pairs import Pair, Pairs, read_pairs, write_pairs
 
@@ -58,7 +58,7 @@ def test_pairs_come_from_training_sets_only(tiny_suite):
 @pytest.mark.parametrize("name", ["shop", "phone"])
 def test_held_out_sets_are_refused_by_role(tiny_suite, name):
     with pytest.raises(HeldOutError, match="training opens only train and dev"):
-        from_suite(tiny_suite.suite, [name])
+        load([name], tiny_suite.suite, base=tiny_suite.folder)
 
 
 def test_training_query_that_is_an_evaluation_query_is_dropped(tiny_suite):
@@ -365,7 +365,8 @@ def test_model_that_is_not_there_says_how_to_get_it(tmp_path, monkeypatch, model
 def test_batches_hold_each_row_once_and_no_text_twice(seed, distinct):
     rng = np.random.default_rng(seed)
     rows = [(f"query {i}", "document " * int(rng.integers(1, 40)) + str(rng.integers(60))) for i in range(500)]
-    batches = list(length_batches(rows, 16, np.random.default_rng(seed), distinct=distinct))
+    lengths = [sum(map(len, row)) for row in rows]
+    batches = list(length_batches(rows, 16, np.random.default_rng(seed), lengths=lengths, distinct=distinct))
     assert sorted(row for batch in batches for row in batch) == list(range(500))
     for batch in batches:
         texts = [text for row in batch for text in rows[row]]
@@ -379,7 +380,7 @@ def test_batches_hold_like_lengths_and_come_in_random_order():
     rng = np.random.default_rng(0)
     rows = [(f"{i} " + "x" * int(n),) for i, n in enumerate(rng.integers(1, 1000, size=1024))]
     length = [len(row[0]) for row in rows]
-    batches = list(length_batches(rows, 32, rng))
+    batches = list(length_batches(rows, 32, rng, lengths=length))
     padded = sum(len(batch) * max(length[row] for row in batch) for batch in batches)
     assert padded < 1.1 * sum(length), "random batches of 32 would pad to nearly twice the length"
     means = [np.mean([length[row] for row in batch]) for batch in batches[:16]]
@@ -388,7 +389,8 @@ def test_batches_hold_like_lengths_and_come_in_random_order():
 
 def test_same_generator_gives_the_same_batches():
     rows = [(str(i),) for i in range(100)]
-    one, two, other = (list(length_batches(rows, 8, np.random.default_rng(seed))) for seed in (1, 1, 2))
+    options = {"lengths": [1] * 100}
+    one, two, other = (list(length_batches(rows, 8, np.random.default_rng(seed), **options)) for seed in (1, 1, 2))
     assert one == two
     assert one != other
 

@@ -22,8 +22,8 @@ from bench.report import Material, tables
 from bench.report.blocks import Block, Prose
 from bench.report.sections import mining
 from bench.train.loading import from_suite, load
-from bench.train.mine import mine
-from bench.train.mining import REASONS
+from bench.train.mining import mine
+from bench.train.mining_report import REASONS
 from bench.train.negatives import Negatives, read_negatives, write_negatives
 
 

@@ -21,8 +21,16 @@ from bench.report.text import shortened
 from bench.retrieval import systems
 from bench.retrieval.manifest import Manifest, read_manifest, write_manifest
 from bench.retrieval.promotions import PROMOTED, history
-from bench.train.models import recipe_settings
-from bench.train.registry import ancestors, begun_trainings, find_record, records, target_name, uses, with_results
+from bench.train.models import (
+    ancestors,
+    begun_trainings,
+    find_record,
+    recipe_settings,
+    records,
+    target_name,
+    uses,
+    with_results,
+)
 
 
 def model_of(workspace: Workspace, target: str) -> tuple[ModelRecord, list[ModelRecord]]:

@@ -22,8 +22,8 @@ from bench.suites import suite as suites
 from bench.train import audit as audits
 from bench.train import layouts, origins
 from bench.train.filters import RULES, systems_of
-from bench.train.loading import made
-from bench.train.making import Made, make, read_removed
+from bench.train.loading import read_table
+from bench.train.making import PairFile, make, read_removed
 from bench.train.pairs import Pair, read_pairs
 
 
@@ -85,14 +85,14 @@ def make_missing(
     for name in (name.removeprefix("pairs:") for name in names if name.startswith("pairs:")):
         if name in workspace.config.pairs:
             try:
-                made(name, base=workspace.base, config=workspace.config, gated=False, suite=suite)
+                read_table(name, base=workspace.base, config=workspace.config, gated=False, suite=suite)
             except PairsError:
                 _make(workspace, name, None, progress)
                 missing.append(name)
     return missing
 
 
-def _make(workspace: Workspace, name: str, suite: str | None, progress: Progress) -> Made:
+def _make(workspace: Workspace, name: str, suite: str | None, progress: Progress) -> PairFile:
     """Make one table, without pairs that hold evaluation texts of a protected suite."""
     table = workspace.config.pairs[name]
     loaded = workspace.suite(suite or table.suite)
@@ -160,7 +160,7 @@ def audited(
     Raises:
         PairsError: no pairs, a damaged record, or answers about other pairs.
     """
-    path, pairs = made(name, base=workspace.base, config=workspace.config, gated=False)
+    path, pairs = read_table(name, base=workspace.base, config=workspace.config, gated=False)
     digest = audits.file_digest(path)
     audit, notes = _audit_of(path, digest)
     blocks: list[Block] = [Prose([note], "warning") for note in notes]
@@ -258,9 +258,9 @@ def exported(
     Raises:
         PairsError: no pairs, or pairs that the table requires to be accepted and are not.
     """
-    hard = layouts.read_negatives(Path(negatives)) if negatives else None
-    # A hosted fine-tune needs accepted pairs as ours does.
-    _, pairs = made(name, base=workspace.base, config=workspace.config)
+    hard = layouts.read_negative_texts(Path(negatives)) if negatives else None
+    # A hosted fine-tune learns from a batch as ours does, so it is gated alike.
+    _, pairs = read_table(name, base=workspace.base, config=workspace.config)
     counts = layouts.export(pairs, format, Path(out), negatives=hard)
     text = f"Wrote {out} ({', '.join(f'{what} {n}' for what, n in counts.items())})."
     return Told({"format": 1, "name": name, "out": str(out), "layout": format, **counts}, [Prose([text], "good")])
@@ -273,7 +273,7 @@ def shown(workspace: Workspace, name: str, *, removed: str | None = None) -> Tol
         PairsError: no pairs.
         UsageError: no such rule.
     """
-    path, pairs = made(name, base=workspace.base, config=workspace.config, gated=False)
+    path, pairs = read_table(name, base=workspace.base, config=workspace.config, gated=False)
     if removed is None:
         header, _ = read_pairs(path)
         texts = [[pair.origin, f"{pair.weight:.3g}", pair.query, pair.document[:200]] for pair in pairs]

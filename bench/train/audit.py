@@ -1,8 +1,8 @@
-"""People's word on a batch of pairs: which pairs are looked at, what was answered, and whether the batch is accepted.
+"""An audit of a batch of pairs by people: the sample, the answers, and whether the batch is accepted.
 
 The sample is drawn by origin, in proportion, five of each at least; the acceptance rate weighs origins by their size.
 Its interval is Wilson's (1927) at Kish's effective sample size, which is the sample size where origins are sampled in
-proportion. The record stands beside the pair file and holds only for the very bytes of that file.
+proportion. The record stands beside the pair file and is valid only for the bytes of that file.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any
 from bench.base.errors import PairsError, StoreError, excerpt
 from bench.base.store import read_json, write_json
 from bench.records import digest_of
-from bench.train.pairs import Pair
+from bench.train.pairs import Pair, read_pairs, read_text
 
 FORMAT = 1
 LEVEL = 0.95
@@ -28,7 +29,7 @@ Z = 1.959963984540054
 """The normal's 97.5 % point: intervals are two-sided."""
 
 LEAST = 5
-"""Pairs of each origin that a sample holds, where there are as many."""
+"""Pairs of each origin in a sample, where there are as many."""
 
 YES = ("accept", "accepted", "yes", "y", "true", "1")
 NO = ("reject", "rejected", "no", "n", "false", "0")
@@ -36,7 +37,7 @@ NO = ("reject", "rejected", "no", "n", "false", "0")
 
 @dataclass(frozen=True)
 class Rate:
-    """Accepted of judged, and the interval of the share at `LEVEL`."""
+    """Accepted of judged pairs, and the interval of the share at `LEVEL`."""
 
     accepted: int
     judged: int
@@ -47,7 +48,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Audit:
-    """A sample of one pair file, and what was answered: id → (accepted, note)."""
+    """A sample of one pair file, and the answers: id → (accepted, note)."""
 
     digest: str
     seed: int
@@ -57,8 +58,8 @@ class Audit:
 
     @property
     def open(self) -> list[str]:
-        """Ids that nobody has answered."""
-        return [one for one in self.sample if one not in self.answers]
+        """Ids without an answer."""
+        return [pair for pair in self.sample if pair not in self.answers]
 
 
 def file_digest(path: Path) -> str:
@@ -68,12 +69,12 @@ def file_digest(path: Path) -> str:
 
 
 def audit_path(pairs: Path) -> Path:
-    """Where the audit of a pair file stands."""
+    """The path of a pair file's audit."""
     return pairs.with_name(f"{pairs.stem}.audit.json")
 
 
 def set_aside(path: Path, audit: Audit) -> Path:
-    """Where the answers about an earlier file at `path` are kept, should that file come back."""
+    """The path where answers about an earlier file at `path` are kept, in case that file comes back."""
     return path.with_name(f"{path.stem}.audit-{audit.digest[:12]}.json")
 
 
@@ -85,72 +86,65 @@ def pair_id(pair: Pair) -> str:
 def draw(pairs: Sequence[Pair], size: int, *, seed: int) -> list[Pair]:
     """A sample by origin, in a mixed order; all pairs where there are no more than `size`.
 
-    Each pair has a place by the digest of the seed and its id, and the first of each origin are taken: so the sample
-    depends on the pairs, not on their order, and a larger one holds a smaller one's pairs as far as shares allow.
+    A pair's rank is the digest of the seed and its id, and the first of each origin are taken: the sample depends on
+    the pairs, not on their order, and a larger one contains a smaller one as far as shares allow.
     """
-    place = {row: digest_of([seed, pair_id(pair)]) for row, pair in enumerate(pairs)}
-    strata: dict[str, list[int]] = {}
-    for row in sorted(place, key=lambda row: (place[row], row)):
-        strata.setdefault(pairs[row].origin, []).append(row)
-    wanted = _allocation({origin: len(rows) for origin, rows in strata.items()}, size)
-    chosen = [row for origin, rows in strata.items() for row in rows[: wanted[origin]]]
-    return [pairs[row] for row in sorted(chosen, key=lambda row: (place[row], row))]
+    rank = {row: (digest_of([seed, pair_id(pair)]), row) for row, pair in enumerate(pairs)}
+    rows_of: dict[str, list[int]] = {}
+    for row in sorted(rank, key=lambda row: rank[row]):
+        rows_of.setdefault(pairs[row].origin, []).append(row)
+    sizes = _allocation({origin: len(rows) for origin, rows in rows_of.items()}, size)
+    sample = [row for origin, rows in rows_of.items() for row in rows[: sizes[origin]]]
+    return [pairs[row] for row in sorted(sample, key=lambda row: rank[row])]
 
 
 def _allocation(sizes: Mapping[str, int], total: int) -> dict[str, int]:
-    """Pairs of each origin: its share by largest remainder, `LEAST` or all of it at the least."""
+    """Pairs of each origin: its share by largest remainder, at least `LEAST` or all of it."""
     n = sum(sizes.values())
     if n <= total:
         return dict(sizes)
-    given = {origin: min(size, total * size // n) for origin, size in sizes.items()}
+    shares = {origin: min(size, total * size // n) for origin, size in sizes.items()}
     by_remainder = sorted(sizes, key=lambda origin: (-(total * sizes[origin] % n), origin))
-    for origin in by_remainder[: total - sum(given.values())]:
-        given[origin] += 1
+    for origin in by_remainder[: total - sum(shares.values())]:
+        shares[origin] += 1
     for origin in sorted(sizes):
-        given[origin] = max(given[origin], min(LEAST, sizes[origin]))
-    while sum(given.values()) > total and max(given.values()) > LEAST:
-        given[max(given, key=lambda origin: (given[origin], origin))] -= 1
-    return given
+        shares[origin] = max(shares[origin], min(LEAST, sizes[origin]))
+    while sum(shares.values()) > total and max(shares.values()) > LEAST:
+        shares[max(shares, key=lambda origin: (shares[origin], origin))] -= 1
+    return shares
 
 
 def acceptance(audit: Audit, pairs: Sequence[Pair]) -> dict[str, Rate]:
-    """Rates by origin and, under "all", of the whole batch; judged pairs alone.
+    """Rates by origin and, under "all", of the whole batch, from judged pairs.
 
     Raises:
         PairsError: nothing is judged yet.
     """
     origin_of = {pair_id(pair): pair.origin for pair in pairs}
-    sizes: dict[str, int] = {}
-    for pair in pairs:
-        sizes[pair.origin] = sizes.get(pair.origin, 0) + 1
-    judged: dict[str, list[bool]] = {}
-    for one, (accepted, _) in audit.answers.items():
-        judged.setdefault(origin_of[one], []).append(accepted)
-    if not judged:
+    sizes = Counter(pair.origin for pair in pairs)
+    answers: dict[str, list[bool]] = {}
+    for pair, (accepted, _) in audit.answers.items():
+        answers.setdefault(origin_of[pair], []).append(accepted)
+    if not answers:
         raise PairsError(
             "The audit holds no answer yet. Open the page, judge its pairs, and give the file: --answers F"
         )
-    found = {origin: _wilson(sum(said), len(said), sum(said) / len(said)) for origin, said in sorted(judged.items())}
-    weight = {origin: sizes[origin] / sum(sizes[o] for o in judged) for origin in judged}
-    rate = sum(weight[origin] * found[origin].rate for origin in judged)
-    effective = 1 / sum(weight[origin] ** 2 / found[origin].judged for origin in judged)
-    low, high = _bounds(rate, effective)
-    n = sum(one.judged for one in found.values())
-    return {"all": Rate(sum(one.accepted for one in found.values()), n, rate, low, high), **found}
 
+    def rate_of(accepted: int, judged: int, rate: float, n: float) -> Rate:
+        # Wilson's score interval. Source: Wilson 1927; Brown, Cai & DasGupta 2001, equation 4.
+        centre = (rate + Z**2 / (2 * n)) / (1 + Z**2 / n)
+        half = Z / (1 + Z**2 / n) * math.sqrt(rate * (1 - rate) / n + Z**2 / (4 * n**2))
+        return Rate(accepted, judged, rate, max(0.0, centre - half), min(1.0, centre + half))
 
-def _wilson(accepted: int, judged: int, rate: float) -> Rate:
-    return Rate(accepted, judged, rate, *_bounds(rate, judged))
-
-
-def _bounds(rate: float, n: float) -> tuple[float, float]:
-    """Wilson's score interval. Source: Wilson 1927; Brown, Cai & DasGupta 2001, equation 4."""
-    centre = (rate + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z / (1 + Z**2 / n) * math.sqrt(rate * (1 - rate) / n + Z**2 / (4 * n**2))
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
-# --- the record ------------------------------------------------------------------------------------
+    rates = {
+        origin: rate_of(sum(rows), len(rows), sum(rows) / len(rows), len(rows))
+        for origin, rows in sorted(answers.items())
+    }
+    weight = {origin: sizes[origin] / sum(sizes[o] for o in answers) for origin in answers}
+    mean = sum(weight[origin] * rates[origin].rate for origin in answers)
+    effective = 1 / sum(weight[origin] ** 2 / rates[origin].judged for origin in answers)
+    accepted, judged = (sum(getattr(rate, name) for rate in rates.values()) for name in ("accepted", "judged"))
+    return {"all": rate_of(accepted, judged, mean, effective), **rates}
 
 
 def write_audit(path: Path, audit: Audit, rates: Mapping[str, Rate] | None = None) -> Path:
@@ -161,7 +155,7 @@ def write_audit(path: Path, audit: Audit, rates: Mapping[str, Rate] | None = Non
         "digest": audit.digest,
         "seed": audit.seed,
         "sample": list(audit.sample),
-        "answers": {one: {"accept": said, "note": note} for one, (said, note) in audit.answers.items()},
+        "answers": {pair: {"accept": accepted, "note": note} for pair, (accepted, note) in audit.answers.items()},
         "rates": {name: asdict(rate) for name, rate in (rates or {}).items()},
         "interval": f"Wilson, two-sided {LEVEL:.0%}, at Kish's effective sample size",
         "earlier": list(audit.earlier),
@@ -170,10 +164,10 @@ def write_audit(path: Path, audit: Audit, rates: Mapping[str, Rate] | None = Non
 
 
 def read_audit(path: Path) -> Audit | None:
-    """The audit of the pair file at `path`, whatever file it was about; None where there is none.
+    """The audit beside the pair file at `path`, even if it is about another file; None where there is none.
 
     Raises:
-        PairsError: a record that is none.
+        PairsError: a record that cannot be read.
     """
     record = audit_path(path)
     if not record.exists():
@@ -182,11 +176,11 @@ def read_audit(path: Path) -> Audit | None:
         document = read_json(record)
         if document["format"] != FORMAT or document["kind"] != "pairs-audit":
             raise KeyError("format")
-        answers = {str(one): (bool(said["accept"]), str(said["note"])) for one, said in document["answers"].items()}
+        answers = {str(pair): (bool(row["accept"]), str(row["note"])) for pair, row in document["answers"].items()}
         sample = tuple(map(str, document["sample"]))
         if not set(answers) <= set(sample):
             raise ValueError("answers about pairs that were not sampled")
-        earlier = tuple(dict(one) for one in document["earlier"])
+        earlier = tuple(dict(rate) for rate in document["earlier"])
         return Audit(str(document["digest"]), int(document["seed"]), sample, answers, earlier)
     except (StoreError, KeyError, TypeError, ValueError, AttributeError) as problem:
         raise PairsError(
@@ -200,8 +194,6 @@ def refuse_unaccepted(name: str, path: Path, accept: float) -> None:
     Raises:
         PairsError: says which, and the command that mends it.
     """
-    from bench.train.pairs import read_pairs
-
     audit = read_audit(path)
     again = f"Audit it with: bench pairs audit {name}"
     if audit is None:
@@ -221,42 +213,35 @@ def refuse_unaccepted(name: str, path: Path, accept: float) -> None:
         )
 
 
-# --- answers ---------------------------------------------------------------------------------------
-
-
 def read_answers(path: Path, audit: Audit) -> dict[str, tuple[bool, str]]:
     """Pair id → (accepted, note), from the page's JSON or from a table with the columns id, answer and note.
 
     Raises:
-        PairsError: not such a file, about another pair file, a pair that was not sampled or stands twice, an answer
-            that is neither yes nor no; names file and line where there is one.
+        PairsError: a file of another form, about another pair file, a pair that was not sampled or stands twice, an
+            answer that is neither yes nor no; names file and line where there is one.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise PairsError(f"{path} cannot be read: {problem}.") from None
+    text = read_text(path, "Give the file that the audit's page downloads.")
     rows = _json_answers(path, text, audit) if text.lstrip().startswith(("{", "[")) else _table_answers(path, text)
-    sampled, found = set(audit.sample), {}
+    sample = set(audit.sample)
+    answers: dict[str, tuple[bool, str]] = {}
     for where, row in rows:
-        one = row.get("id")
-        if not isinstance(one, str) or one not in sampled:
+        pair, answer, note = row.get("id"), row.get("answer"), row.get("note") or ""
+        if not isinstance(pair, str) or pair not in sample:
             raise PairsError(
-                f"{where}: pair {excerpt(repr(one))} is none of the {len(sampled)} sampled ones; expected the id that "
+                f"{where}: pair {excerpt(repr(pair))} is none of the {len(sample)} sampled ones; expected the id that "
                 "stands beside it on the page."
             )
-        if one in found:
-            raise PairsError(f'{where}: pair "{one}" is answered twice; expected one answer each.')
-        note = row.get("note") or ""
+        if pair in answers:
+            raise PairsError(f'{where}: pair "{pair}" is answered twice; expected one answer each.')
         if not isinstance(note, str):
             raise PairsError(f'{where}: "note" is {excerpt(repr(note))}; expected a text.')
-        answer = row.get("answer")
-        said = str(answer).strip().lower() if isinstance(answer, (str, bool, int)) else None
-        if answer is None or said == "":
+        word = str(answer).strip().lower() if isinstance(answer, (str, bool, int)) else None
+        if answer is None or word == "":
             continue
-        if said not in (*YES, *NO):
+        if word not in (*YES, *NO):
             raise PairsError(f'{where}: "answer" is {excerpt(repr(answer))}; expected accept or reject.')
-        found[one] = (said in YES, note.strip())
-    return found
+        answers[pair] = (word in YES, note.strip())
+    return answers
 
 
 def _json_answers(path: Path, text: str, audit: Audit) -> list[tuple[str, dict[str, Any]]]:
@@ -280,18 +265,17 @@ def _json_answers(path: Path, text: str, audit: Audit) -> list[tuple[str, dict[s
 def _table_answers(path: Path, text: str) -> list[tuple[str, dict[str, Any]]]:
     delimiter = "\t" if "\t" in text.split("\n", 1)[0] else ","
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    answers: list[tuple[str, dict[str, Any]]] = []
     try:
         header = [name.strip().lower() for name in next(rows, [])]
         for name in ("id", "answer"):
             if header.count(name) != 1:
                 raise PairsError(f'{path}, line 1: expected the columns id, answer, note; "{name}" is not there once.')
-        found = []
-        for row in rows:
+        for row in filter(None, rows):
             where = f"{path}, line {rows.line_num}"
-            if row and len(row) != len(header):
+            if len(row) != len(header):
                 raise PairsError(f"{where}: {len(row)} fields; expected {len(header)}: {', '.join(header)[:80]}.")
-            if row:
-                found.append((where, dict(zip(header, (value.strip() for value in row), strict=True))))
-        return found
+            answers.append((where, dict(zip(header, map(str.strip, row), strict=True))))
     except csv.Error as problem:
         raise PairsError(f"{path}, line {rows.line_num}: not such a table ({problem}).") from None
+    return answers

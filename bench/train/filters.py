@@ -1,8 +1,9 @@
-"""Which pairs are removed, by which rule, and why. A pair is removed by the first rule that it breaks."""
+"""Filters of pairs: each rule, and why it removes a pair. A pair is removed by the first rule that it breaks."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,19 +28,22 @@ RULES: Mapping[str, str] = {
     "query-length": "its query is shorter or longer than allowed",
     "document-length": "its document is shorter or longer than allowed",
     "language": "it is in another language",
-    "verbatim": "its query stands word for word in its document",
-    "overlap": "too many of its query's content words stand in its document",
-    "duplicate": "another pair says the same",
-    "near-duplicate": "another pair resembles it in query and document",
+    "verbatim": "its document has its query word for word",
+    "overlap": "its document has too many of its query's content words",
+    "duplicate": "another pair has the same query and document",
+    "near-duplicate": "another pair has a similar query and document",
     **LEAK_RULES,
     "consistency": "its query does not find its document",
 }
-"""Rule → what it says of a pair, in the order in which they are tried."""
+"""Rule → what it says of a pair, in the order in which they are applied."""
+
+Broken = dict[int, tuple[str, str]]
+"""Row of a pair → (rule, why)."""
 
 
 @dataclass(frozen=True)
 class Removed:
-    """A pair, the rule that removed it, and what the rule met."""
+    """A pair, the rule that removed it, and why."""
 
     pair: Pair
     rule: str
@@ -47,7 +51,7 @@ class Removed:
 
 
 def systems_of(filters: FiltersConfig) -> list[str]:
-    """Systems of the config that the filters ask."""
+    """Systems of the config that the filters need."""
     return list(dict.fromkeys(rule.system for rule in (filters.consistency, filters.paraphrase) if rule))
 
 
@@ -59,44 +63,18 @@ def filtered(
     evaluator: Evaluator,
     progress: Progress = no_progress,
 ) -> tuple[list[Pair], list[Removed], dict[str, int]]:
-    """The pairs that stay, in their order; those removed; and counts of what could not be checked.
+    """The pairs that stay, in their order; the removed ones; and counts of pairs that could not be checked.
 
     Args:
-        pairs: read once; what a rule about one pair removes is not held beside the rest.
+        pairs: read once.
         filters: limits and rules.
-        suites: whose evaluation is protected; the first is the pairs' own.
+        suites: their evaluation data is protected; the first is the pairs' own.
         evaluator: of the first suite, with the systems that the filters name.
-        progress: told of slow rules.
 
     Raises:
-        ConfigError: a system that is none or of another kind, a depth beyond the suite's, an unknown language.
-        MissingExtra: near-duplicates are wanted without datasketch.
+        ConfigError: an unknown system or one of another kind, a depth beyond the suite's, an unknown language.
+        MissingExtra: the rule near-duplicates without datasketch.
     """
-    _refuse(filters, evaluator)
-    removed: list[Removed] = []
-    unchecked: dict[str, int] = {}
-    kept = []
-    for pair in pairs:
-        if broken := next(_alone(pair, filters), None):
-            removed.append(Removed(pair, *broken))
-        else:
-            kept.append(pair)
-
-    def apply(broken: Mapping[int, tuple[str, str]]) -> None:
-        nonlocal kept
-        removed.extend(Removed(kept[row], *broken[row]) for row in sorted(broken))
-        kept = [pair for row, pair in enumerate(kept) if row not in broken]
-
-    apply(_duplicates(kept))
-    if filters.near_duplicates:
-        apply(_near(kept, progress))
-    apply(_leaks(kept, filters, suites, evaluator, progress))
-    if filters.consistency:
-        apply(_inconsistent(kept, filters.consistency, evaluator, unchecked))
-    return kept, removed, unchecked
-
-
-def _refuse(filters: FiltersConfig, evaluator: Evaluator) -> None:
     for code in filters.languages:
         if code not in LANGUAGES:
             raise ConfigError(f'filters.languages names "{code}"; expected some of {", ".join(LANGUAGES)}.')
@@ -107,10 +85,35 @@ def _refuse(filters: FiltersConfig, evaluator: Evaluator) -> None:
     depth = evaluator.suite.protocol.depth
     if filters.consistency and filters.consistency.top > depth:
         raise ConfigError(f"filters.consistency.top is {filters.consistency.top}; the suite ranks to depth {depth}.")
+    removed: list[Removed] = []
+    unchecked: Counter[str] = Counter()
+    left = []
+    for pair in pairs:
+        if broken := next(_broken_alone(pair, filters), None):
+            removed.append(Removed(pair, *broken))
+        else:
+            left.append(pair)
+
+    def apply(broken: Broken) -> None:
+        nonlocal left
+        removed.extend(Removed(left[row], *broken[row]) for row in sorted(broken))
+        left = [pair for row, pair in enumerate(left) if row not in broken]
+
+    apply(_duplicates(left))
+    if filters.near_duplicates:
+        apply(_near_duplicates(left, progress))
+    queries, documents = [pair.query for pair in left], [pair.document for pair in left]
+    places = [(pair.corpus, pair.doc_id) for pair in left]
+    model = _Model(filters.paraphrase, evaluator, progress) if filters.paraphrase else None
+    leaked = leaks(suites, queries, documents, places, dev=True, paraphrase=model, progress=progress)
+    apply({leak.row: (leak.rule, leak.of) for leak in leaked})
+    if filters.consistency:
+        apply(_inconsistent(left, filters.consistency, evaluator, unchecked))
+    return left, removed, dict(unchecked)
 
 
-def _alone(pair: Pair, filters: FiltersConfig) -> Iterator[tuple[str, str]]:
-    """(rule, why) for what is wrong with one pair by itself."""
+def _broken_alone(pair: Pair, filters: FiltersConfig) -> Iterator[tuple[str, str]]:
+    """(rule, why) of the rules about one pair that it breaks."""
     for side, text in (("query", pair.query), ("document", pair.document)):
         for unit, n in (("characters", len(text.strip())), ("words", sum(1 for _ in WORD.finditer(text)))):
             low, high = getattr(filters, f"{side}_{unit}")
@@ -118,29 +121,29 @@ def _alone(pair: Pair, filters: FiltersConfig) -> Iterator[tuple[str, str]]:
                 yield f"{side}-length", f"{n} {unit}; allowed are {low} to {high}"
     if filters.languages:
         for side, text in (("document", pair.document), ("query", pair.query)):
-            found = language(text)
-            if found and found not in filters.languages:
-                yield "language", f"the {side} is in {found}; wanted is {', '.join(filters.languages)}"
+            code = language(text)
+            if code and code not in filters.languages:
+                yield "language", f"the {side} is in {code}; wanted is {', '.join(filters.languages)}"
     if filters.verbatim:
-        query = _words(pair.query)
-        if len(query) >= filters.verbatim and f" {' '.join(query)} " in f" {' '.join(_words(pair.document))} ":
+        query, document = (re.findall(r"\w+", normalized(text)) for text in (pair.query, pair.document))
+        if len(query) >= filters.verbatim and f" {' '.join(query)} " in f" {' '.join(document)} ":
             yield "verbatim", f"all {len(query)} words of the query, in their order"
-    if filters.overlap is not None:
-        wanted = content_words(normalized(pair.query))
-        shared = wanted & content_words(normalized(pair.document)) if wanted else set()
-        if wanted and len(shared) > filters.overlap * len(wanted):
+    if filters.overlap is not None and (wanted := content_words(normalized(pair.query))):
+        shared = wanted & content_words(normalized(pair.document))
+        if len(shared) > filters.overlap * len(wanted):
             yield "overlap", f"{len(shared)} of {len(wanted)} content words; allowed are {filters.overlap:.0%}"
 
 
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", normalized(text))
+def _by_weight(pairs: Sequence[Pair]) -> list[int]:
+    """Rows, the largest weight first; of equals the first."""
+    return sorted(range(len(pairs)), key=lambda row: (-pairs[row].weight, row))
 
 
-def _duplicates(pairs: Sequence[Pair]) -> dict[int, tuple[str, str]]:
-    """All but the best-believed of pairs that are equal after levelling; of equals the first."""
+def _duplicates(pairs: Sequence[Pair]) -> Broken:
+    """Of pairs with the same normalised texts, all but the one with the largest weight."""
     best: dict[tuple[str, str], int] = {}
     keys = [(normalized(pair.query), normalized(pair.document)) for pair in pairs]
-    for row in sorted(range(len(pairs)), key=lambda row: (-pairs[row].weight, row)):
+    for row in _by_weight(pairs):
         best.setdefault(keys[row], row)
     return {
         row: ("duplicate", f"of a pair from {pairs[best[key]].origin}")
@@ -149,24 +152,25 @@ def _duplicates(pairs: Sequence[Pair]) -> dict[int, tuple[str, str]]:
     }
 
 
-def _near(pairs: Sequence[Pair], progress: Progress) -> dict[int, tuple[str, str]]:
-    """Pairs that resemble a better-believed or earlier one that stays, in query and in document."""
+def _near_duplicates(pairs: Sequence[Pair], progress: Progress) -> Broken:
+    """Pairs similar in query and in document to one that stays, of larger weight or earlier."""
     queries = near_duplicates([pair.query for pair in pairs], what="of queries", progress=progress)
     documents = near_duplicates([pair.document for pair in pairs], what="of documents", progress=progress)
-    standing: dict[tuple[int, int], int] = {}
+    row_of: dict[tuple[int, int], int] = {}
     broken = {}
-    for row in sorted(range(len(pairs)), key=lambda row: (-pairs[row].weight, row)):
+    for row in _by_weight(pairs):
         query, document = int(queries.word_set[row]), int(documents.word_set[row])
         if query < 0 or document < 0:
             continue
-        around = (
-            standing.get((q, d))
+        similar = (
+            row_of[q, d]
             for q in (query, *queries.neighbours.get(query, ()))
             for d in (document, *documents.neighbours.get(document, ()))
+            if (q, d) in row_of
         )
-        other = next((found for found in around if found is not None), None)
+        other = next(similar, None)
         if other is None:
-            standing[query, document] = row
+            row_of[query, document] = row
         else:
             broken[row] = ("near-duplicate", f'of "{pairs[other].query[:80]}" from {pairs[other].origin}')
     return broken
@@ -185,34 +189,15 @@ class _Model:
         self._system, self._store, self._progress = system, evaluator.store, progress
 
     def rows(self, texts: Sequence[str], kind: str) -> NDArray[np.float32]:
-        found = embed(self._system.encoder, texts, kind=kind, store=self._store, progress=self._progress)
-        return truncated(found.rows, self._system.dim, normalize=True)
-
-
-def _leaks(
-    pairs: Sequence[Pair],
-    filters: FiltersConfig,
-    suites: Sequence[Suite],
-    evaluator: Evaluator,
-    progress: Progress,
-) -> dict[int, tuple[str, str]]:
-    found = leaks(
-        suites,
-        [pair.query for pair in pairs],
-        [pair.document for pair in pairs],
-        [(pair.corpus, pair.doc_id) for pair in pairs],
-        dev=True,
-        paraphrase=_Model(filters.paraphrase, evaluator, progress) if filters.paraphrase else None,
-        progress=progress,
-    )
-    return {leak.row: (leak.rule, leak.of) for leak in found}
+        embedded = embed(self._system.encoder, texts, kind=kind, store=self._store, progress=self._progress)
+        return truncated(embedded.rows, self._system.dim, normalize=True)
 
 
 def _inconsistent(
-    pairs: Sequence[Pair], settings: ConsistencyConfig, evaluator: Evaluator, unchecked: dict[str, int]
-) -> dict[int, tuple[str, str]]:
-    """Pairs whose document is not among the best `top` for its query; the ranking is kept like any other."""
-    broken: dict[int, tuple[str, str]] = {}
+    pairs: Sequence[Pair], settings: ConsistencyConfig, evaluator: Evaluator, unchecked: Counter[str]
+) -> Broken:
+    """Pairs whose document is not among the first `top` for its query."""
+    broken: Broken = {}
     rows_of: dict[str, dict[str, list[int]]] = {}
     for row, pair in enumerate(pairs):
         if pair.origin not in settings.origins:
@@ -220,16 +205,12 @@ def _inconsistent(
         if pair.doc_id and pair.corpus in evaluator.suite.corpora:
             rows_of.setdefault(pair.corpus, {}).setdefault(pair.query, []).append(row)
         else:
-            name = "consistency not checked: the document stands in no corpus"
-            unchecked[name] = unchecked.get(name, 0) + 1
-    for corpus, asked in rows_of.items():
-        queries = [(f"p{number}", text) for number, text in enumerate(asked)]
+            unchecked["consistency not checked: the document stands in no corpus"] += 1
+    why = f"not among the first {settings.top} of {settings.system}"
+    for corpus, rows_of_query in rows_of.items():
+        queries = [(f"p{number}", text) for number, text in enumerate(rows_of_query)]
         run = evaluator.run(settings.system, QuerySet.build("pairs", "train", corpus, queries))
-        for number, rows in enumerate(asked.values()):
-            found = set(run.ranking(number, settings.top))
-            broken |= {
-                row: ("consistency", f"not among the first {settings.top} of {settings.system}")
-                for row in rows
-                if pairs[row].doc_id not in found
-            }
+        for number, rows in enumerate(rows_of_query.values()):
+            first = set(run.ranking(number, settings.top))
+            broken |= {row: ("consistency", why) for row in rows if pairs[row].doc_id not in first}
     return broken

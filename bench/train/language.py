@@ -1,8 +1,8 @@
-"""Which language a text is in: by script, and among Latin scripts by words that carry grammar.
+"""The language of a text: by script, and among Latin scripts by its words of grammar.
 
-It knows the languages below and no other; a text without enough of such words is told to be in none, which is not a
-verdict against it. What it cannot do: tell languages that share a script beyond Latin (Russian from Bulgarian is one
-word list, Persian from Arabic none), or a text in two languages.
+It recognises the languages below; a text without enough of such words has no language here, and no rule counts that
+against it. It does not distinguish languages that share another script (Bulgarian counts as Russian, Persian as
+Arabic), nor the parts of a text in two languages.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import unicodedata
 from collections import Counter
 
 ENOUGH = 3
-"""Words of grammar from which a text is told to be in a language; titles and keywords have fewer."""
+"""Fewest words of grammar that show a language; titles and keywords have fewer."""
 
 _WORDS = {
-    # With the short words that others have too ("a", "do", "i", "no"): without them, English questions were Polish.
+    # With short words that other languages share ("a", "do", "i", "no"): without them, English questions were Polish.
     "en": "the of and to in is that it for was with as on be are this have from or by not but what you were which "
     "a i do how can my if at an there no me will so has when",
     "de": "der die das und ist nicht mit ein eine den von zu auf für im dem des sich auch werden wird sind bei wie",
@@ -29,7 +29,7 @@ _WORDS = {
     "ru": "и в не на что с по это как к из у за от для о так же но то или его при все",
 }
 LANGUAGES = (*_WORDS, "zh", "ja", "ko", "ar", "he", "el", "hi", "th")
-"""Languages that it can tell."""
+"""Languages that are recognised."""
 
 _GRAMMAR = {code: frozenset(words.split()) for code, words in _WORDS.items()}
 _SCRIPTS = {
@@ -48,17 +48,13 @@ _SCRIPTS = {
 
 
 def language(text: str) -> str | None:
-    """A code of `LANGUAGES`; None where the text does not say.
-
-    Args:
-        text: its first 4,000 characters are looked at.
-    """
+    """A code of `LANGUAGES`, from the first 4,000 characters; None where they do not show a language."""
     head = text[:4000]
     scripts = Counter(unicodedata.name(c, " ").split(" ")[0].split("-")[0] for c in head if c.isalpha())
     total = sum(scripts.values())
     if not total:
         return None
-    # Kana makes it Japanese, however many of its characters are shared with Chinese.
+    # Kana means Japanese, however many characters are shared with Chinese.
     if scripts["HIRAGANA"] + scripts["KATAKANA"] >= 0.1 * total:
         return "ja"
     script, n = scripts.most_common(1)[0]
@@ -69,5 +65,5 @@ def language(text: str) -> str | None:
     words = Counter(re.findall(r"[^\W\d_]+", head.casefold()))
     hits = {code: sum(words[word] for word in grammar) for code, grammar in _GRAMMAR.items()}
     (best, most), (_, second) = sorted(hits.items(), key=lambda item: -item[1])[:2]
-    # Neighbours share words ("de", "la", "e"): a lead that is no lead says nothing.
+    # Neighbours share words ("de", "la", "e"): a small lead shows nothing.
     return best if most >= ENOUGH and most >= 1.25 * second else None

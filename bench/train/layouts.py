@@ -1,4 +1,4 @@
-"""Pairs in the layouts that other programs train from. A layout is data: what one row is, and which keys it has.
+"""Pairs in the file layouts of other training programs. A layout is data: what a row is, and its keys.
 
 Sources: Sentence Transformers, "Training Overview", dataset format (columns in the order of the loss's inputs);
 FlagEmbedding, examples/finetune, data format; LlamaIndex, `EmbeddingQAFinetuneDataset`; Cohere, "Preparing the Rerank
@@ -8,15 +8,15 @@ Fine-tuning Data".
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.base.errors import PairsError, UsageError, did_you_mean, excerpt
+from bench.base.errors import PairsError, UsageError, did_you_mean
 from bench.base.store import write_text
 from bench.records import digest_of
-from bench.train.pairs import Pair
+from bench.train.pairs import Pair, json_object, read_text
 
 Negatives = Mapping[str, Sequence[str]]
 """Query text → texts of hard negatives, hardest first."""
@@ -24,25 +24,22 @@ Negatives = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True)
 class Layout:
-    """`row` is "pair" (one line for each), "query" (one line for each, its documents as lists) or "whole" (one document
-    for all); the other fields are the names that its parts bear there. An empty name: it has no such part.
+    """`row` is "pair" (a line for each pair), "query" (a line for each query, its documents as lists) or "whole" (one
+    JSON document); the other fields are the layout's names of the parts. Without a name it has no place for negatives.
     """
 
     row: str
     query: str
     positives: str
-    negatives: str
-    corpus: str = ""
-    relevant: str = ""
-    constants: Mapping[str, str] = field(default_factory=dict)
+    negatives: str = ""
 
 
 LAYOUTS: Mapping[str, Layout] = {
-    # One column a text; columns are told by their order, so every line has as many negatives.
+    # One text a column; the order says which is which, so every line has as many negatives.
     "sentence-transformers": Layout("pair", "anchor", "positive", "negative"),
     "flagembedding": Layout("query", "query", "pos", "neg"),
     "cohere": Layout("query", "query", "relevant_passages", "hard_negatives"),
-    "llamaindex": Layout("whole", "queries", "", "", "corpus", "relevant_docs", {"mode": "text"}),
+    "llamaindex": Layout("whole", "queries", "relevant_docs"),
 }
 
 
@@ -52,12 +49,11 @@ def export(pairs: Sequence[Pair], layout_name: str, out: Path, *, negatives: Neg
     Args:
         pairs: those of one query text are one query; equal documents of it are written once.
         layout_name: a name of `LAYOUTS`.
-        out: the file.
         negatives: hard negatives by query text; a text that is a positive of the query is left out and counted.
 
     Raises:
-        UsageError: an unknown layout, or negatives for one that has no place for them.
-        PairsError: negatives of which none belongs to a query of these pairs.
+        UsageError: an unknown layout, or negatives for a layout that has none.
+        PairsError: no negative belongs to a query of these pairs.
     """
     layout = LAYOUTS.get(layout_name)
     if layout is None:
@@ -71,89 +67,73 @@ def export(pairs: Sequence[Pair], layout_name: str, out: Path, *, negatives: Neg
     counts = {"queries": len(positives)}
     hard: dict[str, list[str]] = {query: [] for query in positives}
     if negatives is not None:
-        given = {query: list(dict.fromkeys(negatives.get(query, ()))) for query in positives}
-        hard = {query: [text for text in given[query] if text not in positives[query]] for query in positives}
-        counts["negatives left out: positives of their query"] = sum(map(len, given.values())) - sum(
-            map(len, hard.values())
-        )
+        offered = {query: list(dict.fromkeys(negatives.get(query, ()))) for query in positives}
+        hard = {query: [text for text in offered[query] if text not in positives[query]] for query in positives}
+        left_out = sum(map(len, offered.values())) - sum(map(len, hard.values()))
+        counts["negatives left out: positives of their query"] = left_out
         if not any(hard.values()):
             raise PairsError("The negatives are of other queries: none of them belongs to a query of these pairs.")
     if layout.row == "whole":
-        text, rows = _whole(layout, positives)
+        text, n_rows = _whole(layout, positives)
     else:
-        make = _by_pair if layout.row == "pair" else _by_query
-        lines = [json.dumps(row, ensure_ascii=False) for row in make(layout, positives, hard, counts)]
-        text, rows = "".join(line + "\n" for line in lines), len(lines)
+        rows = _by_pair(layout, positives, hard, counts) if layout.row == "pair" else []
+        if layout.row == "query":
+            counts["negatives"] = sum(map(len, hard.values()))
+            for query, documents in positives.items():
+                row = {layout.query: query, layout.positives: list(documents), layout.negatives: hard[query]}
+                rows.append(row)
+        text, n_rows = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), len(rows)
     write_text(out, text)
-    return {"rows": rows, **counts}
+    return {"rows": n_rows, **counts}
 
 
 def _by_pair(
     layout: Layout, positives: Mapping[str, Mapping[str, None]], hard: Mapping[str, list[str]], counts: dict[str, int]
-) -> Iterator[dict[str, Any]]:
-    having = [len(found) for found in hard.values() if found]
-    # A table has no holes: as many negatives a line as the query with the fewest has, none where there are none at all.
-    width = min(having) if having else 0
+) -> list[dict[str, Any]]:
+    # A table has no empty cells: each line has as many negatives as the query with the fewest of those that have any.
+    width = min((len(texts) for texts in hard.values() if texts), default=0)
     counts["negatives a row"] = width
+    names = [layout.negatives if width == 1 else f"{layout.negatives}_{n}" for n in range(1, width + 1)]
+    rows: list[dict[str, Any]] = []
     left_out = 0
     for query, documents in positives.items():
         if width and not hard[query]:
             left_out += len(documents)
             continue
-        names = [layout.negatives if width == 1 else f"{layout.negatives}_{n}" for n in range(1, width + 1)]
-        for document in documents:
-            yield {layout.query: query, layout.positives: document, **dict(zip(names, hard[query], strict=False))}
+        columns = dict(zip(names, hard[query], strict=False))
+        rows += [{layout.query: query, layout.positives: document, **columns} for document in documents]
     if left_out:
         counts["pairs left out: their query has no negative"] = left_out
-
-
-def _by_query(
-    layout: Layout, positives: Mapping[str, Mapping[str, None]], hard: Mapping[str, list[str]], counts: dict[str, int]
-) -> Iterator[dict[str, Any]]:
-    counts["negatives"] = sum(map(len, hard.values()))
-    for query, documents in positives.items():
-        yield {layout.query: query, layout.positives: list(documents), layout.negatives: hard[query]}
+    return rows
 
 
 def _whole(layout: Layout, positives: Mapping[str, Mapping[str, None]]) -> tuple[str, int]:
-    corpus: dict[str, str] = {}
-    queries: dict[str, str] = {}
-    relevant: dict[str, list[str]] = {}
-    for query, documents in positives.items():
-        query_id = f"q-{digest_of(query)[:16]}"
-        queries[query_id] = query
-        for document in documents:
-            doc_id = f"d-{digest_of(document)[:16]}"
-            corpus[doc_id] = document
-            relevant.setdefault(query_id, []).append(doc_id)
-    whole = {layout.query: queries, layout.corpus: corpus, layout.relevant: relevant, **layout.constants}
-    return json.dumps(whole, ensure_ascii=False, indent=1) + "\n", len(queries)
+    queries = {f"q-{digest_of(query)[:16]}": query for query in positives}
+    id_of = {document: f"d-{digest_of(document)[:16]}" for documents in positives.values() for document in documents}
+    document = {
+        layout.query: queries,
+        "corpus": {doc_id: text for text, doc_id in id_of.items()},
+        layout.positives: {query_id: [id_of[text] for text in positives[query]] for query_id, query in queries.items()},
+        "mode": "text",
+    }
+    return json.dumps(document, ensure_ascii=False, indent=1) + "\n", len(queries)
 
 
-def read_negatives(path: Path) -> dict[str, list[str]]:
+def read_negative_texts(path: Path) -> dict[str, list[str]]:
     """Hard negatives by query text, from JSON lines with "query" and "negatives" (texts), as `bench mine` writes them.
 
     Raises:
-        PairsError: no such file, or a line that is none; names file and line.
+        PairsError: no such file, or a line of another form; names file and line.
     """
-    found: dict[str, list[str]] = {}
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise PairsError(f"{path} cannot be read: {problem}. Make it with: bench mine") from None
-    for number, line in enumerate(lines, 1):
+    negatives: dict[str, list[str]] = {}
+    for number, line in enumerate(read_text(path, "Make it with: bench mine").split("\n"), 1):
         if not line.strip():
             continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
-        if not isinstance(row, dict):
-            raise PairsError(f"{path}, line {number}: expected a JSON object; found {excerpt(line)}.")
+        row = json_object(path, number, line)
         if number == 1 and "format" in row and "query" not in row:
             continue
         query, texts = row.get("query"), row.get("negatives")
         if not isinstance(query, str) or not isinstance(texts, list) or not all(isinstance(t, str) for t in texts):
             raise PairsError(f'{path}, line {number}: expected "query", a text, and "negatives", a list of texts.')
-        found[query] = list(dict.fromkeys([*found.get(query, ()), *texts]))
-    return found
+        negatives[query] = list(dict.fromkeys([*negatives.get(query, ()), *texts]))
+    return negatives

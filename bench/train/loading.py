@@ -1,4 +1,4 @@
-"""The pairs that a recipe names: query sets of the suite, made tables of `[pairs]`, pair files. Leaks never pass."""
+"""The pairs that a recipe names: query sets of the suite, tables of `[pairs]`, pair files; never evaluation data."""
 
 from __future__ import annotations
 
@@ -24,69 +24,59 @@ def load(
     config: BenchConfig | None = None,
     progress: Progress = no_progress,
 ) -> Pairs:
-    """The pairs of all names, in their order, without what the suite's evaluation holds and without equal ones.
+    """The pairs of all names, in their order, each once, without those that the suite's evaluation data has too.
 
     Args:
-        names: query sets of role train or dev, `pairs:NAME` for a made table of `[pairs]`, or paths of pair files.
-        suite: whose evaluation is protected. `dropped` names what it took, by query id, else by file and number.
-        base: folder that paths start from.
+        names: query sets of role train or dev, `pairs:NAME` for a table of `[pairs]`, or paths of pair files.
+        suite: its evaluation data is protected. `dropped` names those pairs, by query id, else by file and number.
         config: has the tables of `[pairs]`.
-        progress: told of the search for leaks.
 
     Raises:
         HeldOutError: a query set or a file of evaluation data.
-        PairsError: no such name; a table that is not made, was made from another table, or whose batch was not
+        PairsError: an unknown name; a table that is not made, was made from another table, or whose batch was not
             accepted; a file that cannot be read; nothing left.
     """
-    found: dict[tuple[str, str, str], tuple[Pair, str]] = {}
+    labels: dict[tuple[str, str, str], tuple[Pair, str]] = {}
     for name in names:
-        for number, pair in enumerate(_of_name(name, suite, base, config), 1):
+        for number, pair in enumerate(_pairs_of(name, suite, base, config), 1):
             key = (pair.corpus, pair.query, pair.document)
-            found.setdefault(key, (pair, pair.query_id or f"{name} {number}"))
-    pairs = [pair for pair, _ in found.values()]
-    leaked = {
-        leak.row
-        for leak in leaks(
-            [suite],
-            [pair.query for pair in pairs],
-            [pair.document for pair in pairs],
-            [(pair.corpus, pair.doc_id) for pair in pairs],
-            progress=progress,
-        )
-    }
-    kept = tuple(pair for row, pair in enumerate(pairs) if row not in leaked)
-    if not kept:
+            labels.setdefault(key, (pair, pair.query_id or f"{name} {number}"))
+    pairs = [pair for pair, _ in labels.values()]
+    queries, documents = [pair.query for pair in pairs], [pair.document for pair in pairs]
+    places = [(pair.corpus, pair.doc_id) for pair in pairs]
+    leaked = {leak.row for leak in leaks([suite], queries, documents, places, progress=progress)}
+    clean = tuple(pair for row, pair in enumerate(pairs) if row not in leaked)
+    if not clean:
         raise PairsError(
             f"{', '.join(names) or 'No name'}: no pair to train on ({len(leaked)} of {len(pairs)} were dropped because "
             f'the evaluation of suite "{suite.name}" holds them).'
         )
-    labels = [label for _, label in found.values()]
-    return Pairs(kept, tuple(sorted({labels[row] for row in leaked})), tuple(names))
+    dropped = {label for row, (_, label) in enumerate(labels.values()) if row in leaked}
+    return Pairs(clean, tuple(sorted(dropped)), tuple(names))
 
 
-def from_suite(suite: Suite, query_sets: Sequence[str] | None = None, *, progress: Progress = no_progress) -> Pairs:
-    """The pairs of the named query sets; of all of role train where None.
+def from_suite(suite: Suite, *, progress: Progress = no_progress) -> Pairs:
+    """The pairs of the suite's query sets of role train.
 
     Raises:
-        HeldOutError: a named set is held out.
         SuiteError: there is no training set.
         PairsError: nothing is left of it.
     """
-    names = list(query_sets) if query_sets is not None else [q.name for q in suite.of_role("train")]
+    names = [query_set.name for query_set in suite.of_role("train")]
     if not names:
         raise SuiteError(f'Suite "{suite.name}" has no query set of role train; there is nothing to learn from.')
     return load(names, suite, base=Path(suite.path), progress=progress)
 
 
-def _of_name(name: str, suite: Suite, base: Path, config: BenchConfig | None) -> Sequence[Pair]:
+def _pairs_of(name: str, suite: Suite, base: Path, config: BenchConfig | None) -> Sequence[Pair]:
     if name in suite.query_sets:
         return list(judged_pairs(suite, name))
     if config is not None and name.startswith("pairs:"):
-        return made(name.removeprefix("pairs:"), base=base, config=config, suite=suite)[1]
+        return read_table(name.removeprefix("pairs:"), base=base, config=config, suite=suite)[1]
     path = base / name
     if not path.is_file():
-        open_sets = [q.name for q in suite.query_sets.values() if q.role in ("train", "dev")]
-        known = [*open_sets, *(f"pairs:{table}" for table in (config.pairs if config else ()))]
+        known = [q.name for q in suite.of_role("train", "dev")]
+        known += [f"pairs:{table}" for table in (config.pairs if config else ())]
         raise PairsError(
             f'Pairs "{name}": no query set of suite "{suite.name}", and {path} is no file; expected one of '
             f"{', '.join(known)}, or a pair file.{did_you_mean(name, known)}"
@@ -95,21 +85,18 @@ def _of_name(name: str, suite: Suite, base: Path, config: BenchConfig | None) ->
     return read_pairs(path)[1]
 
 
-def made(
+def read_table(
     name: str, *, base: Path, config: BenchConfig, gated: bool = True, suite: Suite | None = None
 ) -> tuple[Path, list[Pair]]:
-    """The file of a table of `[pairs]`, and its pairs.
+    """The pair file of a table of `[pairs]`, and its pairs.
 
     Args:
-        name: the table's.
-        base: folder that paths start from.
-        config: has the table.
         gated: refuse a batch that the table wants accepted and an audit did not accept.
-        suite: refuse a batch that was made when this suite's training queries or documents were others.
+        suite: refuse a batch that was made before this suite's training queries or documents changed.
 
     Raises:
         PairsError: no such table, not made, made from another table or another state of the suite, or not accepted;
-            says the command that mends it.
+            names the command that mends it.
     """
     table = config.pairs.get(name)
     if table is None:
@@ -117,20 +104,20 @@ def made(
         raise PairsError(
             f"No table pairs.{name} in the config; expected one of {', '.join(config.pairs) or 'none'}.{hint}"
         )
-    path = table.path(name, base)
+    path, again = table.path(name, base), f"Make it anew with: bench pairs {name}"
     if not path.is_file():
         raise PairsError(f"pairs:{name} is not made: {path} does not exist. Make it with: bench pairs {name}")
     header, pairs = read_pairs(path)
     if header.get("table") != table_digest(table):
         raise PairsError(
             f"{path} was made from another table than pairs.{name} is now, or by another version of a package that has "
-            f"an origin of it. Make it anew with: bench pairs {name}"
+            f"an origin of it. {again}"
         )
     of_suite = suite is not None and (header.get("suite") or {}).get("name") == suite.name
     if suite is not None and of_suite and header.get("inputs") not in (None, inputs_digest(suite)):
         raise PairsError(
             f'{path} was made when training queries, judgements or documents of suite "{suite.name}" were others. '
-            f"Make it anew with: bench pairs {name}"
+            f"{again}"
         )
     if gated and table.accept is not None:
         refuse_unaccepted(name, path, table.accept)
@@ -138,13 +125,13 @@ def made(
 
 
 def inputs_digest(suite: Suite) -> str:
-    """32 hex digits over what pairs are made from: documents, training queries and their judgements."""
+    """32 hex digits over the documents, training queries and judgements that pairs are made from."""
     training = {q.name: [q.digest, suite.labels[q.name].digest] for q in suite.of_role("train")}
     return digest_of([{name: corpus.digest for name, corpus in suite.corpora.items()}, training])
 
 
 def table_digest(table: PairsConfig) -> str:
-    """32 hex digits over all of a table that changes which pairs it makes, packages of its origins included."""
-    made_of = table.model_dump(mode="json", by_alias=True, exclude={"out", "accept"})
-    packages = [origin("origins", str(one["kind"])) for one in table.from_]
-    return digest_of({**made_of, "packages": packages} if any(packages) else made_of)
+    """32 hex digits over the settings of a table that change its pairs, packages of its origins included."""
+    settings = table.model_dump(mode="json", by_alias=True, exclude={"out", "accept"})
+    packages = [origin("origins", str(source["kind"])) for source in table.from_]
+    return digest_of({**settings, "packages": packages} if any(packages) else settings)

@@ -1,6 +1,6 @@
-"""A table of `[pairs]` made: origins read, filters applied, the pair file and the list of removed pairs written.
+"""Making the pairs of a table: origins read, filters applied, the pair file and the list of removed pairs written.
 
-Nothing in either file tells the time or the machine, so that the same input gives the same bytes.
+Neither file has a time or the name of a machine: the same input gives the same bytes.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from bench.config import PairsConfig
 from bench.evaluation.evaluate import Evaluator
 from bench.records import Suite
 from bench.train import origins
-from bench.train.filters import Removed, filtered
+from bench.train.filters import filtered
 from bench.train.loading import inputs_digest, table_digest
 from bench.train.pairs import Pair, Pairs, write_pairs
 
 
 @dataclass(frozen=True)
-class Made:
-    """What was made: the file, its pairs' digest, and the counts that its header holds.
+class PairFile:
+    """A pair file that was made: its path, its pairs' digest, and the counts in its header.
 
-    `this_run` has, by origin, what another run may do otherwise and make the same file: requests, tokens, money.
+    `this_run` has, by origin, the requests, tokens and money of this run: another run may make the same file for less.
     """
 
     path: Path
@@ -38,7 +38,7 @@ class Made:
 
 
 def removed_path(path: Path) -> Path:
-    """Where the list of removed pairs of a pair file stands."""
+    """The path of a pair file's list of removed pairs."""
     return path.with_name(f"{path.stem}.removed.jsonl")
 
 
@@ -50,82 +50,72 @@ def make(
     base: Path,
     protected: Sequence[Suite] = (),
     progress: Progress = no_progress,
-) -> Made:
+) -> PairFile:
     """Make the pairs of a table.
 
     Args:
-        name: the table's.
         table: origins and filters.
         evaluator: of the suite that the pairs belong to, with the systems that the filters name.
-        base: folder that paths start from.
-        protected: further suites whose evaluation is kept out.
-        progress: told of every stage.
+        protected: further suites whose evaluation data is kept out.
 
     Raises:
         PairsError: a file that cannot be read, or nothing left; the list of removed pairs is written all the same.
         HeldOutError: an origin names evaluation data.
-        ConfigError: what a table names is not there.
+        ConfigError: a system, corpus or query set that a table names does not exist.
     """
     suite, path = evaluator.suite, table.path(name, base)
-    told: list[dict[str, Any]] = []
+    counts: dict[str, Any] = {"read": []}
     this_run: list[dict[str, Any]] = []
 
     def read() -> Iterator[Pair]:
-        for number, one in enumerate(table.from_):
+        for number, source in enumerate(table.from_):
             context = origins.Context(suite, base, evaluator.store, table.seed, progress)
-            n = 0
-            for n, pair in enumerate(origins.pairs(one, context), 1):
+            kind, n = str(source["kind"]), 0
+            for n, pair in enumerate(origins.pairs(source, context), 1):
                 if n % 1000 == 0:
-                    progress(f"{name}: {one['kind']}", n, n + 1)
+                    progress(f"{name}: {kind}", n, n + 1)
                 yield pair
-            told.append({"from": number, "kind": str(one["kind"]), "pairs": n, "counts": context.counts})
+            counts["read"].append({"from": number, "kind": kind, "pairs": n, "counts": context.counts})
             if context.this_run:
-                this_run.append({"from": number, "kind": str(one["kind"]), **context.this_run})
+                this_run.append({"from": number, "kind": kind, **context.this_run})
 
     suites = [suite, *(other for other in protected if other.digest != suite.digest)]
-    kept, removed, unchecked = filtered(read(), table.filters, suites=suites, evaluator=evaluator, progress=progress)
-    counts: dict[str, Any] = {
-        "read": told,
-        "kept": dict(sorted(Counter(pair.origin for pair in kept).items())),
-        "removed": dict(sorted(Counter(one.rule for one in removed).items())),
-        "unchecked": unchecked,
-    }
-    _write_removed(removed_path(path), name, removed)
-    if not kept:
+    pairs, removed, unchecked = filtered(read(), table.filters, suites=suites, evaluator=evaluator, progress=progress)
+    counts["kept"] = dict(sorted(Counter(pair.origin for pair in pairs).items()))
+    counts["removed"] = dict(sorted(Counter(removal.rule for removal in removed).items()))
+    counts["unchecked"] = unchecked
+    rows = [{"format": 1, "kind": "removed-pairs", "name": name, "pairs": len(removed)}]
+    rows += [{"rule": removal.rule, "why": removal.why, **asdict(removal.pair)} for removal in removed]
+    write_text(removed_path(path), "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    if not pairs:
         reasons = ", ".join(f"{rule} {n}" for rule, n in counts["removed"].items()) or "the origins gave none"
         raise PairsError(f"pairs.{name}: no pair is left ({reasons}). Which and why: {removed_path(path)}")
-    digest = Pairs(tuple(kept), (), ()).digest
+    digest = Pairs(tuple(pairs), (), ()).digest
     header = {
         "name": name,
         "table": table_digest(table),
         "inputs": inputs_digest(suite),
         "suite": {"name": suite.name, "version": suite.version, "digest": suite.digest},
-        "protected": [one.name for one in suites],
+        "protected": [suite.name for suite in suites],
         "seed": table.seed,
         "digest": digest,
         **counts,
     }
-    write_pairs(path, kept, header)
-    return Made(path, digest, counts, this_run)
-
-
-def _write_removed(path: Path, name: str, removed: Sequence[Removed]) -> None:
-    header = {"format": 1, "kind": "removed-pairs", "name": name, "pairs": len(removed)}
-    rows = [{"rule": one.rule, "why": one.why, **asdict(one.pair)} for one in removed]
-    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in (header, *rows)))
+    write_pairs(path, pairs, header)
+    return PairFile(path, digest, counts, this_run)
 
 
 def read_removed(path: Path) -> list[dict[str, Any]]:
     """The removed pairs of the pair file at `path`, with `rule` and `why`.
 
     Raises:
-        PairsError: there is no list, or one that cannot be read.
+        PairsError: there is no list, or it cannot be read.
     """
     place = removed_path(path)
     try:
         header, *rows = [json.loads(line) for line in place.read_text(encoding="utf-8").split("\n") if line]
         if header["kind"] != "removed-pairs" or header["format"] != 1:
-            raise ValueError("not such a list")
+            raise ValueError("no list of removed pairs")
         return [{"rule": str(row["rule"]), "why": str(row["why"]), **row} for row in rows]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as problem:
         raise PairsError(f"{place} cannot be read ({problem}). Make it anew with: bench pairs") from None

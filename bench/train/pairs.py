@@ -1,4 +1,4 @@
-"""Training pairs: a query, a document that answers it, and where both come from. From a suite, or from a file.
+"""Training pairs: a query and a document that answers it, from a suite or from a pair file.
 
 A pair file is JSON lines: a header `{"format": 1, "kind": "pairs", …}`, then one pair a line.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,15 +23,15 @@ from bench.suites.suite import training_set
 FORMAT = 1
 
 ORIGINS = ("judgements", "expert", "clicks", "faq", "llm", "title", "heading", "cloze", "crop")
-"""Who says that the document answers the query, people first; other packages may add to them."""
+"""Where pairs come from, people's judgements first; other packages may add origins."""
 
 
 @dataclass(frozen=True)
 class Pair:
     """A query and a document that answers it.
 
-    `corpus` and `doc_id` say where the document stands; both are empty for a text of no corpus. `weight` is how far
-    it is believed, above 0 to 1. `provenance` says what made it: file and line, query set, model, prompt digest.
+    `corpus` and `doc_id` name the document; both are empty for a text of no corpus. `weight`, above 0 to 1, is how
+    much the pair is trusted. `provenance` names its source: file and line, query set, model, prompt digest.
     """
 
     query_id: str
@@ -46,13 +46,13 @@ class Pair:
 
     @property
     def key(self) -> tuple[str, str]:
-        """(corpus, query text): pairs of one key ask one thing, so each one's document is a positive of them all."""
+        """(corpus, query text): pairs of one key are the same question, so each document is a positive of all."""
         return self.corpus, self.query
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Training pairs in a fixed order, where they come from, and what was left out because evaluation holds it."""
+    """Training pairs in a fixed order; `dropped` names those that evaluation data has too, `sources` their origins."""
 
     pairs: tuple[Pair, ...] = field(repr=False)
     dropped: tuple[str, ...]
@@ -60,17 +60,17 @@ class Pairs:
 
     @cached_property
     def digest(self) -> str:
-        """32 hex digits over all that training sees of every pair: texts, grade, weight."""
+        """32 hex digits over what training uses of every pair: texts, grade, weight."""
         return digest_of([[p.query, p.document, p.grade, p.weight] for p in self.pairs])
 
     def part(self, share: float, *, seed: int) -> Pairs:
-        """The pairs of a share of the queries, drawn with a seed; a smaller share is part of a larger one."""
+        """The pairs of a random share of the queries; with one seed, a smaller share is part of a larger one."""
         import numpy as np
 
         keys = list(dict.fromkeys(pair.key for pair in self.pairs))
         order = np.random.default_rng(seed).permutation(len(keys))
-        kept = {keys[i] for i in order[: math.ceil(share * len(keys))]}
-        return replace(self, pairs=tuple(pair for pair in self.pairs if pair.key in kept))
+        drawn = {keys[i] for i in order[: math.ceil(share * len(keys))]}
+        return replace(self, pairs=tuple(pair for pair in self.pairs if pair.key in drawn))
 
     @cached_property
     def origins(self) -> dict[str, int]:
@@ -80,7 +80,7 @@ class Pairs:
 
 
 def judged_pairs(suite: Suite, name: str) -> Iterator[Pair]:
-    """The pairs of one query set as it stands: for each query its relevant documents, best grade first.
+    """The pairs of one query set: for each query its relevant documents, best grade first.
 
     Raises:
         HeldOutError: the set is held out.
@@ -104,9 +104,8 @@ def write_pairs(path: Path, pairs: Iterable[Pair], header: Mapping[str, Any] | N
     """Write a pair file, whole or not at all; returns the number of pairs.
 
     Args:
-        path: the file; its folders are made.
         pairs: in the order in which they will be read.
-        header: what made them; stands in the first line beside the format number.
+        header: more keys of the first line, such as the recipe or table they come from.
     """
     lines = [json.dumps(asdict(pair), ensure_ascii=False) for pair in pairs]
     first = json.dumps({"format": FORMAT, "kind": "pairs", "pairs": len(lines), **(header or {})}, ensure_ascii=False)
@@ -118,12 +117,9 @@ def read_pairs(path: Path) -> tuple[dict[str, Any], list[Pair]]:
     """A pair file's header and pairs.
 
     Raises:
-        PairsError: no pair file, one of another format, or a line that is no pair; names file and line.
+        PairsError: not a pair file of this format, or a line that is not a pair; names file and line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise PairsError(f"{path} cannot be read: {problem}. Make pairs with: bench pairs") from None
+    lines = read_text(path, "Make pairs with: bench pairs").split("\n")
     header = json_object(path, 1, lines[0])
     if header.get("kind") != "pairs" or header.get("format") != FORMAT:
         raise PairsError(
@@ -133,19 +129,44 @@ def read_pairs(path: Path) -> tuple[dict[str, Any], list[Pair]]:
     return header, [_pair(path, number, line) for number, line in enumerate(lines[1:], 2) if line.strip()]
 
 
+def read_text(path: Path, advice: str) -> str:
+    """A file of pairs, negatives or answers, as text.
+
+    Raises:
+        PairsError: it cannot be read; ends with `advice`.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise PairsError(f"{path} cannot be read: {getattr(problem, 'strerror', None) or problem}. {advice}") from None
+
+
 def json_object(path: Path, number: int, line: str) -> dict[str, Any]:
     """One line of a file of pairs or negatives.
 
     Raises:
-        PairsError: it is no JSON object; names file and line.
+        PairsError: it is not a JSON object; names file and line.
     """
     try:
-        found = json.loads(line)
+        row = json.loads(line)
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+        row = None
+    if not isinstance(row, dict):
         raise PairsError(f"{path}, line {number}: expected a JSON object; found {excerpt(line)}.")
-    return found
+    return row
+
+
+def refuse_unknown(row: Mapping[str, Any], known: Collection[str], where: str) -> None:
+    """Refuse a row with a key that is not one of the known ones.
+
+    Raises:
+        PairsError: names the key and the nearest known one.
+    """
+    for key in row:
+        if key not in known:
+            raise PairsError(
+                f'{where}: unknown key "{excerpt(key)}"; expected one of {", ".join(known)}.{did_you_mean(key, known)}'
+            )
 
 
 def _pair(path: Path, number: int, line: str) -> Pair:
@@ -170,11 +191,5 @@ def _pair(path: Path, number: int, line: str) -> Pair:
     provenance = row.setdefault("provenance", {})
     if not isinstance(provenance, dict) or any(not isinstance(value, str) for value in provenance.values()):
         raise PairsError(f'{where}: "provenance" is {excerpt(str(provenance))}; expected texts by name.')
-    unknown = [key for key in row if key not in Pair.__dataclass_fields__]
-    if unknown:
-        known = list(Pair.__dataclass_fields__)
-        raise PairsError(
-            f'{where}: unknown key "{excerpt(unknown[0])}"; expected one of {", ".join(known)}.'
-            f"{did_you_mean(unknown[0], known)}"
-        )
+    refuse_unknown(row, Pair.__dataclass_fields__, where)
     return Pair(**row | {"weight": float(weight)})

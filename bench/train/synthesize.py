@@ -1,4 +1,4 @@
-"""What a language model is asked for a passage, and which of its answers pass: prompts, styles, validation."""
+"""Queries that a language model writes for a passage: styles, prompt, and validation of its answer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NoReturn
@@ -15,7 +15,7 @@ from bench.records import digest_of, digest_texts
 from bench.suites.text import normalized
 from bench.train.language import LANGUAGES
 from bench.train.language import language as language_of
-from bench.train.llm import Job, Unusable
+from bench.train.llm.batch import Job, Unusable
 
 STYLES: Mapping[str, str] = {
     "question": "one full question, as a careful person would write it",
@@ -48,11 +48,11 @@ One query of each of these kinds, in this order:
 
 Answer: {"queries": [{"style": "…", "query": "…"}, …]}
 """
-"""The user's turn. `{{passage}}` and `{{styles}}` must stand in it; `{{n}}`, `{{language}}`, `{{mark}}` may."""
+"""The user's message. `{{passage}}` and `{{styles}}` are required; `{{n}}`, `{{language}}`, `{{mark}}` are optional."""
 
 PLACEHOLDERS = ("passage", "styles", "n", "language", "mark")
 COPIED_WORDS = 8
-"""A query of so many words or more that stands in the passage word for word is a copy of it."""
+"""A query of at least so many words that the passage has word for word is a copy of it."""
 _FENCE = re.compile(r"^```[a-zA-Z]*\s*\n(.*)\n?```$", re.DOTALL)
 _THOUGHT = re.compile(r"^\s*<think>.*?</think>", re.DOTALL)
 _SCRIPTS = {
@@ -62,7 +62,7 @@ _SCRIPTS = {
     **{"zh": ("CJK",), "ja": ("CJK", "HIRAGANA", "KATAKANA"), "ko": ("HANGUL",), "el": ("GREEK",), "he": ("HEBREW",)},
     **{"th": ("THAI",), "ka": ("GEORGIAN",), "hy": ("ARMENIAN",), "bn": ("BENGALI",), "ta": ("TAMIL",)},
 }
-"""Language → the scripts it is written in, by the first word of Unicode's character names; Latin otherwise."""
+"""Language → its scripts, by the first word of Unicode's character names; Latin where a language is not listed."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,10 @@ class Query:
 
 @dataclass(frozen=True)
 class Prompt:
-    """All that is asked, passage aside. `styles` are names and wordings; `language` an ISO 639-1 code or empty."""
+    """The prompt without the passage. `styles` are names and wordings; `language` is an ISO 639-1 code or empty."""
 
     styles: Mapping[str, str]
     per_passage: int
-    system: str = SYSTEM
     template: str = TEMPLATE
     language: str = ""
     min_chars: int = 8
@@ -87,9 +86,9 @@ class Prompt:
 
     @cached_property
     def spec(self) -> dict[str, Any]:
-        """Everything that the model is told beside the passage."""
+        """Everything in the prompt beside the passage."""
         return {
-            "system": self.system,
+            "system": SYSTEM,
             "template": self.template,
             "styles": list(self.styles.items()),
             "per_passage": self.per_passage,
@@ -98,14 +97,13 @@ class Prompt:
 
     @property
     def digest(self) -> str:
-        """32 hex digits over `spec`: the prompt as pairs name it."""
+        """32 hex digits over `spec`; pairs name their prompt by it."""
         return digest_of(self.spec)
 
     def styles_for(self, passage: str) -> tuple[str, ...]:
-        """`per_passage` styles in turn, beginning where the passage's digest says.
+        """`per_passage` styles in turn, from a place that the passage's digest gives.
 
-        So every style is written for about as many passages, and what a passage is asked never hangs on which others
-        are asked too.
+        So every style gets about as many passages, and the styles of one passage do not depend on the others.
         """
         names = list(self.styles)
         first = int(digest_texts([(passage,)])[:8], 16)
@@ -114,47 +112,42 @@ class Prompt:
     def job(self, passage: str) -> Job:
         """The question about one passage. Its key covers passage and styles; the answers' folder covers the rest."""
         styles = self.styles_for(passage)
-        return Job(
-            digest_texts([(passage,), styles]),
-            (
-                {"role": "system", "content": self.system},
-                {"role": "user", "content": self._filled(passage, styles)},
-            ),
-            lambda answer: self.queries(answer, passage),
-            _schema(sorted(set(styles))),
-        )
-
-    def _filled(self, passage: str, styles: Sequence[str]) -> str:
-        said = {
-            # Replaced in one pass: a passage that holds {{styles}} keeps it.
+        values = {
+            # Replaced in one pass: a passage that has {{styles}} in it keeps it.
             "passage": inert_passage(passage),
             "styles": "\n".join(f"{i}. {style}: {self.styles[style]}" for i, style in enumerate(styles, 1)),
             "n": str(len(styles)),
             "language": f"in the language {self.language}" if self.language else "in the language of the passage",
-            # A passage cannot hold its own digest, so it cannot close the bracket that it stands in.
+            # A passage cannot have its own digest in it, so it cannot close the tag around it.
             "mark": digest_texts([(passage,)])[:12],
         }
-        return re.sub(r"\{\{(\w+)\}\}", lambda found: said.get(found[1], found[0]), self.template)
+        user = re.sub(r"\{\{(\w+)\}\}", lambda match: values.get(match[1], match[0]), self.template)
+        row = _object({"style": {"type": "string", "enum": sorted(set(styles))}, "query": {"type": "string"}})
+        return Job(
+            digest_texts([(passage,), styles]),
+            ({"role": "system", "content": SYSTEM}, {"role": "user", "content": user}),
+            lambda answer: self.queries(answer, passage),
+            _object({"queries": {"type": "array", "items": row}}),
+        )
 
     def queries(self, answer: str, passage: str) -> tuple[Query, ...]:
         """The queries of an answer.
 
         Raises:
-            Unusable: it is not exactly what was asked for; says why.
+            Unusable: it is not exactly what the prompt asks for; says why.
         """
         styles = self.styles_for(passage)
         rows = _rows(answer)
         if len(rows) != len(styles):
             raise Unusable("wrong number of queries", f"it has {len(rows)} queries; expected {len(styles)}")
-        found = tuple(self._query(row, number, passage) for number, row in enumerate(rows, 1))
-        if Counter(query.style for query in found) != Counter(styles):
+        queries = tuple(self._query(row, number, passage) for number, row in enumerate(rows, 1))
+        if Counter(query.style for query in queries) != Counter(styles):
             raise Unusable("wrong styles", f"expected one query of each style: {', '.join(styles)}")
-        seen: set[str] = set()
-        for number, query in enumerate(found, 1):
-            if (text := normalized(query.text).rstrip("?!. ")) in seen:
+        plain = [normalized(query.text).rstrip("?!. ") for query in queries]
+        for number, text in enumerate(plain, 1):
+            if text in plain[: number - 1]:
                 raise Unusable("duplicate queries", f"query {number} says the same as an earlier one")
-            seen.add(text)
-        return found
+        return queries
 
     def _query(self, row: Any, number: int, passage: str) -> Query:
         if not isinstance(row, dict) or set(row) != {"style", "query"}:
@@ -172,10 +165,8 @@ class Prompt:
         if not any(c.isalnum() for c in text):
             raise Unusable("no words", f"query {number} holds no word")
         if not self.min_chars <= len(text) <= self.max_chars:
-            raise Unusable(
-                "wrong length",
-                f"query {number} has {len(text)} characters; expected {self.min_chars} to {self.max_chars}",
-            )
+            expected = f"{self.min_chars} to {self.max_chars}"
+            raise Unusable("wrong length", f"query {number} has {len(text)} characters; expected {expected}")
         if _is_json(text):
             raise Unusable("JSON inside JSON", f"query {number} is JSON itself; expected plain words")
         if _copies(text, passage):
@@ -186,7 +177,7 @@ class Prompt:
 
 
 def unknown_placeholders(template: str) -> list[str]:
-    """What a template names that nothing fills in."""
+    """Placeholders of a template that have no value."""
     return [name for name in re.findall(r"\{\{(\w+)\}\}", template) if name not in PLACEHOLDERS]
 
 
@@ -205,9 +196,9 @@ def cut(text: str, most: int) -> str:
 
 
 def written_in(text: str, language: str) -> bool:
-    """Whether most letters are of the language's script, and the text's words do not tell of another language.
+    """Whether most letters are of the language's script, and the text's words are not of another language.
 
-    A few words tell nothing; so German asked for and a short English answer passes, a longer one does not.
+    The language of a few words is unknown: for German, a short English answer passes and a longer one does not.
     """
     if language in LANGUAGES and language_of(text) not in (None, language):
         return False
@@ -218,17 +209,12 @@ def written_in(text: str, language: str) -> bool:
     return sum(unicodedata.name(c, "").startswith(scripts) for c in letters) * 2 > len(letters)
 
 
-def _schema(styles: Sequence[str]) -> dict[str, Any]:
-    row = {
-        "type": "object",
-        "properties": {"style": {"type": "string", "enum": list(styles)}, "query": {"type": "string"}},
-        "required": ["style", "query"],
-        "additionalProperties": False,
-    }
+def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of an object with exactly these properties."""
     return {
         "type": "object",
-        "properties": {"queries": {"type": "array", "items": row}},
-        "required": ["queries"],
+        "properties": dict(properties),
+        "required": list(properties),
         "additionalProperties": False,
     }
 
@@ -237,18 +223,18 @@ def _no_number(word: str) -> NoReturn:
     raise ValueError(f"{word} is no JSON number")
 
 
-def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({key for key, _ in pairs}) != len(pairs):
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) != len(pairs):
         raise ValueError("a key stands twice")
     return dict(pairs)
 
 
 def _rows(answer: str) -> list[Any]:
-    # Reasoning models think aloud first, and many models fence what they were asked to give bare.
+    # Reasoning models write their thoughts first, and many models fence the JSON that should stand alone.
     text = _THOUGHT.sub("", answer).strip()
     fenced = _FENCE.match(text)
     try:
-        document = json.loads(fenced[1] if fenced else text, parse_constant=_no_number, object_pairs_hook=_no_key_twice)
+        document = json.loads(fenced[1] if fenced else text, parse_constant=_no_number, object_pairs_hook=_once)
     except (ValueError, RecursionError):
         raise Unusable("not JSON", "it is not one JSON object") from None
     if not isinstance(document, dict) or set(document) != {"queries"} or not isinstance(document["queries"], list):
@@ -269,7 +255,7 @@ def _copies(query: str, passage: str) -> bool:
     plain = [" ".join(re.findall(r"\w+", normalized(text))) for text in (query, passage)]
     if plain[0] == plain[1]:
         return True
-    # Scripts without spaces: two characters for a word, and no word's edge to be found.
+    # Scripts without spaces: two characters count as a word, and no edges of words are looked for.
     wide = sum(unicodedata.east_asian_width(c) == "W" for c in plain[0])
     if wide >= 2 * COPIED_WORDS:
         return plain[0] in plain[1]

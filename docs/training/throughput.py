@@ -98,9 +98,9 @@ def ours(options: argparse.Namespace, rows: list[tuple[str, str, str]], model_fo
     import torch
 
     from bench.config import FinetuneConfig
-    from bench.train.fitting.bi_encoder import BiEncoder
     from bench.train.fitting.fit import fit
     from bench.train.fitting.rows import Rows
+    from bench.train.fitting.trainee import BiEncoder
 
     recipe = FinetuneConfig(
         base=str(model_folder),
@@ -137,9 +137,9 @@ def quality(options: argparse.Namespace, folder: Path) -> float:
     from bench.config import FinetuneConfig
     from bench.evaluation.evaluate import Evaluator
     from bench.suites import suite
-    from bench.train.fitting.bi_encoder import BiEncoder
     from bench.train.fitting.dev import dev_measure
     from bench.train.fitting.rows import Rows
+    from bench.train.fitting.trainee import BiEncoder
 
     table = {"base": str(folder), "device": options.device, "max_length": options.max_length}
     recipe = FinetuneConfig.model_validate(table | {"eval": {"every": 1, "measure": "recall@10", "documents": 2000}})

@@ -38,6 +38,8 @@ def counted(
         share = len(ids) / len(texts.ids)
         if not isinstance(severity, str):
             severity = "warning" if share >= severity else "info"
-        amount = f"{words.integer(len(ids))} of {words.integer(len(texts.ids))} {noun_of(texts)} ({words.percent(share, 1)}"
+        amount = (
+            f"{words.integer(len(ids))} of {words.integer(len(texts.ids))} {noun_of(texts)} ({words.percent(share, 1)}"
+        )
         value = round(share, 4) if as_share else len(ids)
         yield Finding(severity, code, texts.name, f"{what}: {amount}, first: {ids[0]}). {advice}", value)

@@ -152,8 +152,8 @@ def _cut_off(
     n_open = int(unfinished[cut].sum())
     if longest >= 20 and len(cut) >= max(MIN_CUT, 2 * n_below) and 2 * n_open > len(cut):
         message = (
-            f"Cut-off texts: {words.integer(len(cut))} {noun_of(part)} are exactly {words.integer(longest)} {unit} long, "
-            f"none is longer, and {words.integer(n_open)} of them stop in the middle of a sentence (first: "
+            f"Cut-off texts: {words.integer(len(cut))} {noun_of(part)} are exactly {words.integer(longest)} {unit} "
+            f"long, none is longer, and {words.integer(n_open)} of them stop in the middle of a sentence (first: "
             f"{part.ids[int(cut[0])]}). What was cut off cannot be found. Import the whole texts."
         )
         yield Finding("warning", "truncated", part.name, message, len(cut))

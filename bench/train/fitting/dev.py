@@ -1,4 +1,4 @@
-"""What a model in training is worth on the suite's dev sets: exact search, our own measures, dev judgements only."""
+"""The dev measure of a model in training: exact search, the suite's own measures, dev judgements only."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ from bench.records.measures import parse
 from bench.retrieval.indexes.exact import DenseIndex
 from bench.retrieval.search import padded, truncated
 from bench.suites.suite import training_set
-from bench.train.fitting.bi_encoder import BiEncoder
-from bench.train.fitting.cross_encoder import CrossEncoder
 from bench.train.fitting.tokens import tokenised
+from bench.train.fitting.trainee import BiEncoder, CrossEncoder
 
 
-def dev_measure(evaluator: Evaluator, recipe: FinetuneConfig, trainee: Any) -> Callable[[], float]:
-    """The mean of the recipe's measure over all dev queries, of the model as it stands when asked.
+def dev_measure(evaluator: Evaluator, recipe: FinetuneConfig, trainee: BiEncoder | CrossEncoder) -> Callable[[], float]:
+    """A function that returns the mean of the recipe's measure over all dev queries, of the model at that moment.
 
     A bi-encoder ranks the dev set's corpus, or its judged documents and as many others as `eval.documents` allows; a
     cross-encoder reorders the first `eval.depth` documents of the system that the recipe names.
@@ -37,20 +36,24 @@ def dev_measure(evaluator: Evaluator, recipe: FinetuneConfig, trainee: Any) -> C
     if settings is None or not names:
         raise SuiteError(
             f'Suite "{evaluator.suite.name}" has no query set of role dev, which eval needs: leave eval out, or '
-            "split one off. Held-out sets are never looked at while training."
+            "split one off. Training never opens held-out sets."
         )
     parse(settings.measure)
-    make = _Reranked if isinstance(trainee, CrossEncoder) else _Searched
-    parts = [make(evaluator, recipe, settings, trainee, name) for name in names]
-
-    def value() -> float:
-        return float(np.concatenate([part.values() for part in parts]).mean())
-
-    return value
+    sets = [_DevSet(evaluator, settings, name) for name in names]
+    if isinstance(trainee, CrossEncoder):
+        first = settings.first or next(iter(recipe.negatives.from_ if recipe.negatives else ()), None)
+        if first not in evaluator.systems:
+            raise ConfigError(
+                f'eval.first is "{first}"; expected a system of the config, whose ranking the cross-encoder reorders.'
+            )
+        values = [dev.reranked(trainee, evaluator, first) for dev in sets]
+    else:
+        values = [dev.searched(trainee) for dev in sets]
+    return lambda: float(np.concatenate([value() for value in values]).mean())
 
 
 class _DevSet:
-    """A dev set, and what turns a ranking of it into numbers."""
+    """A dev set; `searched` and `reranked` return functions of float64[n_queries] of the measure."""
 
     def __init__(self, evaluator: Evaluator, settings: EvalConfig, name: str) -> None:
         self.query_set, self.qrels = training_set(evaluator.suite, name)
@@ -73,74 +76,51 @@ class _DevSet:
             depth=protocol.depth,
             drop_self=protocol.drop_self,
         )
-        found = measure(
-            run,
-            self.qrels,
-            [self.settings.measure],
-            depth=protocol.depth,
-            relevance_level=protocol.relevance_level,
-            zero_if_unjudged=True,
-        )
-        return found.values[:, 0]
+        level = protocol.relevance_level
+        names = [self.settings.measure]
+        measured = measure(run, self.qrels, names, depth=protocol.depth, relevance_level=level, zero_if_unjudged=True)
+        return measured.values[:, 0]
 
-
-class _Searched(_DevSet):
-    """A bi-encoder's ranking of the corpus, or of a part of it drawn once."""
-
-    def __init__(
-        self, evaluator: Evaluator, recipe: FinetuneConfig, settings: EvalConfig, trainee: BiEncoder, name: str
-    ) -> None:
-        super().__init__(evaluator, settings, name)
-        self.trainee = trainee
-        rows = self._documents(settings.documents)
-        self.doc_ids = [self.corpus.ids[row] for row in rows]
-        self.queries = trainee.tokenise(trainee.model, self.query_set.texts, [])
-        self.documents = trainee.tokenise(trainee.model, [], [self.corpus.texts[row] for row in rows])
-
-    def _documents(self, most: int | None) -> list[int]:
-        n_docs = len(self.corpus.ids)
-        if most is None or most >= n_docs:
-            return list(range(n_docs))
-        judged = {self.corpus.row_of[doc] for grades in self.qrels.values() for doc in grades}
-        others = np.random.default_rng(0).permutation(np.setdiff1d(np.arange(n_docs), sorted(judged)))
-        return sorted(judged | {int(row) for row in others[: max(0, most - len(judged))]})
-
-    def values(self) -> NDArray[np.float64]:
-        """float64[n_queries] of the measure."""
-        embed, dim = self.trainee.embed, self.trainee.dim
-        index = DenseIndex.build(truncated(embed(self.documents), dim, normalize=True), "float32")
+    def searched(self, trainee: BiEncoder) -> Callable[[], NDArray[np.float64]]:
+        """A bi-encoder's search in the corpus, or in a part of it that is drawn once."""
+        n_docs, most = len(self.corpus.ids), self.settings.documents
+        rows = list(range(n_docs))
+        if most is not None and most < n_docs:
+            judged = {self.corpus.row_of[doc] for grades in self.qrels.values() for doc in grades}
+            others = np.random.default_rng(0).permutation(np.setdiff1d(np.arange(n_docs), sorted(judged)))
+            rows = sorted(judged | {int(row) for row in others[: max(0, most - len(judged))]})
+        doc_ids = [self.corpus.ids[row] for row in rows]
+        queries = trainee.tokenise(trainee.model, self.query_set.texts, [])
+        documents = trainee.tokenise(trainee.model, [], [self.corpus.texts[row] for row in rows])
         depth = self.suite.protocol.depth + int(self.suite.protocol.drop_self)
-        docs, scores = index.search(truncated(embed(self.queries), dim, normalize=True), depth)
-        return self.measured(self.doc_ids, docs, scores)
 
-
-class _Reranked(_DevSet):
-    """A cross-encoder's order of what another system found."""
-
-    def __init__(
-        self, evaluator: Evaluator, recipe: FinetuneConfig, settings: EvalConfig, trainee: CrossEncoder, name: str
-    ) -> None:
-        super().__init__(evaluator, settings, name)
-        first = settings.first or next(iter(recipe.negatives.from_ if recipe.negatives else ()), None)
-        if first not in evaluator.systems:
-            raise ConfigError(
-                f'eval.first is "{first}"; a cross-encoder reorders what a system of the config finds: name one there.'
+        def values() -> NDArray[np.float64]:
+            index = DenseIndex.build(truncated(trainee.predict(documents), trainee.dim, normalize=True), "float32")
+            return self.measured(
+                doc_ids, *index.search(truncated(trainee.predict(queries), trainee.dim, normalize=True), depth)
             )
-        self.trainee = trainee
+
+        return values
+
+    def reranked(self, trainee: CrossEncoder, evaluator: Evaluator, first: str) -> Callable[[], NDArray[np.float64]]:
+        """A cross-encoder's order of another system's first documents."""
         run = evaluator.run(first, self.query_set)
-        self.ranked = [
-            [self.corpus.row_of[doc] for doc in run.ranking(row, settings.depth)]
+        docs = [
+            np.asarray([self.corpus.row_of[doc] for doc in run.ranking(row, self.settings.depth)], dtype=np.int64)
             for row in range(len(self.query_set.ids))
         ]
-        pairs = [
-            (text, self.corpus.texts[row])
-            for text, ranked in zip(self.query_set.texts, self.ranked, strict=True)
-            for row in ranked
-        ]
-        self.tokens = tokenised(trainee.model, pairs)
+        tokens = tokenised(
+            trainee.model,
+            [
+                (query, self.corpus.texts[row])
+                for query, ranked in zip(self.query_set.texts, docs, strict=True)
+                for row in ranked.tolist()
+            ],
+        )
+        ends = np.cumsum([len(ranked) for ranked in docs])[:-1]
 
-    def values(self) -> NDArray[np.float64]:
-        """float64[n_queries] of the measure."""
-        scores = np.split(self.trainee.score(self.tokens), np.cumsum([len(ranked) for ranked in self.ranked])[:-1])
-        docs = [np.asarray(ranked, dtype=np.int64) for ranked in self.ranked]
-        return self.measured(list(self.corpus.ids), *padded(list(zip(docs, scores, strict=True))))
+        def values() -> NDArray[np.float64]:
+            scores = np.split(trainee.predict(tokens).reshape(-1), ends)
+            return self.measured(list(self.corpus.ids), *padded(list(zip(docs, scores, strict=True))))
+
+        return values

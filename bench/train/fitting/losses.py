@@ -1,7 +1,7 @@
-"""Losses by name: what rows each takes, and what it makes of embeddings or scores.
+"""Losses by name: the shape of their rows, and the function of embeddings or scores.
 
-Bi-encoder losses see embeddings, one tensor a column; cross-encoder losses see scores, one row a query. Sentence
-Transformers' own code computes each one that it offers apart from its model.
+Bi-encoder losses take embeddings, one tensor for each column; cross-encoder losses take scores, one row for each query.
+Sentence Transformers' own code computes each one that it offers apart from its model.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from bench.config import FinetuneConfig
 
 NO_MODEL: Any = None
-"""The library's losses take a model that they do not need to compute a loss from embeddings."""
+"""The library's losses take a model, and need none to compute a loss from embeddings."""
 
 TRIPLET_MARGIN = 0.2
 """Of cosine distances, which lie between 0 and 2; the library's 5 is for Euclidean ones."""
@@ -24,26 +24,24 @@ class Loss:
     """A kind of loss.
 
     `rows` is the shape of its rows: "group" (query, positive, all its negatives), "triple" (query, positive, one
-    negative) or "labelled" (query, document, label). `in_batch`: other rows' documents serve as negatives, so no text
-    may stand twice in a batch, and a batch cannot be split. `make` takes the recipe and returns the function.
+    negative) or "labelled" (query, document, label). `function` makes the loss from a recipe. `distinct`: other rows'
+    documents serve as negatives, so no text may stand twice in a batch. `cached`: every pass runs twice, see `trainee`.
     """
 
-    kind: str
     rows: str
-    in_batch: bool
-    make: Callable[[FinetuneConfig], Callable[..., Any]]
-    needs_negatives: bool = False
+    function: Callable[[FinetuneConfig], Callable[..., Any]]
+    distinct: bool = False
     cached: bool = False
 
 
 def build(recipe: FinetuneConfig) -> Callable[..., Any]:
-    """The function that a recipe trains with, Matryoshka's dimensions around it where the recipe has them."""
-    function = LOSSES[recipe.loss_name].make(recipe)
+    """The function of a recipe's loss, summed over Matryoshka dimensions where the recipe has them."""
+    function = LOSSES[recipe.loss_name].function(recipe)
     return _matryoshka(function, recipe.matryoshka) if recipe.matryoshka else function
 
 
 def _matryoshka(function: Callable[..., Any], dims: Sequence[int]) -> Callable[..., Any]:
-    """The sum of a loss over embeddings cut to each size and made unit length again.
+    """The sum of a loss over embeddings cut to each size and scaled to unit length.
 
     Source: Kusupati et al. 2022, equation 1, all weights 1, as in Sentence Transformers' MatryoshkaLoss.
     """
@@ -94,39 +92,40 @@ def _cosent(recipe: FinetuneConfig) -> Callable[..., Any]:
 
 
 def _gist(recipe: FinetuneConfig) -> Callable[..., Any]:
-    """InfoNCE over queries and documents without those that a guide finds nearer than the positive.
+    """InfoNCE over queries and documents without those that a guide scores above the positive.
 
-    Differs from Sentence Transformers' GISTEmbedLoss only in where the guide's vectors come from: they are made once
-    before training, not at every step. Source: Solatorio 2024, equations 1 to 5.
+    Differs from Sentence Transformers' GISTEmbedLoss only in the guide's vectors: they are computed once before
+    training, not at every step. Source: Solatorio 2024, equations 1 to 5.
     """
     import torch
     from torch.nn.functional import cross_entropy, normalize
 
     from bench.train.fitting.workers import gathered, rank
 
-    def function(columns: Sequence[Any], _labels: Any, guide: Sequence[Any]) -> Any:
-        mine = normalize(columns[0], dim=-1), normalize(guide[0], dim=-1)
-        others = [tuple(normalize(gathered(x), dim=-1) for x in pair) for pair in zip(columns, guide, strict=True)]
+    def loss(columns: Sequence[Any], _labels: Any, guide: Sequence[Any]) -> Any:
+        queries = normalize(columns[0], dim=-1), normalize(guide[0], dim=-1)
+        # (embeddings, guide's vectors) of each column, over all processes.
+        everywhere = [tuple(normalize(gathered(x), dim=-1) for x in pair) for pair in zip(columns, guide, strict=True)]
         n = len(columns[0])
-        own = torch.arange(n, device=columns[0].device)
-        target = own + rank() * n
+        row = torch.arange(n, device=columns[0].device)
+        target = row + rank() * n
         local = slice(rank() * n, rank() * n + n)
-        threshold = (mine[1] * others[1][1][local]).sum(-1, keepdim=True)
+        positives = tuple(x[local] for x in everywhere[1])
+        threshold = (queries[1] * positives[1]).sum(-1, keepdim=True)
 
-        def part(left: Any, right: Any, *, spare: bool = False) -> Any:
+        def part(left: Any, right: Any, *, with_target: bool = False) -> Any:
             similarity, guided = left[0] @ right[0].T, left[1] @ right[1].T
             masked = guided > threshold
-            if spare:
-                masked[own, target] = False
+            if with_target:
+                masked[row, target] = False
             return similarity.masked_fill(masked, -torch.inf)
 
-        # A text compared with itself is above any threshold, so the diagonals of the last two fall out by themselves.
-        positives = tuple(x[local] for x in others[1])
-        scores = [part(mine, others[1], spare=True), part(mine, others[0]), part(positives, others[1])]
-        scores += [part(mine, negative) for negative in others[2:]]
+        # A text compared with itself is above any threshold, so the diagonals of the last two are masked too.
+        scores = [part(queries, everywhere[1], with_target=True), part(queries, everywhere[0])]
+        scores += [part(positives, everywhere[1]), *(part(queries, negatives) for negatives in everywhere[2:])]
         return cross_entropy(torch.cat(scores, dim=1) * recipe.loss_scale, target)
 
-    return function
+    return loss
 
 
 # --- cross-encoders --------------------------------------------------------------------------------
@@ -142,16 +141,14 @@ def _bce(recipe: FinetuneConfig) -> Callable[..., Any]:
 def _cross_mnrl(recipe: FinetuneConfig) -> Callable[..., Any]:
     """Softmax over the positive and the row's own negatives (localised contrastive loss).
 
-    Sentence Transformers adds in-batch negatives, each at the cost of one more pass through the cross-encoder; mined
-    ones teach more for that price. Source: Gao, Dai & Callan 2021, "Rethink training of BERT rerankers", equation 3.
+    Sentence Transformers adds in-batch negatives, each at the price of one more pass through the cross-encoder; mined
+    ones improve a model more for that price.
+    Source: Gao, Dai & Callan 2021, "Rethink training of BERT rerankers", equation 3.
     """
     import torch
     from torch.nn.functional import cross_entropy
 
-    def function(scores: Any, *_: Any) -> Any:
-        return cross_entropy(scores, torch.zeros(len(scores), dtype=torch.long, device=scores.device))
-
-    return function
+    return lambda scores, *_: cross_entropy(scores, torch.zeros(len(scores), dtype=torch.long, device=scores.device))
 
 
 def _lambda(recipe: FinetuneConfig) -> Callable[..., Any]:
@@ -160,7 +157,7 @@ def _lambda(recipe: FinetuneConfig) -> Callable[..., Any]:
     from sentence_transformers.cross_encoder.losses import LambdaLoss
 
     class Scored(torch.nn.Module):
-        """Stands for the cross-encoder: hands out scores that are made already."""
+        """In place of the cross-encoder: returns scores that exist already."""
 
         num_labels = 1
         scores: Any = None
@@ -188,13 +185,13 @@ def _lambda(recipe: FinetuneConfig) -> Callable[..., Any]:
 
 
 LOSSES = {
-    "mnrl": Loss("bi-encoder", "group", True, _mnrl),
-    "cached-mnrl": Loss("bi-encoder", "group", True, _mnrl, cached=True),
-    "gist": Loss("bi-encoder", "group", True, _gist),
-    "triplet": Loss("bi-encoder", "triple", False, _triplet, needs_negatives=True),
-    "cosent": Loss("bi-encoder", "labelled", True, _cosent, needs_negatives=True),
-    "bce": Loss("cross-encoder", "labelled", False, _bce),
-    "cross-mnrl": Loss("cross-encoder", "group", False, _cross_mnrl, needs_negatives=True),
-    "lambda": Loss("cross-encoder", "group", False, _lambda, needs_negatives=True),
+    "mnrl": Loss("group", _mnrl, distinct=True),
+    "cached-mnrl": Loss("group", _mnrl, distinct=True, cached=True),
+    "gist": Loss("group", _gist, distinct=True),
+    "triplet": Loss("triple", _triplet),
+    "cosent": Loss("labelled", _cosent),
+    "bce": Loss("labelled", _bce),
+    "cross-mnrl": Loss("group", _cross_mnrl),
+    "lambda": Loss("group", _lambda),
 }
-"""Every loss by its name in a recipe; `mnrl` of a cross-encoder stands here as `cross-mnrl`."""
+"""Every loss by its name in a recipe; `mnrl` of a cross-encoder is `cross-mnrl`."""

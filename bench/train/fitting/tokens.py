@@ -1,4 +1,4 @@
-"""Texts as token ids, made once before training; and forward passes that hold sequences of like length."""
+"""Texts as token ids, tokenised once before training, and forward passes of sequences of like length."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.base.errors import ConfigError
 
 PASS_TOKENS = {"cpu": 96, "cuda": 8192}
-"""What one more forward pass costs, in padded tokens that take as long: a pass on a GPU is mostly its launching."""
+"""The cost of one more forward pass, in padded tokens that take as long: on a GPU it is mostly the launch."""
 
 _CHUNK = 512
 
@@ -31,28 +31,28 @@ class Tokens:
         return np.fromiter((len(ids) for ids in self.ids), dtype=np.int64, count=len(self.ids))
 
     def batch(self, rows: Sequence[int], device: Any) -> dict[str, Any]:
-        """What a model's forward pass takes: int64[n, longest] each, padded on the tokenizer's side."""
+        """Input of a model's forward pass: int64[n, longest] each, padded on the tokenizer's side."""
         import torch
 
         width = max(len(self.ids[row]) for row in rows)
         ids = np.full((len(rows), width), self.pad, dtype=np.int64)
-        mask = np.zeros((len(rows), width), dtype=np.int64)
-        types = np.zeros((len(rows), width), dtype=np.int64) if self.types is not None else None
+        features = {"input_ids": ids, "attention_mask": np.zeros_like(ids)}
+        if self.types is not None:
+            features["token_type_ids"] = np.zeros_like(ids)
         for place, row in enumerate(rows):
             length = len(self.ids[row])
             where = slice(width - length, width) if self.pad_left else slice(0, length)
-            ids[place, where], mask[place, where] = self.ids[row], 1
-            if types is not None and self.types is not None:
-                types[place, where] = self.types[row]
-        made = {"input_ids": ids, "attention_mask": mask} | ({} if types is None else {"token_type_ids": types})
-        return {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in made.items()}
+            ids[place, where], features["attention_mask"][place, where] = self.ids[row], 1
+            if self.types is not None:
+                features["token_type_ids"][place, where] = self.types[row]
+        return {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in features.items()}
 
 
 def tokenised(model: Any, texts: Sequence[Any]) -> Tokens:
-    """Token ids exactly as the model itself makes them from a text or a pair, its truncation included.
+    """Token ids of texts or pairs, exactly as the model itself tokenises and truncates them.
 
     Raises:
-        ConfigError: the model takes more than token ids, or no tokenizer makes them.
+        ConfigError: the model takes other input than token ids.
     """
     tokenizer = getattr(model, "tokenizer", None)
     ids: list[NDArray[np.int32]] = [np.zeros(0, dtype=np.int32)] * len(texts)
@@ -61,33 +61,32 @@ def tokenised(model: Any, texts: Sequence[Any]) -> Tokens:
     order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
     for start in range(0, len(order), _CHUNK):
         rows = order[start : start + _CHUNK]
-        made = model.preprocess([texts[row] for row in rows])
+        features = model.preprocess([texts[row] for row in rows])
         known = {"input_ids", "attention_mask", "token_type_ids", "modality"}
-        if not {"input_ids", "attention_mask"} <= set(made) or set(made) - known or made["input_ids"].ndim != 2:
+        if not {"input_ids", "attention_mask"} <= set(features) <= known or features["input_ids"].ndim != 2:
             raise ConfigError(
-                f"The base model takes {', '.join(sorted(made))}; expected input_ids and attention_mask. Only models "
-                "that read tokenised text are fine-tuned here."
+                f"The base model takes {', '.join(sorted(features))}; expected input_ids and attention_mask. Only "
+                "models that read tokenised text are fine-tuned here."
             )
-        held = made["attention_mask"].numpy().astype(bool)
-        typed = "token_type_ids" in made
-        for place, row in enumerate(rows):
-            ids[row] = made["input_ids"][place].numpy()[held[place]].astype(np.int32)
-            if typed:
-                types[row] = made["token_type_ids"][place].numpy()[held[place]].astype(np.int32)
+        mask = features["attention_mask"].numpy().astype(bool)
+        typed = "token_type_ids" in features
+        for name, arrays in (("input_ids", ids), ("token_type_ids", types)):
+            for place, row in enumerate(rows if name in features else ()):
+                arrays[row] = features[name][place].numpy()[mask[place]].astype(np.int32)
     pad, side = getattr(tokenizer, "pad_token_id", None), getattr(tokenizer, "padding_side", "right")
     return Tokens(tuple(ids), tuple(types) if typed else None, int(pad or 0), side == "left")
 
 
 def like_lengths(lengths: NDArray[np.int64], *, pass_tokens: int, most: int | None = None) -> list[list[int]]:
-    """Sequences split into forward passes so that padding and the number of passes together cost least.
+    """The split of sequences into forward passes with the least padding and the fewest passes.
 
-    A pass costs its padded tokens and `pass_tokens` for being a pass. The cheapest split of sequences sorted by
-    length is found exactly, over the distinct lengths.
+    A pass costs its padded tokens and `pass_tokens`. The cheapest split of sequences sorted by length is exact, over
+    the distinct lengths.
 
     Args:
         lengths: of every sequence.
-        pass_tokens: the price of one more pass, in tokens.
-        most: sequences that a pass may hold; None for any number.
+        pass_tokens: the cost of one more pass, in tokens.
+        most: sequences in a pass; None for any number.
 
     Returns:
         Places in `lengths`, shortest pass first; the same for the same lengths.

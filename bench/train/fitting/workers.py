@@ -1,8 +1,8 @@
 """Training on several devices: one process each, started by `torchrun` or `accelerate launch`.
 
-Without such a start everything here is of one process and costs nothing. Gradients are averaged over the processes in
-one message after the last backward pass: a wrapper that averages while it goes back cannot know how many forward
-passes a process will make, and that differs with the lengths of its texts.
+Without such a start every function here is of one process and costs nothing. Gradients are averaged over the processes
+in one message after the last backward pass: a wrapper that averages during the backward passes would need their number,
+and that differs between processes with the lengths of their texts.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ _HOURS = 24
 
 
 def world_size() -> int:
-    """Processes that train together."""
+    """Number of processes that train together."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def rank() -> int:
-    """This process' number; 0 writes."""
+    """This process' number; process 0 writes."""
     return int(os.environ.get("RANK", "0"))
 
 
 def start(device: str | None = None) -> None:
-    """Join the other processes, once; nothing where there is one."""
+    """Join the other processes, once; does nothing where there is one process."""
     if world_size() == 1:
         return
     from datetime import timedelta
@@ -41,17 +41,15 @@ def device_of(wanted: str | None) -> Any:
     """The device to train on: the wanted one, else this process' own GPU, else the CPU."""
     import torch
 
-    if wanted not in (None, "cuda"):
-        return torch.device(str(wanted))
-    if not torch.cuda.is_available():
+    if wanted not in (None, "cuda") or not torch.cuda.is_available():
         return torch.device(wanted or "cpu")
-    place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    torch.cuda.set_device(place)
-    return place
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    torch.cuda.set_device(device)
+    return device
 
 
 def barrier() -> None:
-    """Wait until all processes are here."""
+    """Wait for all processes."""
     if world_size() > 1:
         import torch
 
@@ -59,7 +57,7 @@ def barrier() -> None:
 
 
 def main_alone(work: Callable[[], T]) -> T:
-    """What the first process makes, handed to all; an error of its is raised by all."""
+    """The result of `work` in the first process, sent to all; all raise its error."""
     if world_size() == 1:
         return work()
     import torch
@@ -73,12 +71,12 @@ def main_alone(work: Callable[[], T]) -> T:
     torch.distributed.broadcast_object_list(box, src=0)
     if box[1] is not None:
         raise box[1]
-    made: T = box[0]
-    return made
+    result: T = box[0]
+    return result
 
 
 def gathered(tensor: Any) -> Any:
-    """The processes' tensors one below the other, through which gradients flow back; the tensor itself alone."""
+    """The tensors of all processes one below the other, with gradients; the tensor itself in one process."""
     if world_size() == 1:
         return tensor
     from sentence_transformers.util import all_gather, all_gather_with_grad
@@ -92,12 +90,11 @@ def average_gradients(parameters: Iterable[Any]) -> None:
         return
     import torch
 
-    held = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    flat = torch.cat([gradient.reshape(-1) for gradient in held])
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
     torch.distributed.all_reduce(flat)
-    flat /= world_size()
-    parts = torch.split(flat, [gradient.numel() for gradient in held])
-    torch._foreach_copy_(held, [part.view_as(gradient) for part, gradient in zip(parts, held, strict=True)])
+    parts = torch.split(flat / world_size(), [gradient.numel() for gradient in gradients])
+    torch._foreach_copy_(gradients, [part.view_as(g) for part, g in zip(parts, gradients, strict=True)])
 
 
 def mean(value: float) -> float:

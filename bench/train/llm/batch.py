@@ -4,29 +4,85 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import Field, ValidationInfo, field_validator
+
+from bench.config import Strict
 from bench.retrieval.remote import Fault, Pace, Stopped
-from bench.train.llm.answers import Answers
-from bench.train.llm.budget import Budget, Price, Spent, estimated_tokens
-from bench.train.llm.client import Answer, Client
+from bench.retrieval.remote import client as remote
+from bench.train.llm.ledger import AnswerStore, Budget, Price, Spent, estimated_tokens
 
 FORMATS = ("json_schema", "json_object", "none")
-"""How JSON can be asked for, the strictest first."""
+"""Ways to ask for JSON, the strictest first."""
 MOST_ECHOED = 2000
-"""Characters of a bad answer that the model is shown again."""
-
-
+"""Characters of a bad answer that the model gets to see again."""
 TOKENS_A_MESSAGE = 4
-"""What the chat format adds to each message, in OpenAI's; others add about as much."""
+"""Tokens that the chat format adds to each message, in OpenAI's; others add about as many."""
 UNKNOWN_FORM = (400, 422)
-"""What a server answers that does not know a way to ask for JSON."""
+"""Status codes of a server that does not support a way to ask for JSON."""
+
+Messages = Sequence[Mapping[str, str]]
+
+
+class ServerConfig(Strict):
+    """A server of chat completions, and the requests to it.
+
+    `attempts` are requests for one answer while the server fails; `asks_again` counts repetitions after an
+    answer that does not pass; `response_format` "auto" is the strictest of FORMATS that the server supports.
+    """
+
+    base_url: str
+    model: str = Field(min_length=1)
+    api_key_env: str = ""
+    plain_http: bool = False
+    temperature: float | None = Field(default=None, ge=0)
+    max_tokens: Annotated[int, Field(ge=1)] | None = 800
+    max_tokens_key: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    extra: dict[str, Any] = Field(default={})
+    response_format: Literal["auto", "json_schema", "json_object", "none"] = "auto"
+    concurrency: int = Field(default=4, ge=1, le=256)
+    timeout_s: float = Field(default=60.0, gt=0)
+    attempts: int = Field(default=4, ge=1, le=20)
+    give_up_after: int = Field(default=8, ge=1)
+    asks_again: int = Field(default=2, ge=0, le=10)
+    price: Price | None = None
+    budget: Budget | None = None
+
+    # One validator a key: an error shows the value, and the whole table may hold an address with a password.
+    @field_validator("extra")
+    @classmethod
+    def _not_our_keys(cls, extra: dict[str, Any]) -> dict[str, Any]:
+        own = sorted(set(extra) & {"model", "messages", "response_format", "stream", "n"})
+        if own:
+            raise ValueError(f"{', '.join(own)} cannot be set here")
+        try:
+            json.dumps(extra, allow_nan=False)
+        except (TypeError, ValueError):
+            raise ValueError("expected values that JSON has: texts, numbers, booleans, lists and tables") from None
+        return extra
+
+    @field_validator("budget")
+    @classmethod
+    def _priced(cls, budget: Budget | None, info: ValidationInfo) -> Budget | None:
+        if budget and budget.usd is not None and info.data.get("price") is None:
+            raise ValueError("usd needs a price: { input, output, source, date }, US dollars per million tokens")
+        return budget
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Keys of the request beside model, messages and format; they are part of the answers' digest."""
+        own: dict[str, Any] = {} if self.temperature is None else {"temperature": self.temperature}
+        if self.max_tokens is not None:
+            own[self.max_tokens_key] = self.max_tokens
+        return own | self.extra
 
 
 class Unusable(Exception):
-    """An answer that does not pass: `reason` to count by; the text says what is wrong, and the model is told it."""
+    """An answer that does not pass: `reason` to count by; the text says what is wrong, and the model gets it."""
 
     def __init__(self, reason: str, why: str) -> None:
         super().__init__(why)
@@ -35,7 +91,7 @@ class Unusable(Exception):
 
 @dataclass(frozen=True)
 class Job:
-    """One question. `check` raises Unusable where an answer will not do; `schema` is the answer's JSON Schema."""
+    """One question. `check` raises Unusable where an answer does not pass; `schema` is the answer's JSON Schema."""
 
     key: str
     messages: tuple[Mapping[str, str], ...] = field(repr=False)
@@ -45,7 +101,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """`text` is None where the question brought nothing; `lost` then says why."""
+    """The answer to a question; where `text` is None, `lost` says why."""
 
     key: str
     text: str | None = field(repr=False)
@@ -53,70 +109,100 @@ class Outcome:
     lost: str = ""
 
 
+@dataclass(frozen=True)
+class Answer:
+    """A model's text; `model` as the server reports it; tokens None where the server counted none."""
+
+    text: str
+    model: str
+    finish: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+
+
+class Client(remote.Client):
+    """A client of chat completions."""
+
+    async def ask(self, body: dict[str, Any], *, wall: float) -> Answer:
+        """The model's answer to one request.
+
+        Raises:
+            Fault: there is none.
+        """
+        return self._answer(await self.exchange("chat/completions", body, wall=wall))
+
+    def _answer(self, body: bytes) -> Answer:
+        document = self.read(body)
+        try:
+            choice = document["choices"][0]
+            text, refusal = choice["message"].get("content"), choice["message"].get("refusal")
+            finish = choice.get("finish_reason")
+        except (KeyError, IndexError, TypeError, AttributeError):
+            text = finish = refusal = None
+        if not (isinstance(text, str) or isinstance(refusal, str)):
+            detail = self.shown(body.decode("utf-8", "replace"))
+            raise Fault("the server's answer is no chat completion", detail, retry=True, billed=True)
+        usage, model = document.get("usage"), document.get("model")
+        counts = [usage.get(f"{side}_tokens") if isinstance(usage, dict) else None for side in ("prompt", "completion")]
+        # A server may state anything as a count.
+        tokens = [n if isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 10**9 else None for n in counts]
+        return Answer(
+            self.hidden(text) if isinstance(text, str) and text else "",
+            self.shown(model, 200) if isinstance(model, str) and model.strip() else self.endpoint.model,
+            "refusal" if not text and isinstance(refusal, str) else str(finish or "stop")[:40],
+            *tokens,
+        )
+
+
 @dataclass
 class Batch:
-    """How questions are asked.
+    """Questions to one server.
 
     Args:
-        client: the server.
-        answers: where answers and the ledger are kept; a budget counts all that its ledger holds.
+        answers: where answers and the ledger are kept; a budget counts all of the ledger.
         pace: backoff and circuit breaker.
-        budget: limits on the job, over all of its runs.
-        price: of tokens, where known.
-        parameters: more of the request's JSON: temperature and the like.
-        concurrency: requests under way at once.
-        attempts: requests for one answer while the server fails.
-        asks_again: how often an answer that does not pass is asked for anew, with what was wrong.
-        response_format: one of FORMATS, or "auto": the strictest that the server takes.
-        completion_tokens: what an answer may take at most, as far as known.
+        completion_tokens: the most tokens of an answer, as far as known.
     """
 
     client: Client
-    answers: Answers
+    answers: AnswerStore
     pace: Pace
-    budget: Budget = field(default_factory=Budget)
-    price: Price | None = None
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    concurrency: int = 4
-    attempts: int = 4
-    asks_again: int = 2
-    response_format: str = "auto"
-    completion_tokens: int = 500
+    config: ServerConfig
+    completion_tokens: int
     spent: Spent = field(default_factory=Spent, init=False)
-    _reserved: Spent = field(default_factory=Spent, init=False)
     earlier: Spent = field(default_factory=Spent, init=False)
     details: dict[str, str] = field(default_factory=dict, init=False)
+    _reserved: Spent = field(default_factory=Spent, init=False)
 
-    async def run(self, jobs: Sequence[Job], told: Callable[[int], None] = lambda done: None) -> list[Outcome]:
-        """One outcome a job, in their order. Answers are kept as they arrive; `told` is told how many jobs are over."""
+    async def run(self, jobs: Sequence[Job], progress: Callable[[int], None] = lambda done: None) -> list[Outcome]:
+        """One outcome for each job, in their order. Answers are kept as they arrive; `progress` gets the jobs done."""
         self.answers.prepare()
         self.earlier = self.answers.spent()
-        self._settled = asyncio.Condition()
-        self._negotiating = asyncio.Lock()
-        self._format = FORMATS[0] if self.response_format == "auto" else self.response_format
-        self._agreed = self.response_format != "auto"
+        self._changed = asyncio.Condition()
+        self._negotiation = asyncio.Lock()
+        self._format = FORMATS[0] if self.config.response_format == "auto" else self.config.response_format
+        self._agreed = self.config.response_format != "auto"
         outcomes: dict[int, Outcome] = {}
         waiting = iter(enumerate(jobs))
 
         async def work() -> None:
             for position, job in waiting:
-                outcomes[position] = await self._one(job)
-                told(len(outcomes))
+                outcomes[position] = await self._outcome(job)
+                progress(len(outcomes))
 
         async with self.client:
             try:
                 async with asyncio.TaskGroup() as group:
-                    for _ in range(min(self.concurrency, len(jobs))):
+                    for _ in range(min(self.config.concurrency, len(jobs))):
                         group.create_task(work())
             except BaseExceptionGroup as several:
                 # A full disk is one error to its reader, not a group of them.
                 raise several.exceptions[0] from None
         return [outcomes[i] for i in range(len(jobs))]
 
-    async def _one(self, job: Job) -> Outcome:
-        messages, paid = list(job.messages), Spent()
-        unusable = Unusable("", "")
-        for _ in range(self.asks_again + 1):
+    async def _outcome(self, job: Job) -> Outcome:
+        messages, paid, lost = list(job.messages), Spent(), ""
+        for _ in range(self.config.asks_again + 1):
             try:
                 answer, cost = await self._complete(job, messages)
                 paid += cost
@@ -126,29 +212,30 @@ class Batch:
                     raise Unusable("cut at the token limit", "it was cut off at the token limit; be shorter")
                 job.check(answer.text)
             except Stopped as stopped:
-                return Outcome(
-                    job.key,
-                    None,
-                    lost=f"unusable answer: {unusable.reason}" if paid.requests else f"not asked: {stopped}",
-                )
+                return Outcome(job.key, None, lost=lost if paid.requests else f"not asked: {stopped}")
             except Fault as fault:
                 return Outcome(job.key, None, lost=fault.reason)
             except Unusable as problem:
-                unusable = problem
-                messages = [*job.messages, *_once_more(answer.text, problem)]
+                lost = f"unusable answer: {problem.reason}"
+                again = f"That answer cannot be used: {problem}. Answer anew, with the JSON object alone."
+                messages = [
+                    *job.messages,
+                    {"role": "assistant", "content": answer.text[:MOST_ECHOED]},
+                    {"role": "user", "content": again},
+                ]
                 continue
             self.answers.write(job.key, {"text": answer.text, "model": answer.model, "asked": self._format}, paid)
             return Outcome(job.key, answer.text, answer.model)
-        return Outcome(job.key, None, lost=f"unusable answer: {unusable.reason}")
+        return Outcome(job.key, None, lost=lost)
 
-    async def _complete(self, job: Job, messages: Sequence[Mapping[str, str]]) -> tuple[Answer, Spent]:
-        """The server's answer, whatever it is worth, after as many attempts as it may take."""
+    async def _complete(self, job: Job, messages: Messages) -> tuple[Answer, Spent]:
+        """The server's answer, usable or not, after up to `attempts` requests."""
         attempt = 0
         last: Fault | None = None
         while True:
             # Until the server has taken one form of request, requests go one by one: a wrong key or address, or a
-            # form that it does not know, is found out once and not once for each request under way.
-            async with contextlib.nullcontext() if self._agreed else self._negotiating:
+            # form that it does not support, then costs one request and not one for each of `concurrency`.
+            async with contextlib.nullcontext() if self._agreed else self._negotiation:
                 try:
                     return await self._negotiated(job, messages)
                 except Stopped:
@@ -157,11 +244,11 @@ class Batch:
                     raise last from None
                 except Fault as fault:
                     last, attempt = fault, attempt + 1
-                    if not fault.retry or fault.fatal or attempt >= self.attempts:
+                    if not fault.retry or fault.fatal or attempt >= self.config.attempts:
                         raise
             await self.pace.pause(attempt)
 
-    async def _negotiated(self, job: Job, messages: Sequence[Mapping[str, str]]) -> tuple[Answer, Spent]:
+    async def _negotiated(self, job: Job, messages: Messages) -> tuple[Answer, Spent]:
         forms = [self._format] if self._agreed else FORMATS[FORMATS.index(self._format) :]
         for form in forms[:-1]:
             try:
@@ -171,19 +258,28 @@ class Batch:
                     raise
         return await self._send(job, messages, forms[-1])
 
-    async def _send(
-        self, job: Job, messages: Sequence[Mapping[str, str]], form: str, *, may_differ: bool = False
-    ) -> tuple[Answer, Spent]:
+    async def _send(self, job: Job, messages: Messages, form: str, *, may_differ: bool = False) -> tuple[Answer, Spent]:
         guess = sum(estimated_tokens(message["content"]) + TOKENS_A_MESSAGE for message in messages)
-        wanted = Spent.of(guess, self.completion_tokens, guess + self.completion_tokens, self.price)
-        body = {"model": self.client.endpoint.model, "messages": list(messages), **self.parameters}
-        async with self._reserved_for(wanted):
+        most = Spent.of(guess, self.completion_tokens, guess + self.completion_tokens, self.config.price)
+        body = {"model": self.client.endpoint.model, "messages": list(messages), **self.config.parameters}
+        if form == "json_schema":
+            schema = {"name": "answer", "strict": True, "schema": job.schema}
+            body["response_format"] = {"type": form, "json_schema": schema}
+        elif form == "json_object":
+            body["response_format"] = {"type": form}
+        async with self._reserve(most):
             began = await self.pace.ready()
             # Until its outcome is known a request counts as one whose prompt was read: it may be billed.
-            cost, outcome = Spent.of(guess, 0, guess, self.price), "interrupted"
+            cost, outcome = Spent.of(guess, 0, guess, self.config.price), "interrupted"
             try:
-                answer = await self.client.ask(body | _wanted(form, job.schema), wall=self.pace.wall())
-                cost, outcome = self._cost(answer, guess), "answered"
+                answer = await self.client.ask(body, wall=self.pace.wall())
+                prompt, completion, estimated = answer.prompt_tokens, answer.completion_tokens, 0
+                if prompt is None:
+                    prompt, estimated = guess, guess
+                if completion is None:
+                    completion = estimated_tokens(answer.text)
+                    estimated += completion
+                cost, outcome = Spent.of(prompt, completion, estimated, self.config.price), "answered"
             except Fault as fault:
                 cost, outcome = cost if fault.billed else Spent(1), fault.reason
                 self.details.setdefault(fault.reason, fault.detail)
@@ -197,43 +293,21 @@ class Batch:
         self._format, self._agreed = form, True
         return answer, cost
 
-    def _cost(self, answer: Answer, guess: int) -> Spent:
-        prompt, completion = answer.prompt_tokens, answer.completion_tokens
-        written = estimated_tokens(answer.text)
-        estimated = (guess if prompt is None else 0) + (written if completion is None else 0)
-        return Spent.of(
-            guess if prompt is None else prompt, written if completion is None else completion, estimated, self.price
-        )
-
     @contextlib.asynccontextmanager
-    async def _reserved_for(self, wanted: Spent) -> AsyncIterator[None]:
-        """Set aside what a request may cost; where it does not fit, wait for those under way, then end the batch."""
-        async with self._settled:
-            while over := self.budget.exceeded_by(self.earlier + self.spent + self._reserved + wanted):
+    async def _reserve(self, most: Spent) -> AsyncIterator[None]:
+        """Reserve what a request may cost; where it does not fit, wait for those under way, then end the batch."""
+        budget = self.config.budget or Budget()
+        async with self._changed:
+            while over := budget.exceeded_by(self.earlier + self.spent + self._reserved + most):
                 if not self._reserved.requests:
                     self.pace.stop(f"the budget of {over} is used up")
                 if self.pace.why:
                     raise Stopped(self.pace.why)
-                await self._settled.wait()
-            self._reserved += wanted
+                await self._changed.wait()
+            self._reserved += most
         try:
             yield
         finally:
-            async with self._settled:
-                self._reserved -= wanted
-                self._settled.notify_all()
-
-
-def _wanted(form: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-    if form == "none":
-        return {}
-    if form == "json_object":
-        return {"response_format": {"type": "json_object"}}
-    return {"response_format": {"type": form, "json_schema": {"name": "answer", "strict": True, "schema": schema}}}
-
-
-def _once_more(text: str, problem: Unusable) -> list[dict[str, str]]:
-    return [
-        {"role": "assistant", "content": text[:MOST_ECHOED]},
-        {"role": "user", "content": f"That answer cannot be used: {problem}. Answer anew, with the JSON object alone."},
-    ]
+            async with self._changed:
+                self._reserved -= most
+                self._changed.notify_all()

@@ -1,8 +1,7 @@
-"""Where pairs come from: one file a kind, with `Config` (its table) and `pairs(config, context)`.
+"""Origins of pairs: one file a kind, with `Config` (its table) and `pairs(config, context)`.
 
-The file's name is the kind's name in a config, and its docstring's first line is its listing. An origin says what it
-read and left out in `context.count`, and yields pairs in an order that the same input always gives; filters are not
-its business.
+The file's name is the kind's name in a config, and its docstring's first line is its listing. An origin counts what it
+read and left out with `context.count`, and yields pairs in an order that depends on the input alone.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ __all__ = ["Context", "Pair", "estimate", "pairs"]
 class Context:
     """What an origin works with.
 
-    `suite` has the corpora that documents stand in; `base` is the folder that paths start from; `counts` is where an
-    origin says what it read, left out and lost, by reason in words. `this_run` is for what another run may do otherwise
-    and bring the same pairs: requests, tokens, money. It stands in no pair file.
+    `suite` has the corpora of the documents; `base` is the folder that paths start from; `counts` are what an origin
+    read, left out and lost, by reason in words. `this_run` has the requests, tokens and money of this run, which may
+    differ between runs that give the same pairs; it is in no pair file.
     """
 
     suite: Suite
@@ -45,7 +44,7 @@ class Context:
 
     def corpora(self, names: Sequence[str] = ()) -> list[Corpus]:
         """The suite's corpora of these names; where none is given, all but those that only out-of-distribution queries
-        search: what is to be foreign is not to be learnt by accident.
+        search: pairs from there would make them part of the distribution.
 
         Raises:
             ConfigError: a name that is none of the suite's.
@@ -57,17 +56,18 @@ class Context:
                     f'A table of [pairs] names corpus "{name}", which suite "{self.suite.name}" lacks; expected one of '
                     f"{', '.join(known)}.{did_you_mean(name, known)}"
                 )
-        searched = self.suite.query_sets.values()
-        abroad = {q.corpus for q in searched if q.role == "out-of-distribution"}
-        abroad -= {q.corpus for q in searched if q.role != "out-of-distribution"}
-        return [self.suite.corpora[name] for name in names or [c for c in self.suite.corpora if c not in abroad]]
+        roles: dict[str, set[str]] = {name: set() for name in self.suite.corpora}
+        for query_set in self.suite.query_sets.values():
+            roles[query_set.corpus].add(query_set.role)
+        default = [name for name in self.suite.corpora if roles[name] != {"out-of-distribution"}]
+        return [self.suite.corpora[name] for name in names or default]
 
 
 def pairs(table: Mapping[str, Any], context: Context) -> Iterator[Pair]:
     """The pairs of one checked table under `from`, one at a time.
 
     Raises:
-        PairsError: a file that cannot be read as what the table says; names file and line.
+        PairsError: a file that cannot be read as the table says; names file and line.
         HeldOutError: a file of evaluation data.
         ConfigError: a corpus or query set that the suite lacks.
     """
@@ -83,10 +83,10 @@ def pairs(table: Mapping[str, Any], context: Context) -> Iterator[Pair]:
 
 
 def estimate(table: Mapping[str, Any], context: Context) -> dict[str, Any] | None:
-    """What the pairs of one checked table would cost, as a JSON object, without paying; None where nothing."""
+    """The likely cost of the pairs of one checked table, as a JSON object; None where they cost nothing."""
     module, config = settled("origins", table, "from")
     if not hasattr(module, "estimate"):
         return None
     with blamed("origins", str(table["kind"]), "failed when it was asked what its pairs cost"):
-        found: dict[str, Any] = module.estimate(config, context).to_json()
-    return found
+        cost: dict[str, Any] = module.estimate(config, context).to_json()
+    return cost

@@ -1,4 +1,4 @@
-"""Clicks: documents that readers took for relevant, by a log of result pages.
+"""Clicks: documents that readers found relevant, by a log of result pages.
 
 The log and the estimate are those of the suite source `clicks`: a click counts 1 / P(looked at its rank). The estimate,
 a share of readers, is the pair's weight. A log that a suite's dev or evaluation set was made of is refused.
@@ -18,12 +18,12 @@ from bench.records import EVALUATION_ROLES
 from bench.suites.sources.clicks import Options, asked_for, grade_of
 from bench.suites.suite import declaration
 from bench.train.origins import Context
-from bench.train.origins._shared import opened, stated
+from bench.train.origins._shared import opened, pairs_errors
 from bench.train.pairs import Pair
 
 
 class Config(Strict):
-    """The log, its columns, and how its clicks are weighed; see the source `clicks`."""
+    """The log, its columns, and the weights of its clicks; see the source `clicks`."""
 
     kind: Literal["clicks"]
     path: str
@@ -54,12 +54,19 @@ def pairs(config: Config, context: Context) -> Iterator[Pair]:
         PairsError: with file and line, for a page that cannot be read.
     """
     path = opened(context, config.path, roles=("dev", *EVALUATION_ROLES))
-    _refuse_source(context, path)
+    folder = Path(context.suite.path)
+    if any((folder / name).exists() for name in ("suite.toml", "corpus.jsonl")):
+        origin = declaration(folder).origin
+        if origin.get("kind") == "clicks" and origin.get("location") == path.name:
+            raise HeldOutError(
+                f'{path}: suite "{context.suite.name}" was made of a click log of this name, and judges by it. Train '
+                "on another period's log, under another name."
+            )
     corpora = context.corpora([config.corpus] if config.corpus else [])
     options = Options(corpus="", **config.model_dump(exclude={"kind", "path", "corpus"}))
-    with stated():
-        asked = asked_for(path, options)
-    for query, estimates in asked.items():
+    with pairs_errors():
+        estimates_of = asked_for(path, options)
+    for query, estimates in estimates_of.items():
         context.count("queries read")
         for doc_id, estimate in sorted(estimates.items(), key=lambda item: (-item[1], item[0])):
             grade = grade_of(estimate, options)
@@ -70,19 +77,7 @@ def pairs(config: Config, context: Context) -> Iterator[Pair]:
                 context.count("documents left out: in no corpus of the suite")
             else:
                 document = corpus.texts[corpus.row_of[doc_id]]
-                # The log's lines are summed up: a pair comes from all of them that show it.
+                # A pair comes from all lines that show its document.
                 provenance = {"file": path.name, "estimate": f"{estimate:g}", "eta": f"{config.eta:g}"}
                 weight = min(1.0, estimate)
                 yield Pair("", query, doc_id, document, corpus.name, "clicks", grade, weight, provenance)
-
-
-def _refuse_source(context: Context, path: Path) -> None:
-    folder = Path(context.suite.path)
-    if not any((folder / name).exists() for name in ("suite.toml", "corpus.jsonl")):
-        return
-    origin = declaration(folder).origin
-    if origin.get("kind") == "clicks" and origin.get("location") == path.name:
-        raise HeldOutError(
-            f'{path}: suite "{context.suite.name}" was made of a click log of this name, and judges by it. Train on '
-            "another period's log, under another name."
-        )

@@ -1,7 +1,7 @@
 """Inverse cloze: a sentence as the query, the passage without it as the document.
 
 Source: Lee, Chang & Toutanova 2019, "Latent Retrieval for Weakly Supervised Open Domain Question Answering", section 4.
-There the sentence stays in one passage of ten; here it never does: what repeats it would be a copy.
+There the sentence stays in one passage of ten; here it never does, since a passage that repeats it would be a copy.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bench.train.pairs import Pair
 
 
 class Config(Strict):
-    """Which corpora, how many documents of all, sentences of each, and how long a sentence and its passage are."""
+    """Corpora, the most documents of all, sentences of each, and words of a sentence and of its passage."""
 
     kind: Literal["cloze"]
     corpora: list[str] = Field(default=[])
@@ -31,26 +31,21 @@ class Config(Strict):
 
 
 def pairs(config: Config, context: Context) -> Iterator[Pair]:
-    """Up to `per_document` pairs for each document, sentences drawn by the seed, documents in the corpus' order."""
+    """Up to `per_document` pairs for each document, sentences drawn with the seed, documents in the corpus' order."""
     for corpus, doc_id, text in chosen_documents(context, config.corpora, config.most):
-        places = sentences(text)
-        fit = [
+        spans = [
             (start, end)
-            for start, end in places
+            for start, end in sentences(text)
             if config.least_words <= count_words(text[start:end]) <= config.most_words
             and count_words(text[:start]) + count_words(text[end:]) >= config.least_rest
         ]
-        if not fit:
+        if not spans:
             context.count("documents left out: no sentence of that length in a passage of that length")
             continue
-        rng = rng_of(context, "cloze", corpus, doc_id)
-        for at in sorted(rng.permutation(len(fit))[: config.per_document].tolist()):
-            start, end = fit[at]
-            rest = " ".join(part for part in (text[:start].strip(), text[end:].strip()) if part)
-            provenance = {
-                "document": doc_id,
-                "rule": f"sentence at {start}-{end} → the rest",
-                "seed": str(context.seed),
-            }
+        drawn = rng_of(context, "cloze", corpus, doc_id).permutation(len(spans))[: config.per_document]
+        for start, end in (spans[i] for i in sorted(drawn.tolist())):
             query = " ".join(text[start:end].split())
+            rest = " ".join(part for part in (text[:start].strip(), text[end:].strip()) if part)
+            rule = f"sentence at {start}-{end} → the rest"
+            provenance = {"document": doc_id, "rule": rule, "seed": str(context.seed)}
             yield Pair("", query, doc_id, rest, corpus, "cloze", weight=config.weight, provenance=provenance)

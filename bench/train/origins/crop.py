@@ -19,7 +19,7 @@ from bench.train.pairs import Pair
 
 
 class Config(Strict):
-    """Which corpora, how many documents of all, pairs of each, and which share of a document a span takes."""
+    """Corpora, the most documents of all, pairs of each, and the share of a document in a span."""
 
     kind: Literal["crop"]
     corpora: list[str] = Field(default=[])
@@ -30,7 +30,7 @@ class Config(Strict):
     weight: float = Field(default=1.0, gt=0, le=1)
 
     @model_validator(mode="after")
-    def _from_to(self) -> Config:
+    def _two_shares(self) -> Config:
         if len(self.shares) != 2 or not 0 < self.shares[0] <= self.shares[1] <= 1:
             raise ValueError("shares: expected the least and the most share of a document, such as [0.05, 0.5]")
         return self

@@ -1,7 +1,7 @@
 """Pairs that people wrote down: a CSV, TSV, JSON-lines or Parquet file of queries and documents.
 
-A row has a query and either a document's id in the suite's corpus or its text. A text that a corpus of the suite holds
-is that document. Rows of grade 0 or below are counted and left out: they are no pairs.
+A row has a query and either a document's id in the suite's corpus or its text. A text that a corpus of the suite has
+is that document. Rows of grade 0 or below are no pairs; they are counted and left out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bench.config import Strict
 from bench.records import Corpus
 from bench.suites.text import normalized
 from bench.train.origins import Context
-from bench.train.origins._shared import opened, rows, stated
+from bench.train.origins._shared import opened, pairs_errors, rows
 from bench.train.pairs import Pair
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,9}")
@@ -46,49 +46,38 @@ def pairs(config: Config, context: Context) -> Iterator[Pair]:
     Raises:
         PairsError: with file and line, for a row that is no pair.
         HeldOutError: a file of evaluation data.
-        ConfigError: ids without a corpus that they are of.
+        ConfigError: an id that several corpora have.
     """
     path = opened(context, config.path)
     corpora = context.corpora([config.corpus] if config.corpus else [])
-    place_of: dict[str, tuple[Corpus, str]] = {}
+    place_of: dict[str, tuple[str, str]] = {}
     for place, provenance, row in rows(path, "A pair file in Parquet"):
         context.count("rows read")
-        with stated():
+        with pairs_errors():
             query = text_of(place, row, config.query)
-        grade = _whole(place, row, config.grade)
-        weight = _share(place, row, config.weight, config.default_weight)
+        grade, weight = _grade(place, row, config.grade), _weight(place, row, config)
         if grade < 1:
             context.count("rows left out: grade 0")
             continue
-        if row.get(config.doc_id) not in (None, ""):
-            with stated():
-                corpus, doc_id = _known(place, id_of(place, row, config.doc_id), corpora)
-            document = corpus.texts[corpus.row_of[doc_id]]
-            where = (corpus.name, doc_id)
-        else:
-            with stated():
+        with pairs_errors():
+            if row.get(config.doc_id) not in (None, ""):
+                doc_id = id_of(place, row, config.doc_id)
+                corpus = _corpus_of(place, doc_id, corpora)
+                name, document = corpus.name, corpus.texts[corpus.row_of[doc_id]]
+            else:
                 document = text_of(place, row, config.document)
-            place_of = place_of or {normalized(t): (c, d) for c in corpora for d, t in zip(c.ids, c.texts, strict=True)}
-            found = place_of.get(normalized(document))
-            where = (found[0].name, found[1]) if found else ("", "")
-        for name, text in ((config.query, query), (config.document, document)):
+                place_of = place_of or {
+                    normalized(text): (c.name, d) for c in corpora for d, text in zip(c.ids, c.texts, strict=True)
+                }
+                name, doc_id = place_of.get(normalized(document), ("", ""))
+        for column, text in ((config.query, query), (config.document, document)):
             if not text.strip():
-                raise PairsError(f'{place}: "{name}" is empty; expected a text.')
-        query_id = row.get(config.query_id)
-        yield Pair(
-            "" if query_id is None else str(query_id),
-            query,
-            where[1],
-            document,
-            where[0],
-            "expert",
-            grade,
-            weight,
-            provenance,
-        )
+                raise PairsError(f'{place}: "{column}" is empty; expected a text.')
+        query_id = "" if row.get(config.query_id) is None else str(row[config.query_id])
+        yield Pair(query_id, query, doc_id, document, name, "expert", grade, weight, provenance)
 
 
-def _known(place: str, doc_id: str, corpora: list[Corpus]) -> tuple[Corpus, str]:
+def _corpus_of(place: str, doc_id: str, corpora: list[Corpus]) -> Corpus:
     having = [corpus for corpus in corpora if doc_id in corpus.row_of]
     if len(having) > 1:
         raise ConfigError(
@@ -96,15 +85,15 @@ def _known(place: str, doc_id: str, corpora: list[Corpus]) -> tuple[Corpus, str]
             'meant: corpus = "…".'
         )
     if not having:
-        known = [known for corpus in corpora for known in corpus.ids]
+        known = [doc_id for corpus in corpora for doc_id in corpus.ids]
         raise PairsError(
             f'{place}: no document "{excerpt(doc_id)}" in {", ".join(c.name for c in corpora)}.'
             f"{did_you_mean(doc_id, known)}"
         )
-    return having[0], doc_id
+    return having[0]
 
 
-def _whole(place: str, row: Mapping[str, Any], name: str) -> int:
+def _grade(place: str, row: Mapping[str, Any], name: str) -> int:
     """A grade; 1 where there is none."""
     value = row.get(name)
     if value is None or value == "":
@@ -116,13 +105,13 @@ def _whole(place: str, row: Mapping[str, Any], name: str) -> int:
     raise PairsError(f'{place}: "{name}" is {excerpt(repr(value))}; expected a whole number.')
 
 
-def _share(place: str, row: Mapping[str, Any], name: str, default: float) -> float:
-    """A weight above 0, at most 1."""
-    value = row.get(name)
+def _weight(place: str, row: Mapping[str, Any], config: Config) -> float:
+    """A weight above 0, at most 1; the default where there is none."""
+    value = row.get(config.weight)
     if value is None or value == "":
-        return default
+        return config.default_weight
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
-        raise PairsError(f'{place}: "{name}" is {excerpt(repr(value))}; expected a number above 0, at most 1.')
+        raise PairsError(f'{place}: "{config.weight}" is {excerpt(repr(value))}; expected a number above 0, at most 1.')
     return float(value)

@@ -1,7 +1,7 @@
 """Headings: the headings above a section of Markdown as the query, the section as the document.
 
-Of a file or a folder of Markdown files, or of the suite's documents where their text has headings. Sections are cut as
-the suite source `folder` cuts them.
+Read from a file or a folder of Markdown files, or from the suite's documents where their text has headings. Sections
+are those of the suite source `folder`.
 """
 
 from __future__ import annotations
@@ -16,16 +16,15 @@ from bench.base.errors import PairsError
 from bench.base.files.lines import read_lines
 from bench.config import Strict
 from bench.suites.sources.folder import packed, sections
-from bench.suites.suite import documents
 from bench.train.origins import Context
-from bench.train.origins._shared import chosen_documents, stated
+from bench.train.origins._shared import chosen_lines, pairs_errors
 from bench.train.pairs import Pair
 
 SUFFIXES = (".md", ".markdown")
 
 
 class Config(Strict):
-    """A file or folder by `path`, or corpora; how many of the innermost headings ask (0: all), and in what words."""
+    """A file or folder by `path`, or corpora; the innermost headings that make the query (0: all), and how joined."""
 
     kind: Literal["heading"]
     path: str | None = None
@@ -50,23 +49,16 @@ def pairs(config: Config, context: Context) -> Iterator[Pair]:
             raise PairsError(f"{place} is neither a file nor a folder with files named {', '.join(SUFFIXES)}.")
         for file in files:
             name = file.name if file == place else file.relative_to(place).as_posix()
-            with stated():
-                lines = _lines(file)
-                for query, text, span in _sections(lines, config, context):
+            with pairs_errors():
+                for query, text, span in _sections(_lines(file), config, context):
                     provenance = {"file": name, "lines": span, "rule": "headings → section"}
                     yield Pair("", query, "", text, "", "heading", weight=config.weight, provenance=provenance)
         return
-    keep = {(corpus, doc_id) for corpus, doc_id, _ in chosen_documents(context, config.corpora, config.most)}
-    for corpus in context.corpora(config.corpora):
-        for row in documents(context.suite, corpus.name):
-            if (corpus.name, row["_id"]) not in keep:
-                continue
-            title = [row["title"].strip()] if row["title"].strip() else []
-            for query, text, span in _sections(row["text"].splitlines(), config, context, above=title):
-                provenance = {"document": row["_id"], "lines": span, "rule": "headings → section"}
-                yield Pair(
-                    "", query, row["_id"], text, corpus.name, "heading", weight=config.weight, provenance=provenance
-                )
+    for corpus, row in chosen_lines(context, config.corpora, config.most):
+        title = [row["title"].strip()] if row["title"].strip() else []
+        for query, text, span in _sections(row["text"].splitlines(), config, context, above=title):
+            provenance = {"document": row["_id"], "lines": span, "rule": "headings → section"}
+            yield Pair("", query, row["_id"], text, corpus, "heading", weight=config.weight, provenance=provenance)
 
 
 def _lines(file: Path) -> Iterator[str]:
@@ -80,7 +72,7 @@ def _lines(file: Path) -> Iterator[str]:
 def _sections(
     lines: Iterable[str], config: Config, context: Context, above: Iterable[str] = ()
 ) -> Iterator[tuple[str, str, str]]:
-    """(query, text, lines between which the section stands); sections under no heading are counted."""
+    """(query, text, first and last line) of each section; sections under no heading are counted."""
     read = 0
 
     def counted() -> Iterator[str]:

@@ -16,7 +16,7 @@ from bench.train.pairs import Pair, judged_pairs
 
 
 class Config(Strict):
-    """Which query sets; all of role train where none is named."""
+    """Query sets; all of role train where none is named."""
 
     kind: Literal["judgements"]
     query_sets: list[str] = Field(default=[])

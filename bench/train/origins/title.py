@@ -1,6 +1,6 @@
 """Titles: a document's title as the query, its body as the document.
 
-A title that several documents bear tells none of them from the others; such documents are counted and left out.
+A title that several documents share does not tell them apart; such documents are counted and left out.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from bench.config import Strict
 from bench.suites.suite import documents
 from bench.suites.text import normalized
 from bench.train.origins import Context
-from bench.train.origins._shared import chosen_documents
+from bench.train.origins._shared import chosen_lines
 from bench.train.pairs import Pair
 
 
 class Config(Strict):
-    """Which corpora, how many documents of all, and how far such a pair is believed."""
+    """Corpora, the most documents of all, and the weight of a pair."""
 
     kind: Literal["title"]
     corpora: list[str] = Field(default=[])
@@ -29,20 +29,17 @@ class Config(Strict):
 
 
 def pairs(config: Config, context: Context) -> Iterator[Pair]:
-    """One pair for each document with a title of its own and a body, in the order of the corpus' file."""
-    keep = {(corpus, doc_id) for corpus, doc_id, _ in chosen_documents(context, config.corpora, config.most)}
-    for corpus in context.corpora(config.corpora):
-        bearers = Counter(normalized(row["title"]) for row in documents(context.suite, corpus.name))
-        for row in documents(context.suite, corpus.name):
-            title, body = row["title"].strip(), row["text"].strip()
-            if (corpus.name, row["_id"]) not in keep:
-                continue
-            if not title or not body:
-                context.count("documents left out: no title or no body")
-            elif bearers[normalized(title)] > 1:
-                context.count("documents left out: another bears the same title")
-            else:
-                provenance = {"document": row["_id"], "rule": "title → body"}
-                yield Pair(
-                    "", title, row["_id"], body, corpus.name, "title", weight=config.weight, provenance=provenance
-                )
+    """One pair for each document with a body and a title of its own, in the order of the corpus' file."""
+    n_documents = {
+        corpus.name: Counter(normalized(row["title"]) for row in documents(context.suite, corpus.name))
+        for corpus in context.corpora(config.corpora)
+    }
+    for corpus, row in chosen_lines(context, config.corpora, config.most):
+        doc_id, title, body = row["_id"], row["title"].strip(), row["text"].strip()
+        if not title or not body:
+            context.count("documents left out: no title or no body")
+        elif n_documents[corpus][normalized(title)] > 1:
+            context.count("documents left out: another bears the same title")
+        else:
+            provenance = {"document": doc_id, "rule": "title → body"}
+            yield Pair("", title, doc_id, body, corpus, "title", weight=config.weight, provenance=provenance)
