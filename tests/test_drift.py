@@ -28,7 +28,6 @@ from bench.suites.snapshot import REFERENCE, of_suite, of_texts, read_snapshot, 
 from bench.suites.sources import jsonl
 from bench.watch.drift import (
     FLOORS,
-    RECOMMENDATIONS,
     Signal,
     conclude,
     far_signal,
@@ -80,7 +79,6 @@ UNKNOWN = [
 def test_advice_follows_from_what_is_shown(signals, fine_tuned, expected, code):
     found = conclude(signals, alpha=ALPHA, fine_tuned=fine_tuned, system="s", suite="t")
     assert (found.title, found.exit_code) == (expected, code)
-    assert found.recommendation in RECOMMENDATIONS
 
 
 def test_tests_share_one_rate():

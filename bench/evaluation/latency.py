@@ -183,9 +183,7 @@ def measure_latency(
     for name, reason in untimed(evaluator, names, query_set).items():
         raise UsageError(f'System "{name}" has no latency on "{query_set}": {reason}. Leave it out.')
     if n_queries < 1 or repetitions < 1:
-        raise UsageError(
-            f"{n_queries} queries in {repetitions} repetitions cannot be timed; expected 1 or more."
-        )
+        raise UsageError(f"{n_queries} queries in {repetitions} repetitions cannot be timed; expected 1 or more.")
 
     timed = suite.query_sets[query_set]
     rng = np.random.default_rng(seed)
