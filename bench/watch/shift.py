@@ -121,9 +121,9 @@ def embedding_shift(sample: Rows, reference: Rows, *, rng: np.random.Generator) 
 
 
 def _permuted(statistic: Callable[[Sides], Floats], total: int, n: int, rng: np.random.Generator) -> Floats:
-    """float64[1 + permutations]: a statistic of the first n of `total` texts against the others, then of permuted labels.
+    """float64[1 + permutations]: a statistic of the first n of `total` texts, then of n drawn at random.
 
-    """float64[1 + permutations]: a statistic of the first n of `total` texts against the rest, then of permuted labels.
+    Stops early where enough permutations reach the first value: it is chance then, and p is no smaller for the stop.
     """
     values = np.empty(0)
     while len(values) < 1 + PERMUTATIONS:
