@@ -75,11 +75,11 @@ class Latency:
         """Queries that were timed."""
         return len(self.query_ids)
 
-    def ratios(self, *, percentile: float = 95, alpha: float = 0.05, seed: int = 0) -> list[RatioInterval]:
-        """Each system's percentile over the first system's, in order; bounds as in `percentile_ratio`."""
-        rng = np.random.default_rng(seed)
+    def ratios(self) -> list[RatioInterval]:
+        """Each system's 95th percentile over the first system's, in order; bounds as in `percentile_ratio`."""
+        rng = np.random.default_rng(0)
         first = self.systems[0].ms
-        return [percentile_ratio(t.ms, first, percentile=percentile, alpha=alpha, rng=rng) for t in self.systems]
+        return [percentile_ratio(t.ms, first, rng=rng) for t in self.systems]
 
     def to_json(self) -> dict[str, Any]:
         """The document that the store keeps; `from_json` reads it back without loss."""

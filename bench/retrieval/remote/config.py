@@ -1,4 +1,4 @@
-"""What a table in the config says of a model behind an address."""
+"""The config's table of a model behind an address."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.retrieval.remote.client import Endpoint
 from bench.retrieval.remote.many import Server
 
 MOST_BYTES = 64 * 2**20
-"""Of an answer. 2,048 vectors of 1,024 numbers of 20 digits are less, and some rerankers send all documents back."""
+"""Most bytes of an answer: above 2,048 vectors of 1,024 numbers of 20 digits; some rerankers return all documents."""
 
 
 class RemoteConfig(Strict):
@@ -29,16 +29,16 @@ class RemoteConfig(Strict):
     plain_http: bool = False
 
     def server(self) -> Server:
-        """The server that it names; nothing is sent yet.
+        """The server at this address; nothing is sent yet.
 
         Raises:
-            ConfigError: an address that is none, or that holds a secret.
+            ConfigError: not an address, or one that contains a secret.
         """
         endpoint = Endpoint(self.base_url, self.model, self.api_key_env, self.timeout_s, self.plain_http)
         return Server(endpoint, self.concurrency, most_bytes=MOST_BYTES)
 
     def identity(self) -> Mapping[str, Any]:
-        """All that is known of what changes an answer: address, model, the user's revision, what is sent."""
+        """Everything known that changes an answer: address, model, the user's revision, parameters."""
         return {
             "base_url": self.base_url.rstrip("/"),
             "model": self.model,

@@ -1,7 +1,7 @@
 """Scorers of (query, document) pairs, one file each. A file's name is the reranker's kind.
 
 Each file has a `Config` and `build(config, base, models)`, which returns a `PairScorer`. Used by systems of kind
-`rerank` and, where a recipe asks for it, by the check of mined negatives; never by an index.
+`rerank` and, where a recipe says so, by the check of mined negatives.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from typing import Any
 
 from bench.records import PairScorer
 from bench.retrieval.packaged import built
-
-__all__ = ["build"]
 
 
 def build(table: Mapping[str, Any], place: str, *, base: Path, models: Path) -> PairScorer:
@@ -26,7 +24,7 @@ def build(table: Mapping[str, Any], place: str, *, base: Path, models: Path) -> 
         models: the store's folder of fine-tuned models.
 
     Raises:
-        ConfigError: what is wrong with the table, or no such model.
+        ConfigError: the table has mistakes, or names no model.
     """
     scorer: PairScorer = built(
         "rerankers", table, place, lambda kind, config: kind.build(config, base=base, models=models)

@@ -1,4 +1,4 @@
-"""What rerankers by a local model share: the folder, and what a score depends on."""
+"""What rerankers by a local model share: the folder and the fingerprint."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LocalConfig(Strict):
 
 
 class LocalScorer:
-    """A model's folder, found by name; nothing is loaded yet."""
+    """The folder of a model; nothing is loaded yet."""
 
     def __init__(self, config: Any, *, base: Path, models: Path) -> None:
         self.config = config

@@ -1,4 +1,4 @@
-"""A cross-encoder: reads query and document together and scores the pair."""
+"""A cross-encoder: one model reads query and document together and scores the pair."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.retrieval.encoders.local import quiet
 from bench.retrieval.rerankers._local import LocalConfig, LocalScorer
 
 HEADLESS = ("Model", "ForMaskedLM", "ForPreTraining")
-"""How architectures end that put out vectors or words, and no score of a pair."""
+"""Endings of architecture names without a head that scores a pair."""
 
 
 class Config(LocalConfig):
@@ -50,7 +50,7 @@ class CrossEncoderScorer(LocalScorer):
         except ImportError:
             raise MissingExtra('Reranker "cross-encoder"', "sentence-transformers", "local") from None
         quiet()
-        # Raw logits: a sigmoid saturates in float32 and would make ties of the surest documents.
+        # Raw logits: a sigmoid saturates in float32 and would tie the highest scores.
         return CrossEncoder(
             str(self.folder),
             device=self.config.device,

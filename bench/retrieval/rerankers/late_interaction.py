@@ -1,7 +1,7 @@
-"""Late interaction (ColBERT): a vector a token; each token of the query is held against its nearest in the document.
+"""Late interaction (ColBERT): a vector per token; each token of the query is compared with its nearest in the document.
 
-Takes multi-vector models, and embedding models of one vector a text, whose token vectors before pooling it uses: they
-were not trained for that, and order passages well all the same where the answer is one sentence of many.
+Takes multi-vector models, and embedding models with one vector per text. Of these it uses the token vectors before
+pooling: they were not trained for that, but order passages well where the answer is one sentence of many.
 Source: Khattab & Zaharia 2020, equation 3 (MaxSim).
 """
 
@@ -20,7 +20,7 @@ from bench.retrieval.encoders.local import quiet
 from bench.retrieval.rerankers._local import LocalConfig, LocalScorer
 
 CHUNK_ELEMENTS = 20_000_000
-"""Numbers that comparing pairs may hold at once: about 80 MB."""
+"""Numbers in memory at once while pairs are compared: about 80 MB."""
 
 
 class Config(LocalConfig):
@@ -46,11 +46,11 @@ class LateInteractionScorer(LocalScorer):
 
     @cached_property
     def _type(self) -> str:
-        """The library's word for the model's kind; "" where its files do not say."""
+        """The library's name for the model's kind; "" where its files have none."""
         if "HF_ColBERT" in (self.settings("config.json").get("architectures") or []):
             return "MultiVectorEncoder"
-        found = str(self.settings("config_sentence_transformers.json").get("model_type") or "")
-        return "MultiVectorEncoder" if found == "ColBERT" else found
+        model_type = str(self.settings("config_sentence_transformers.json").get("model_type") or "")
+        return "MultiVectorEncoder" if model_type == "ColBERT" else model_type
 
     @cached_property
     def _model(self) -> Any:
@@ -69,7 +69,7 @@ class LateInteractionScorer(LocalScorer):
         return model
 
     def _unpooled(self, options: Mapping[str, Any]) -> Any:
-        """An embedding model without its pooling. The library itself would put a projection of random numbers there."""
+        """An embedding model without its pooling; the library's default would add a projection of random numbers."""
         from sentence_transformers import MultiVectorEncoder, SentenceTransformer
         from sentence_transformers.base.modules import Normalize, Transformer
         from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
@@ -101,6 +101,6 @@ class LateInteractionScorer(LocalScorer):
 
 
 def _distinct(texts: Sequence[str]) -> tuple[list[str], list[int]]:
-    """Each text once, and which of them stands at each place: a document of many pairs is encoded once."""
+    """The distinct texts, and the index of each text among them: a document of many pairs is encoded once."""
     place = {text: i for i, text in enumerate(dict.fromkeys(texts))}
     return list(place), [place[text] for text in texts]
