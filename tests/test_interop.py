@@ -195,7 +195,7 @@ def test_what_mteb_cannot_say_or_a_system_cannot_do_is_refused(tiny_suite, evalu
     task = bench.to_mteb_task(suite, "shop")
     task.load_data()
     task.dataset["shop"]["test"]["top_ranked"] = {"h1": ["d01"]}
-    with pytest.raises(UsageError, match="hands over the documents to reorder"):
+    with pytest.raises(UsageError, match="passes the documents to reorder"):
         in_mteb(bench.to_mteb_model(evaluator, "hash"), task)
 
 

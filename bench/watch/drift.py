@@ -100,18 +100,13 @@ class Drift:
         """The document of `drift --json`."""
         return {
             "format": 1,
-            "recommendation": self.recommendation,
-            "subject": self.subject,
-            "sentence": self.sentence,
-            "exit_code": self.exit_code,
-            "alpha": self.alpha,
-            "seed": self.seed,
-            "suite": self.suite,
-            "system": self.system,
-            "model": self.model,
+            **{key: getattr(self, key) for key in _HEADER},
             "signals": [asdict(signal) | {"examples": list(signal.examples)} for signal in self.signals],
             "sides": {name: asdict(side) for name, side in self.sides.items()},
         }
+
+
+_HEADER = ("recommendation", "subject", "sentence", "exit_code", "alpha", "seed", "suite", "system", "model")
 
 
 def too_few(about: str, n: int, n_reference: int) -> Signal:

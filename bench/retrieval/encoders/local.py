@@ -74,11 +74,6 @@ def vector_size(folder: Path) -> int:
     return int(hidden)
 
 
-def build(config: Config, *, base: Path, models: Path) -> LocalEncoder:
-    """The encoder that a config's table describes."""
-    return LocalEncoder(config, base=base, models=models)
-
-
 class LocalEncoder:
     """Texts to vectors by a local model. The model is loaded when the first text is encoded.
 
@@ -180,3 +175,6 @@ class LocalEncoder:
             normalize_embeddings=False,
         )
         return np.asarray(vectors, dtype=np.float32)
+
+
+build = LocalEncoder

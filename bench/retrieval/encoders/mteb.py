@@ -37,11 +37,6 @@ class Config(Strict):
     batch_size: int = 32
 
 
-def build(config: Config, *, base: Path, models: Path) -> MtebEncoder:
-    """The encoder that a config's table describes."""
-    return MtebEncoder(config, base=base, models=models)
-
-
 class MtebEncoder:
     """Texts to vectors by an mteb model. The model is loaded when the first text is encoded.
 
@@ -203,3 +198,6 @@ class MtebEncoder:
         if hasattr(vectors, "detach"):
             vectors = vectors.detach().cpu().float().numpy()
         return np.asarray(vectors, dtype=np.float32)
+
+
+build = MtebEncoder

@@ -27,13 +27,9 @@ class Index(Protocol):
 
 
 def build(table: Mapping[str, Any], place: str, rows: NDArray[np.float32], precision: str) -> Index:
-    """The index of float32[n_docs, dim] rows that a table describes.
+    """The index that a table describes, of float32[n_docs, dim] rows that are already cut and normalised.
 
-    Args:
-        table: `{ kind = … }`.
-        place: the table's name in its file, for errors.
-        rows: already cut and normalised.
-        precision: of the stored vectors.
+    `place` is the table's name in its file, for errors; `precision` that of the stored vectors.
 
     Raises:
         ConfigError: the table has mistakes.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.base.errors import SystemFailed
-from bench.retrieval.remote.config import RemoteConfig
+from bench.retrieval.remote.many import RemoteConfig
 
 
 class Config(RemoteConfig):

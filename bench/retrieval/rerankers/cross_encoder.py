@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.base.errors import ConfigError, MissingExtra
 from bench.retrieval.encoders.local import quiet
-from bench.retrieval.rerankers._local import LocalConfig, LocalScorer
+from bench.retrieval.rerankers import LocalConfig, LocalScorer
 
 HEADLESS = ("Model", "ForMaskedLM", "ForPreTraining")
 """Endings of architecture names without a head that scores a pair."""
@@ -22,11 +22,6 @@ class Config(LocalConfig):
     """`reranker = { kind = "cross-encoder", model = … }`."""
 
     kind: Literal["cross-encoder"]
-
-
-def build(config: Config, *, base: Path, models: Path) -> CrossEncoderScorer:
-    """The reranker that a config's table describes."""
-    return CrossEncoderScorer(config, base=base, models=models)
 
 
 class CrossEncoderScorer(LocalScorer):
@@ -65,3 +60,6 @@ class CrossEncoderScorer(LocalScorer):
             [list(pair) for pair in pairs], batch_size=self.config.batch_size, show_progress_bar=False
         )
         return np.asarray(scores, dtype=np.float32).reshape(len(pairs))
+
+
+build = CrossEncoderScorer

@@ -7,7 +7,7 @@ Source: Khattab & Zaharia 2020, equation 3 (MaxSim).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bench.base.errors import ConfigError, MissingExtra
 from bench.retrieval.encoders.local import quiet
-from bench.retrieval.rerankers._local import LocalConfig, LocalScorer
+from bench.retrieval.rerankers import LocalConfig, LocalScorer
 
 CHUNK_ELEMENTS = 20_000_000
 """Numbers in memory at once while pairs are compared: about 80 MB."""
@@ -27,11 +27,6 @@ class Config(LocalConfig):
     """`reranker = { kind = "late-interaction", model = … }`; `max_length` is of documents, in tokens."""
 
     kind: Literal["late-interaction"]
-
-
-def build(config: Config, *, base: Path, models: Path) -> LateInteractionScorer:
-    """The reranker that a config's table describes."""
-    return LateInteractionScorer(config, base=base, models=models)
 
 
 class LateInteractionScorer(LocalScorer):
@@ -55,33 +50,28 @@ class LateInteractionScorer(LocalScorer):
     @cached_property
     def _model(self) -> Any:
         try:
-            from sentence_transformers import MultiVectorEncoder
+            from sentence_transformers import MultiVectorEncoder, SentenceTransformer
+            from sentence_transformers.base.modules import Normalize, Transformer
+            from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
         except ImportError:
             raise MissingExtra('Reranker "late-interaction"', "sentence-transformers", "local") from None
         quiet()
-        options: dict[str, Any] = {"device": self.config.device, "local_files_only": True}
+        folder, options = str(self.folder), {"device": self.config.device, "local_files_only": True}
         if self._type == "MultiVectorEncoder":
-            model: Any = MultiVectorEncoder(str(self.folder), **options)
+            model: Any = MultiVectorEncoder(folder, **options)
         else:
-            model = self._unpooled(options)
+            # Without pooling: the library's default would add a projection of random numbers to an embedding model.
+            pooled: Any = SentenceTransformer(folder, **options)
+            if not isinstance(pooled[0], Transformer):
+                raise ConfigError(
+                    f"{folder} begins with a {type(pooled[0]).__name__}; a late-interaction reranker needs a "
+                    "Transformer, or a multi-vector model."
+                )
+            modules = [pooled[0], MultiVectorMask(), Normalize(module_input_name="token_embeddings")]
+            model = MultiVectorEncoder(modules=modules, prompts=dict(pooled.prompts), device=self.config.device)
         if self.config.max_length:
             model[0].document_length = self.config.max_length
         return model
-
-    def _unpooled(self, options: Mapping[str, Any]) -> Any:
-        """An embedding model without its pooling; the library's default would add a projection of random numbers."""
-        from sentence_transformers import MultiVectorEncoder, SentenceTransformer
-        from sentence_transformers.base.modules import Normalize, Transformer
-        from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
-
-        whole: Any = SentenceTransformer(str(self.folder), **options)
-        if not isinstance(whole[0], Transformer):
-            raise ConfigError(
-                f"{self.folder} begins with a {type(whole[0]).__name__}; a late-interaction reranker needs a "
-                "Transformer, or a multi-vector model."
-            )
-        modules = [whole[0], MultiVectorMask(), Normalize(module_input_name="token_embeddings")]
-        return MultiVectorEncoder(modules=modules, prompts=dict(whole.prompts), device=self.config.device)
 
     def score(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
         """float32[n_pairs]; the mean over a query's tokens of the cosine to the nearest token of the document."""
@@ -98,6 +88,9 @@ class LateInteractionScorer(LocalScorer):
             chunk_elements=CHUNK_ELEMENTS,
         )
         return np.asarray(scores.cpu().numpy(), dtype=np.float32).reshape(len(pairs))
+
+
+build = LateInteractionScorer
 
 
 def _distinct(texts: Sequence[str]) -> tuple[list[str], list[int]]:
