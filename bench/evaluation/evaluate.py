@@ -104,8 +104,6 @@ class Evaluator:
         self._runs: dict[str, Run] = {}
         self._digests: dict[str, str] = {}
 
-    # --- results ---
-
     def results(self, names: Sequence[str] | None = None, *, query_sets: Iterable[str] | None = None) -> list[Result]:
         """One result for each system and evaluation query set, in the order of the systems.
 
@@ -229,8 +227,6 @@ class Evaluator:
         """Whether a system, or a part of it, is another engine's run file."""
         return bool(self._run_files(name))
 
-    # --- runs ---
-
     def run(self, name: str, query_set: QuerySet) -> Run:
         """One system's rankings for one query set of any role; made where they are not stored.
 
@@ -270,7 +266,7 @@ class Evaluator:
             if getattr(system, "tunable", False):
                 system.weight = self._tuned_weight(name)  # type: ignore[attr-defined]
             parts = [self.system_digest(part) for part in system.parts]
-            with blamed("systems", system.kind, f'failed when "{name}" was asked for its fingerprint'):
+            with blamed("systems", system.kind, f'failed when it computed the fingerprint of "{name}"'):
                 self._digests[name] = digest_of({**self._identity(system), "parts": parts})
         return self._digests[name]
 
@@ -370,8 +366,6 @@ class Evaluator:
             options["system_digest"] = self.system_digest(name)
         return Run.build(system=name, docs=docs, scores=scores, **options)
 
-    # --- silent fallback ---
-
     def _refuse_fallback(self, name: str, query_set: QuerySet, run: Run) -> None:
         """Refuse rankings which show that the system, or a part of it, did no work.
 
@@ -420,8 +414,6 @@ class Evaluator:
             f'No stored result of system "{name}" on query set "{query_set.name}" fits the suite, models and settings '
             f"as they are now. Make it with: bench run --suite {Path(self.suite.path).as_posix()} --system {name}"
         )
-
-    # --- tuning on dev ---
 
     def weights_tried(self, name: str) -> dict[float, float]:
         """Fusion weight → mean of the suite's first measure on dev, as stored; empty where no weight was tuned."""

@@ -296,7 +296,7 @@ def _records(store: Store) -> Iterator[Latency]:
 
 
 def _task(evaluator: Evaluator, query_set: QuerySet) -> list[Any]:
-    """What must agree besides the systems. A changed judgement changes no time."""
+    """What must agree besides the systems; judgements need not."""
     return [evaluator.suite.corpora[query_set.corpus].digest, query_set.digest, evaluator.suite.protocol.depth]
 
 

@@ -39,32 +39,7 @@ def cutoffs(suite: Suite) -> tuple[int, ...]:
     return tuple(sorted(k for k in wanted if 0 < k <= depth))
 
 
-def chosen_sets(suite: Suite, query_set: str | None) -> list[QuerySet]:
-    """The query set of that name, of any role; every held-out and out-of-distribution set where None.
-
-    Raises:
-        UsageError: no such set, none to evaluate on, or a relevance level that mteb does not have.
-    """
-    if query_set is not None and query_set not in suite.query_sets:
-        raise UsageError(
-            f'Suite "{suite.name}" has no query set "{query_set}"; expected one of {", ".join(suite.query_sets)}.'
-            f"{did_you_mean(query_set, suite.query_sets)}"
-        )
-    query_sets = suite.of_role(*EVALUATION_ROLES) if query_set is None else [suite.query_sets[query_set]]
-    if not query_sets:
-        raise UsageError(
-            f'Suite "{suite.name}" has no held-out and no out-of-distribution query set; name one of '
-            f"{', '.join(suite.query_sets)}."
-        )
-    if suite.protocol.relevance_level != 1:
-        raise UsageError(
-            f'Suite "{suite.name}" counts grades from {suite.protocol.relevance_level} as relevant; mteb counts every '
-            "grade above 0, so its numbers would differ. Write judgements whose lower grades are 0, with level 1."
-        )
-    return query_sets
-
-
-def task_metadata(suite: Suite, query_sets: Sequence[QuerySet], languages: Sequence[str]) -> Any:
+def _metadata(suite: Suite, query_sets: Sequence[QuerySet], languages: Sequence[str]) -> Any:
     """mteb's TaskMetadata. Each query set is a subset; the digest in the name covers everything a number depends on.
 
     mteb's result cache looks up the task's name alone: a changed judgement must change the name.
@@ -114,10 +89,25 @@ def to_mteb_task(suite: Suite, query_set: str | None = None, *, languages: Seque
 
     Raises:
         MissingExtra: mteb is not installed.
-        UsageError: see `chosen_sets`.
+        UsageError: no such set, none to evaluate on, or a relevance level that mteb does not have.
     """
-    query_sets = chosen_sets(suite, query_set)
-    described = task_metadata(suite, query_sets, languages)
+    if query_set is not None and query_set not in suite.query_sets:
+        raise UsageError(
+            f'Suite "{suite.name}" has no query set "{query_set}"; expected one of {", ".join(suite.query_sets)}.'
+            f"{did_you_mean(query_set, suite.query_sets)}"
+        )
+    query_sets = suite.of_role(*EVALUATION_ROLES) if query_set is None else [suite.query_sets[query_set]]
+    if not query_sets:
+        raise UsageError(
+            f'Suite "{suite.name}" has no held-out and no out-of-distribution query set; name one of '
+            f"{', '.join(suite.query_sets)}."
+        )
+    if suite.protocol.relevance_level != 1:
+        raise UsageError(
+            f'Suite "{suite.name}" counts grades from {suite.protocol.relevance_level} as relevant; mteb counts every '
+            "grade above 0, so its numbers would differ. Write judgements whose lower grades are 0, with level 1."
+        )
+    described = _metadata(suite, query_sets, languages)
     from datasets import Dataset
     from mteb.abstasks import AbsTaskRetrieval
 

@@ -107,17 +107,9 @@ def embedding_shift(sample: Rows, reference: Rows, *, rng: np.random.Generator) 
     energies = _permuted(lambda sides: energy(distances, sides), len(distances), n, rng)
     shares = _permuted(lambda sides: _far(neighbours, lengths, sides), len(distances), n, rng)
     nearest = distances[:n, n:].min(axis=1)
-    return Shift(
-        n,
-        len(reference),
-        float(max(energies[0], 0.0)),
-        float(energies[1:].mean()),
-        _p(energies),
-        float(shares[0]),
-        float(shares[1:].mean()),
-        _p(shares),
-        tuple(np.argsort(-nearest, kind="stable").tolist()),
-    )
+    farthest = tuple(np.argsort(-nearest, kind="stable").tolist())
+    total = float(max(energies[0], 0.0)), float(energies[1:].mean()), _p(energies)
+    return Shift(n, len(reference), *total, float(shares[0]), float(shares[1:].mean()), _p(shares), farthest)
 
 
 def _permuted(statistic: Callable[[Sides], Floats], total: int, n: int, rng: np.random.Generator) -> Floats:

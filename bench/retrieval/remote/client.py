@@ -225,10 +225,6 @@ class Client:
             after_s=after,
         )
 
-    async def post(self, path: str, body: dict[str, Any], *, wall: float) -> Any:
-        """The JSON of `exchange`."""
-        return self.read(await self.exchange(path, body, wall=wall))
-
     def read(self, body: bytes) -> Any:
         """An answer's JSON.
 

@@ -22,7 +22,6 @@ Answer = TypeVar("Answer")
 NO_ANSWER = (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError)
 """Errors of reading an answer from any JSON."""
 
-
 ANSWER_BYTES = 64 * 2**20
 """Most bytes of an answer: above 2,048 vectors of 1,024 numbers of 20 digits; some rerankers return all documents."""
 
@@ -113,7 +112,7 @@ class Server:
         while True:
             began = await pace.ready()
             try:
-                document = await client.post(path, body, wall=pace.wall())
+                document = client.read(await client.exchange(path, body, wall=pace.wall()))
                 try:
                     answer = read(document)
                 except NO_ANSWER as problem:

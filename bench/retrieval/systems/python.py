@@ -167,8 +167,10 @@ class Python:
                 self.progress("search", done, len(queries.ids))
                 where = f'System "{self.name}" on query "{query_id}" of "{queries.name}"'
                 try:
-                    # Read here: a generator runs the user's code only now.
-                    returned = _listed(function(text, *extra[0], **extra[1]))
+                    returned = function(text, *extra[0], **extra[1])
+                    if isinstance(returned, Iterable) and not isinstance(returned, (str, bytes)):
+                        # A generator runs the user's code only now.
+                        returned = list(returned.items() if isinstance(returned, Mapping) else returned)
                 except BenchError:
                     raise
                 except (Exception, SystemExit) as error:
@@ -193,15 +195,6 @@ def _depth_argument(function: Callable[..., Any], depth: int) -> tuple[tuple[int
         return (), {named[0].name: depth}
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     return ((depth,), {}) if len(positional) > 1 and positional[1].default is inspect.Parameter.empty else ((), {})
-
-
-def _listed(returned: Any) -> Any:
-    """A mapping's pairs or an iterable's items as a list; anything else as it is."""
-    if isinstance(returned, Mapping):
-        return list(returned.items())
-    if isinstance(returned, Iterable) and not isinstance(returned, (str, bytes)):
-        return list(returned)
-    return returned
 
 
 def _ranking(returned: Any, corpus: Corpus, where: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
