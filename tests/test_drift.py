@@ -29,7 +29,6 @@ from bench.suites.snapshot import REFERENCE, of_suite, of_texts, read_snapshot, 
 from bench.suites.sources import jsonl
 from bench.watch.drift import (
     FLOORS,
-    RECOMMENDATIONS,
     Signal,
     conclude,
     far_signal,
@@ -81,7 +80,6 @@ UNKNOWN = [
 def test_advice_follows_from_what_is_shown(signals, fine_tuned, expected, code):
     found = conclude(signals, alpha=ALPHA, fine_tuned=fine_tuned, system="s", suite="t")
     assert (found.title, found.exit_code) == (expected, code)
-    assert found.recommendation in RECOMMENDATIONS
 
 
 def test_tests_share_one_rate():
@@ -429,9 +427,9 @@ def test_revision_of_a_copy_from_the_hub_is_its_folders_name(hub, tmp_path):
 
 def test_model_that_the_hub_does_not_know_and_a_hub_that_is_away_are_unknown(hub, tmp_path):
     newest, why = hub_revision("team/other", endpoint=hub)
-    assert newest is None and "cannot be asked" in why
+    assert newest is None and "did not answer" in why
     newest, why = hub_revision("team/model", endpoint="http://127.0.0.1:9")
-    assert newest is None and "cannot be asked" in why
+    assert newest is None and "did not answer" in why
 
 
 def test_offline_the_local_copy_says_what_was_newest_and_else_nobody_does(hub, tmp_path, monkeypatch):
@@ -466,7 +464,7 @@ def test_folder_whose_weights_are_others_than_those_that_were_trained_from(tmp_p
 def test_model_that_is_on_no_hub_is_not_asked_for(tmp_path, model):
     settings = {"revision": "a", "folder": None, "lineage": None, "base": tmp_path, "models": tmp_path}
     found = base_revision(model, **settings, endpoint="http://127.0.0.1:9")
-    assert (found.newer, found.source) == (None, "it is no hub model; its files are what they are")
+    assert (found.newer, found.source) == (None, "it is not a hub model, so it has no revisions")
 
 
 def test_newer_base_model_is_something_to_look_at(project, monkeypatch):

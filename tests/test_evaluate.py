@@ -439,7 +439,7 @@ def test_hybrid_that_ranks_as_one_part_is_exit_code_4_made_or_stored(tiny_suite,
     parts = Fixed("a", scattered("a")), Fixed("b", scattered("b"))
     sentence = (
         'System "echo" ranks exactly as its part "a" on every one of 20 queries of "shop": the other part contributed '
-        "nothing. See what b ranks alone"
+        "nothing. Check what b ranks alone"
     )
     counted = Counted(Echo(["a", "b"]))
     for _ in range(2):

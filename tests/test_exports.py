@@ -80,7 +80,7 @@ def test_one_query_id_with_two_texts_is_refused_and_can_be_written_apart(tiny_su
     (tiny_suite.folder / "qrels/phone.tsv").write_text("query-id\tcorpus-id\tscore\nh1\td13\t1\n")
     (tiny_suite.folder / "queries/phone.jsonl").write_text('{"_id": "h1", "text": "dark lamp"}\n')
     suite = suite_module.load(tiny_suite.folder)
-    with pytest.raises(SuiteError, match='query "h1" is one thing in "shop" and another in "phone"'):
+    with pytest.raises(SuiteError, match='query "h1" differs between "shop" and "phone"'):
         export_beir(suite, tmp_path / "both")
     assert not (tmp_path / "both").exists()
     export_beir(suite, tmp_path / "phone", query_sets=["phone"])
@@ -106,7 +106,7 @@ def test_beir_folder_that_is_there_is_replaced_only_by_force_and_then_whole(tiny
     (out / "notes.txt").write_text("mine", encoding="utf-8")
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     assert main([*export, "--query-set", "shop"]) == 2
-    assert "holds corpus.jsonl, queries.jsonl, qrels already" in " ".join(capsys.readouterr().err.split())
+    assert "has corpus.jsonl, queries.jsonl, qrels already" in " ".join(capsys.readouterr().err.split())
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
     # Splits of the first export would otherwise be read as sets of this one.
     assert main([*export, "--query-set", "shop", "--force"]) == 0
@@ -171,7 +171,7 @@ def test_named_query_sets_are_mteb_tasks_of_their_own(project, capsys):
     # Once more: nothing is overwritten unless it is said.
     before = [path.read_bytes() for path in written]
     assert main(export) == 2
-    assert "is there already" in json.loads(capsys.readouterr().out)["error"]["message"]
+    assert "exists already" in json.loads(capsys.readouterr().out)["error"]["message"]
     assert [path.read_bytes() for path in written] == before
     assert main([*export, "--force"]) == 0
     capsys.readouterr()
@@ -365,8 +365,8 @@ def test_card_without_results_and_text_without_metadata_get_them(two, line_end):
 @pytest.mark.parametrize(
     ("metadata", "expected"),
     [
-        ("model-index: [\n]\n", "written in a way that cannot be changed in place"),
-        ('"model-index":\n- name: a\n  results: []\n', "written in a way that cannot be changed in place"),
+        ("model-index: [\n]\n", "has a form that cannot be changed in place"),
+        ('"model-index":\n- name: a\n  results: []\n', "has a form that cannot be changed in place"),
         ("model-index: 3\n", "model-index is no list of models"),
         ("a: [\n", "its metadata is not YAML"),
         ("- a\n", "no table of keys"),

@@ -150,11 +150,11 @@ def test_name_that_looks_like_the_end_of_a_head_is_a_name(tmp_path):
     [
         (lambda line: line | {"digest": "0" * 32}, "digest beside a result"),
         (lambda line: line | {"time": "2026-01-01"}, "no time zone"),
-        (lambda line: line | {"time": 3}, "passed over"),
+        (lambda line: line | {"time": 3}, "is skipped"),
         (lambda line: line | {"event": "forged"}, "expected one of result, again, accepted"),
         (
             lambda line: {k: v for k, v in line.items() if k != "result"} | {"event": "again", "digest": "x"},
-            "points at",
+            "no line before it has the result",
         ),
         (lambda line: line | {"result": line["result"] | {"left_out": 3}}, "changed after it was written"),
         (lambda line: line | {"result": []}, "not a result"),

@@ -195,7 +195,7 @@ def test_what_mteb_cannot_say_or_a_system_cannot_do_is_refused(tiny_suite, evalu
     task = bench.to_mteb_task(suite, "shop")
     task.load_data()
     task.dataset["shop"]["test"]["top_ranked"] = {"h1": ["d01"]}
-    with pytest.raises(UsageError, match="hands over the documents to reorder"):
+    with pytest.raises(UsageError, match="passes the documents to reorder"):
         in_mteb(bench.to_mteb_model(evaluator, "hash"), task)
 
 
@@ -320,8 +320,8 @@ def test_fingerprint_of_a_registered_model_follows_its_revision_and_its_task(toy
 @pytest.mark.parametrize(
     ("table", "expected"),
     [
-        ({"model": "colbert-ir/colbertv2.0"}, "is a late-interaction model; expected one that makes one vector"),
-        ({"model": "toy/hash", "revision": "r7"}, 'revision of "toy/hash" is "r7"; mteb .* knows r1'),
+        ({"model": "colbert-ir/colbertv2.0"}, "is a late-interaction model; expected one with one vector"),
+        ({"model": "toy/hash", "revision": "r7"}, 'revision of "toy/hash" is "r7"; mteb .* has r1'),
         ({"model": "toy/unknown", "weights": "."}, "toy/unknown\" is not in mteb's registry"),
         ({"model": "./nowhere"}, "is no folder"),
     ],
@@ -334,7 +334,7 @@ def test_mteb_encoder_refuses_what_it_cannot_be(toy, table, expected):
 def test_mteb_encoder_names_an_unknown_task_and_the_missing_folder(toy):
     with pytest.raises(ConfigError, match='task "NFCorpse"'):
         mteb_encoder({"model": toy, "task": "NFCorpse"}).encode(["query\x1fa"])
-    with pytest.raises(ConfigError, match="name a folder that holds them as weights"):
+    with pytest.raises(ConfigError, match="name a folder that has them as weights"):
         mteb_encoder({"model": toy}).folder  # noqa: B018
 
 

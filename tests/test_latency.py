@@ -180,7 +180,7 @@ def test_one_warm_query_is_ranked_as_in_evaluation(evaluating, store, hash_encod
     whole, clock = evaluator.run(name, query_set), _Clock(evaluator, query_set)
     for row, query_id in enumerate(query_set.ids):
         query = QuerySet.build("shop", "held-out", "manual", [(query_id, query_set.texts[row])])
-        assert clock.ask(name, query)[0].ranking(0) == whole.ranking(row)
+        assert clock.answer(name, query)[0].ranking(0) == whole.ranking(row)
 
 
 def test_query_that_finds_nothing_is_timed_too(evaluating, store, tiny_suite, hash_encoder, dense_system):

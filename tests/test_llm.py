@@ -298,7 +298,7 @@ def test_a_wait_of_hours_ends_the_batch(case, fake_time):
         found, counts = case.run(server)
         assert len(server.requests) == 2
     assert len(found) == 3 and fake_time.t < 60
-    assert sum(n for key, n in counts.items() if "not asked: the server asks to wait 7200 s" in key) == 4
+    assert sum(n for key, n in counts.items() if "not asked: the server demands a wait of 7200 s" in key) == 4
 
 
 def test_retry_after_takes_seconds_and_dates_and_ignores_the_rest():
@@ -353,7 +353,7 @@ def test_a_refusal_that_holds_for_all_ends_the_batch_at_once(case, status):
 def test_an_account_without_quota_ends_the_batch_at_once(case):
     body = b'{"error": {"code": "insufficient_quota", "message": "You exceeded your current quota"}}'
     with LLMServer(always=lambda asked: (429, {"Retry-After": "1"}, body)) as server:
-        with pytest.raises(PairsError, match="quota is used up"):
+        with pytest.raises(PairsError, match="no quota left"):
             case.run(server)
         assert len(server.requests) == 1
 

@@ -223,7 +223,7 @@ def test_lists_of_measures_may_be_repeated_or_comma_separated():
 
 def test_run_that_holds_no_judged_query_is_refused(known_runs):
     with pytest.raises(
-        RunError, match=r'holds none of the 1 judged queries \(first judged: "x", first in the run: "q1"\)'
+        RunError, match=r'has none of the 1 judged queries \(first judged: "x", first in the run: "q1"\)'
     ):
         measure(known_runs.run, {"x": {"a": 1}}, ["map"])
 

@@ -265,7 +265,7 @@ def test_fingerprint_that_fails(change, wrong, install, project, told):
     install("systems", "mine", SYSTEM.replace(*change))
     project('kind = "mine"')
     said = told("run", "--system", "x")
-    assert re.search(rf'Kind "mine" of {ENTRY} failed when "x" was asked for its fingerprint: ', said), said
+    assert re.search(rf'Kind "mine" of {ENTRY} failed when it computed the fingerprint of "x": ', said), said
     assert wrong in said
 
 

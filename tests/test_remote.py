@@ -104,7 +104,7 @@ def test_another_model_under_the_same_name_is_noticed(encoder, store):
     with ModelServer() as server:
         embed(encoder(server), TEXTS[:5], kind="document", store=store)
         server.weights = "w1"
-        with pytest.raises(SystemFailed, match=r"another model under the name.*revision"):
+        with pytest.raises(SystemFailed, match=r"another model has the name now.*revision"):
             embed(encoder(server), TEXTS, kind="document", store=store)
         found = embed(encoder(server, revision="w1"), TEXTS, kind="document", store=store)
     np.testing.assert_array_equal(found.rows[0], np.asarray(vector(TEXTS[0], "w1"), dtype=np.float32))
@@ -232,7 +232,7 @@ def test_another_reranker_under_the_same_name_is_noticed(scorer, store):
     with ModelServer() as server:
         score_pairs(scorer(server), PAIRS[:4], store=store)
         server.weights = "w1"
-        with pytest.raises(SystemFailed, match="another model under the name"):
+        with pytest.raises(SystemFailed, match="another model has the name now"):
             score_pairs(scorer(server), PAIRS, store=store)
 
 

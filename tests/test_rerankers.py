@@ -104,12 +104,12 @@ def test_cross_encoder_is_no_encoder(tiny_model, tmp_path):
 
     folder = tmp_path / "reader"
     CrossEncoder(str(tiny_model), num_labels=1, device="cpu").save_pretrained(str(folder), create_model_card=False)
-    with pytest.raises(ConfigError, match=r"is a cross-encoder.*makes no vectors"):
+    with pytest.raises(ConfigError, match=r"is a cross-encoder.*has no vectors"):
         local.build(local.Config(kind="local", model=str(folder)), base=tmp_path, models=tmp_path)
     # As other libraries save one: nothing but its configuration says what it is.
     for name in ("modules.json", "config_sentence_transformers.json"):
         (folder / name).unlink()
-    with pytest.raises(ConfigError, match=r"is a cross-encoder.*makes no vectors"):
+    with pytest.raises(ConfigError, match=r"is a cross-encoder.*has no vectors"):
         local.build(local.Config(kind="local", model=str(folder)), base=tmp_path, models=tmp_path)
 
 

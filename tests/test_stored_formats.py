@@ -543,7 +543,7 @@ def test_server_that_answers_otherwise_than_then_is_refused(project, monkeypatch
         lambda: embed(encoder, ["new to the store"], kind="query", store=workspace.store),
         lambda: score_pairs(scorer, [("new", "to the store")], store=workspace.store),
     ):
-        with pytest.raises(SystemFailed, match="answers the same text otherwise"):
+        with pytest.raises(SystemFailed, match="answer to the same text has changed"):
             ask()
 
 

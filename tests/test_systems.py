@@ -371,7 +371,7 @@ def test_depth_is_not_forced_on_a_parameter_that_means_something_else(function):
         ([1, 2], "returned '1' (int) at rank 1; expected document ids"),
         ([("a", 1, 2)], "(tuple) at rank 1"),
         ([(b"a", 1)], "(tuple) at rank 1"),
-        ([("a", 1), "b"], "returned ids with scores and ids without"),
+        ([("a", 1), "b"], "returned some ids with scores and some without"),
         (None, "returned None; expected document ids, (id, score) pairs, or a mapping"),
         ("a", "returned 'a' (str)"),
         (7, "returned '7' (int)"),

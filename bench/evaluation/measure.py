@@ -1,14 +1,14 @@
-"""A run and judgements → every query's numbers. The only user of ranx.
+"""A run and judgements → a number for every query and measure. The only user of ranx.
 
-ranx is given plain arrays with strictly falling ranks, never scores: on tied scores it would order by whim, and
-its dictionaries compile for half a minute. With ranks it agrees with trec_eval on every query.
+ranx gets plain arrays with strictly falling ranks, never scores: it orders tied scores arbitrarily, and its
+dictionaries compile for half a minute. With ranks it agrees with trec_eval on every query.
 """
 
 from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,29 +21,32 @@ from bench.records import EvalProtocol, Labels, Qrels, QuerySet, Result, Run, Sc
 from bench.records.measures import Measure, parse, relevant_queries
 from bench.stats import MINIMUM_QUERIES
 
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
 JUDGED_CUTOFF = 10
-"""Ranks looked at for judged@10."""
+"""Ranks that judged@10 covers."""
 
 TOP_IDS = 10
 """Document ids of each query that a result keeps."""
 
 
-def recall_by_depth(run: Run, qrels: Qrels, *, relevance_level: int = 1) -> NDArray[np.float64]:
-    """Mean recall@k for every k from 1 to the run's depth, float64[depth]: one look at the run instead of one per k.
+def recall_by_depth(run: Run, qrels: Qrels, *, relevance_level: int = 1) -> Floats:
+    """Mean recall@k for every k from 1 to the run's depth, float64[depth], in one pass over the run.
 
     Judged queries that the run lacks count 0, as in `measure`; empty where no query has a relevant document.
     """
     judged = relevant_queries(qrels, relevance_level=relevance_level)
     row_of = {query_id: row for row, query_id in enumerate(run.query_ids)}
-    place_of = {doc_id: place for place, doc_id in enumerate(run.doc_ids)}
-    found = np.zeros(run.docs.shape[1])
+    number_of = {doc_id: number for number, doc_id in enumerate(run.doc_ids)}
+    recall = np.zeros(run.docs.shape[1])
     for query_id in judged:
         relevant = [doc_id for doc_id, grade in qrels[query_id].items() if grade >= relevance_level]
         if query_id in row_of:
-            # A relevant document that no query of the run retrieves has no place; -2 is none's either.
-            places = [place_of.get(doc_id, -2) for doc_id in relevant]
-            found += np.isin(run.docs[row_of[query_id]], places) / len(relevant)
-    curve: NDArray[np.float64] = np.cumsum(found) / len(judged) if judged else np.zeros(0)
+            # -2 stands for a relevant document that no query of the run retrieves; -1 pads.
+            numbers = [number_of.get(doc_id, -2) for doc_id in relevant]
+            recall += np.isin(run.docs[row_of[query_id]], numbers) / len(relevant)
+    curve: Floats = np.cumsum(recall) / len(judged) if judged else np.zeros(0)
     return curve
 
 
@@ -58,10 +61,10 @@ def measure(
     condensed: bool = False,
     zero_if_unjudged: bool = False,
 ) -> Scores:
-    """Every judged query's numbers.
+    """Scores of every judged query.
 
     A judged query that the run lacks counts 0 (`missing`); a query without a relevant document is left out
-    (`left_out`): no recall is defined for it, and averaging it in as 0 would only dilute.
+    (`left_out`): recall is not defined for it, and a 0 would only dilute the mean.
 
     Args:
         run: rankings.
@@ -80,104 +83,93 @@ def measure(
     """
     parsed = [parse(name) for name in measures]
     order = list(query_ids) if query_ids is not None else list(qrels)
-    with_positives = set(relevant_queries(qrels, relevance_level=relevance_level))
-    kept = [query_id for query_id in order if query_id in with_positives]
-    if not kept:
+    relevant = set(relevant_queries(qrels, relevance_level=relevance_level))
+    judged_ids = [query_id for query_id in order if query_id in relevant]
+    if not judged_ids:
         raise RunError(
             f"No query of {len(order)} has a document judged {relevance_level} or higher; nothing can be measured."
         )
     row_of = {query_id: row for row, query_id in enumerate(run.query_ids)}
-    missing = [query_id for query_id in kept if query_id not in row_of]
-    if len(missing) == len(kept):
+    missing = [query_id for query_id in judged_ids if query_id not in row_of]
+    if len(missing) == len(judged_ids):
         raise RunError(
-            f'Run "{run.system}" holds none of the {len(kept)} judged queries (first judged: "{kept[0]}", first in '
-            f'the run: "{run.query_ids[0]}"). Do both files belong to one collection?'
+            f'Run "{run.system}" has none of the {len(judged_ids)} judged queries (first judged: "{judged_ids[0]}", '
+            f'first in the run: "{run.query_ids[0]}"). Do both files belong to one collection?'
         )
     width = min(depth or run.depth, run.depth)
-    docs = np.full((len(kept), width), -1, dtype=np.int64)
-    scores = np.full((len(kept), width), -np.inf, dtype=np.float32)
-    for row, query_id in enumerate(kept):
+    docs = np.full((len(judged_ids), width), -1, dtype=np.int64)
+    scores = np.full((len(judged_ids), width), -np.inf, dtype=np.float32)
+    for row, query_id in enumerate(judged_ids):
         if query_id in row_of:
             docs[row] = run.docs[row_of[query_id], :width]
             scores[row] = run.scores[row_of[query_id], :width]
 
-    truth, grades = _judgements(run, qrels, kept, docs)
+    truth, grades = _judgements(run, qrels, judged_ids, docs)
     if not (zero_if_unjudged or (grades >= 0).any()):
         raise RunError(
             f'Run "{run.system}": none of its documents is judged (first: "{run.doc_ids[0]}"; judged: '
-            f'"{next(iter(qrels[kept[0]]))}"). Do both files belong to one collection?'
+            f'"{next(iter(qrels[judged_ids[0]]))}"). Do both files belong to one collection?'
         )
-    values = _evaluate(truth, docs, parsed, relevance_level)
-    judged_cut = docs[:, :JUDGED_CUTOFF]
-    held = (judged_cut >= 0).sum(axis=1)
-    judged = (grades[:, :JUDGED_CUTOFF] >= 0).sum(axis=1) / np.where(held == 0, 1, held)
+
+    def values_of(docs: Integers) -> Floats:
+        return _values(truth, docs, parsed, relevance_level)
+
+    n_ranked = (docs[:, :JUDGED_CUTOFF] >= 0).sum(axis=1)
     return Scores(
         measures=tuple(m.name for m in parsed),
-        query_ids=tuple(kept),
-        values=values,
-        judged=judged.astype(np.float64),
-        lists={m.name: _seen_by(m, run, docs) for m in parsed},
-        left_out=len(order) - len(kept),
+        query_ids=tuple(judged_ids),
+        values=values_of(docs),
+        judged=((grades[:, :JUDGED_CUTOFF] >= 0).sum(axis=1) / np.maximum(n_ranked, 1)).astype(np.float64),
+        lists={m.name: _list_digest(m, run, docs) for m in parsed},
+        left_out=len(order) - len(judged_ids),
         missing=tuple(missing),
-        tie_spread=_tie_spread(truth, docs, scores, grades, parsed, relevance_level),
-        condensed=_condensed(truth, docs, grades, parsed, relevance_level) if condensed else None,
+        tie_spread=_tie_spread(values_of, docs, scores, grades, parsed),
+        condensed=values_of(_without_unjudged(docs, grades)) if condensed else None,
     )
 
 
-def _judgements(
-    run: Run, qrels: Qrels, kept: Sequence[str], docs: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _judgements(run: Run, qrels: Qrels, query_ids: Sequence[str], docs: Integers) -> tuple[Floats, Integers]:
     """ranx' judgement array float64[n_queries, n_judged, 2], grades falling; and each ranked document's grade.
 
     A grade of −1 means unjudged.
     """
     number = {doc_id: i for i, doc_id in enumerate(run.doc_ids)}
-    width = max(len(qrels[query_id]) for query_id in kept)
-    truth = np.zeros((len(kept), width, 2), dtype=np.float64)
+    width = max(len(qrels[query_id]) for query_id in query_ids)
+    truth = np.zeros((len(query_ids), width, 2), dtype=np.float64)
     truth[:, :, 0] = -2
     grades = np.full(docs.shape, -1, dtype=np.int64)
-    for row, query_id in enumerate(kept):
+    for row, query_id in enumerate(query_ids):
         pairs = sorted(qrels[query_id].items(), key=lambda pair: -pair[1])
-        known = {}
-        for column, (doc_id, grade) in enumerate(pairs):
-            # Documents that the run never ranks still count among the relevant: they get numbers of their own.
-            place = number.setdefault(doc_id, len(number))
-            truth[row, column] = place, max(grade, 0)
-            known[place] = max(grade, 0)
+        # Documents that the run never ranks count among the relevant too: they get numbers of their own.
+        known = {number.setdefault(doc_id, len(number)): max(grade, 0) for doc_id, grade in pairs}
+        truth[row, : len(known)] = list(known.items())
         grades[row] = [known.get(doc, -1) for doc in docs[row].tolist()]
     return truth, grades
 
 
 # numba's default threading layer aborts the whole process when two threads enter it at once.
-_ONE_AT_A_TIME = threading.Lock()
+_RANX_LOCK = threading.Lock()
 
 _MIN_ROWS = 10  # below this, ranx.evaluate sets numba to one thread and never sets it back
 
 
-def _evaluate(
-    truth: NDArray[np.float64], docs: NDArray[np.int64], measures: Sequence[Measure], relevance_level: int
-) -> NDArray[np.float64]:
-    """float64[n_queries, n_measures]."""
+def _values(truth: Floats, docs: Integers, measures: Sequence[Measure], relevance_level: int) -> Floats:
+    """float64[n_queries, n_measures], read-only."""
     values = np.empty((len(docs), len(measures)))
-    by_ranx = [place for place, m in enumerate(measures) if m.engine]
+    by_ranx = [column for column, m in enumerate(measures) if m.engine]
     if by_ranx:
-        values[:, by_ranx] = _by_ranx(truth, docs, [measures[place] for place in by_ranx], relevance_level)
+        values[:, by_ranx] = _ranx_values(truth, docs, [measures[column] for column in by_ranx], relevance_level)
     if len(by_ranx) < len(measures):
-        queries = _judged_rankings(truth, docs)
-        for place, m in enumerate(measures):
+        queries = []
+        for judgements, ranked in zip(truth, docs, strict=True):
+            grades = {int(doc): int(grade) for doc, grade in judgements if doc >= 0}
+            ranked_grades = np.asarray([grades.get(doc, -1) for doc in ranked.tolist() if doc >= 0], dtype=np.int64)
+            queries.append(JudgedRanking(ranked_grades, np.asarray(list(grades.values()), dtype=np.int64)))
+        for column, m in enumerate(measures):
             if not m.engine:
-                values[:, place] = _by_kind(m, queries, relevance_level)
+                values[:, column] = _kind_values(m, queries, relevance_level)
     values.flags.writeable = False
     return values
-
-
-def _judged_rankings(truth: NDArray[np.float64], docs: NDArray[np.int64]) -> list[JudgedRanking]:
-    found = []
-    for pairs, ranked in zip(truth, docs, strict=True):
-        grades = {int(doc): int(grade) for doc, grade in pairs if doc >= 0}
-        rank_grades = np.asarray([grades.get(doc, -1) for doc in ranked.tolist() if doc >= 0], dtype=np.int64)
-        found.append(JudgedRanking(rank_grades, np.asarray(list(grades.values()), dtype=np.int64)))
-    return found
 
 
 def packages_of(measures: Iterable[str]) -> dict[str, str]:
@@ -186,12 +178,13 @@ def packages_of(measures: Iterable[str]) -> dict[str, str]:
     return {m.name: package for m in parsed if not m.engine and (package := origin("measures", m.kind)) is not None}
 
 
-def _by_kind(m: Measure, queries: Sequence[JudgedRanking], relevance_level: int) -> NDArray[np.float64]:
+def _kind_values(m: Measure, queries: Sequence[JudgedRanking], relevance_level: int) -> Floats:
     """float64[n_queries] of a measure that ranx lacks."""
     compute = module_of("measures", m.kind).value
     with blamed("measures", m.kind, f"failed when it computed {m.name}"):
-        given = [compute(query, cutoff=m.cutoff, relevance_level=relevance_level) for query in queries]
-        values = np.asarray(given, dtype=np.float64)
+        values = np.asarray(
+            [compute(query, cutoff=m.cutoff, relevance_level=relevance_level) for query in queries], dtype=np.float64
+        )
     if values.shape != (len(queries),) or not ((values >= 0) & (values <= 1 + 1e-9)).all():
         package = origin("measures", m.kind)
         raise MeasureError(
@@ -201,9 +194,7 @@ def _by_kind(m: Measure, queries: Sequence[JudgedRanking], relevance_level: int)
     return values
 
 
-def _by_ranx(
-    truth: NDArray[np.float64], docs: NDArray[np.int64], measures: Sequence[Measure], relevance_level: int
-) -> NDArray[np.float64]:
+def _ranx_values(truth: Floats, docs: Integers, measures: Sequence[Measure], relevance_level: int) -> Floats:
     """float64[n_queries, n_measures]."""
     from ranx import evaluate
 
@@ -218,58 +209,47 @@ def _by_ranx(
     level = f"-l{relevance_level}" if relevance_level != 1 else ""
     names = []
     for m in measures:
-        # trec_eval's ndcg takes every grade as its gain, whatever level -l asks for.
+        # trec_eval's ndcg takes every grade as its gain, regardless of the level that -l sets.
         suffix = "" if m.engine == "ndcg" else level
         names.append(f"{m.engine}@{m.cutoff}{suffix}" if m.cutoff else f"{m.engine}{suffix}")
-    # The first name twice: asked for a single measure, ranx 0.3.21 looks its scores up under another name.
-    with _ONE_AT_A_TIME:
+    # The first name twice: for a single measure, ranx 0.3.21 looks its scores up under another name.
+    with _RANX_LOCK:
         scores = evaluate(padded, ranked, [*names, names[0]], return_mean=False, save_results_in_run=False)
     return np.stack([np.asarray(scores[name], dtype=np.float64)[:n_queries] for name in names], axis=1)
 
 
-def _reordered(docs: NDArray[np.int64], order: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.take_along_axis(docs, order, axis=1)
-
-
 def _tie_spread(
-    truth: NDArray[np.float64],
-    docs: NDArray[np.int64],
+    values_of: Callable[[Integers], Floats],
+    docs: Integers,
     scores: NDArray[np.float32],
-    grades: NDArray[np.int64],
+    grades: Integers,
     measures: Sequence[Measure],
-    relevance_level: int,
 ) -> dict[str, float]:
     """Measure → mean under the best order of tied documents minus mean under the worst; empty without ties."""
     tied = (scores[:, 1:] == scores[:, :-1]) & (docs[:, 1:] >= 0)
     if not tied.any():
         return {}
-    best = _evaluate(truth, _reordered(docs, np.lexsort((-grades, -scores), axis=1)), measures, relevance_level)
-    worst = _evaluate(truth, _reordered(docs, np.lexsort((grades, -scores), axis=1)), measures, relevance_level)
+    best, worst = (
+        values_of(np.take_along_axis(docs, np.lexsort((key, -scores), axis=1), axis=1)) for key in (-grades, grades)
+    )
     return {m.name: float((best[:, i] - worst[:, i]).mean()) for i, m in enumerate(measures)}
 
 
-def _condensed(
-    truth: NDArray[np.float64],
-    docs: NDArray[np.int64],
-    grades: NDArray[np.int64],
-    measures: Sequence[Measure],
-    relevance_level: int,
-) -> NDArray[np.float64]:
-    """The same measures on condensed rankings, unjudged documents removed (Sakai 2007)."""
+def _without_unjudged(docs: Integers, grades: Integers) -> Integers:
+    """Condensed rankings, −1 padded: unjudged documents removed (Sakai 2007)."""
     unjudged = grades < 0
     order = np.argsort(unjudged, axis=1, kind="stable")
-    kept = np.where(np.take_along_axis(unjudged, order, axis=1), -1, _reordered(docs, order))
-    return _evaluate(truth, kept, measures, relevance_level)
+    return np.where(np.take_along_axis(unjudged, order, axis=1), -1, np.take_along_axis(docs, order, axis=1))
 
 
-def _seen_by(m: Measure, run: Run, docs: NDArray[np.int64]) -> str:
-    """Digest of what a measure can see of the rankings: the set down to its cutoff, or the order."""
+def _list_digest(m: Measure, run: Run, docs: Integers) -> str:
+    """Digest of the part of the rankings that a measure depends on: the set down to its cutoff, or the order."""
     state = hashlib.blake2b(digest_size=16)
     cut = docs[:, : m.cutoff or None]
     if not m.ordered and m.cutoff:
         cut = np.sort(cut, axis=1)
     used = np.unique(cut[cut >= 0])
-    # Numbers differ between runs for one document; its place among the ids in use does not, given those ids.
+    # A document's number differs between runs; its place among the ids in use does not, given those ids.
     place = np.full(len(run.doc_ids) + 1, -1, dtype=np.int64)
     place[used] = np.arange(len(used))
     state.update("\0".join(run.doc_ids[i] for i in used).encode("utf-8", "surrogatepass"))
@@ -279,12 +259,12 @@ def _seen_by(m: Measure, run: Run, docs: NDArray[np.int64]) -> str:
 
 def _refuse_constant(run: Run) -> None:
     """Refuse a run without an order: the tie rule alone would rank it, by document id."""
-    held = run.docs >= 0
-    first, several = run.scores[:, :1], held.sum(axis=1) > 1
-    # Under as many queries equal scores may be an accident, and no verdict is drawn anyway.
-    if several.sum() >= MINIMUM_QUERIES and (np.where(held, run.scores, first) == first).all():
+    filled = run.docs >= 0
+    first, several = run.scores[:, :1], filled.sum(axis=1) > 1
+    # With fewer queries equal scores may be an accident, and the gate reaches no verdict anyway.
+    if several.sum() >= MINIMUM_QUERIES and (np.where(filled, run.scores, first) == first).all():
         raise RunError(
-            f'Run "{run.system}" on "{run.query_set}": scores are constant under every one of {len(held)} queries '
+            f'Run "{run.system}" on "{run.query_set}": scores are constant under every one of {len(filled)} queries '
             f"({int(several.sum())} rank several documents); nothing is ranked. Expected scores that fall with the "
             "rank: write each document's score, or the depth minus its rank."
         )
@@ -301,7 +281,7 @@ def result(
     kind: str = "trec-run",
     recipe: Mapping[str, Any] | None = None,
 ) -> Result:
-    """A run's headers with its scores: what baselines, comparisons and reports work from.
+    """A run's headers with its scores, on which baselines, comparisons and reports are built.
 
     Args:
         run: rankings.
@@ -317,19 +297,17 @@ def result(
         RunError: see `measure`; or scores that are constant under every query.
     """
     _refuse_constant(run)
-    order = query_set.ids if query_set is not None else None
-    judged_queries = relevant_queries(labels.qrels, relevance_level=protocol.relevance_level)
-    with_negatives = sum(
-        any(grade < protocol.relevance_level for grade in labels.qrels[q].values()) for q in judged_queries
-    )
-    share = with_negatives / len(judged_queries) if judged_queries else 0.0
+    level = protocol.relevance_level
+    judged = relevant_queries(labels.qrels, relevance_level=level)
+    with_negatives = sum(any(grade < level for grade in labels.qrels[q].values()) for q in judged)
+    share = with_negatives / len(judged) if judged else 0.0
     scores = measure(
         run,
         labels.qrels,
         protocol.measures,
         depth=protocol.depth,
-        relevance_level=protocol.relevance_level,
-        query_ids=order,
+        relevance_level=level,
+        query_ids=query_set.ids if query_set is not None else None,
         condensed=share >= 0.5,
     )
     row_of = {query_id: row for row, query_id in enumerate(run.query_ids)}

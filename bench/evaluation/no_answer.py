@@ -1,4 +1,4 @@
-"""Queries that no document answers: how often a score threshold, chosen on dev, lets an answer through all the same."""
+"""Queries that no document answers: how often one gets an answer despite a score threshold chosen on dev."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def chosen_threshold(top_scores: NDArray[np.float32], *, keeps: float = KEEPS) -
     """
     if not len(top_scores):
         return None
-    found = float(np.sort(top_scores)[::-1][math.ceil(keeps * len(top_scores) - 1e-9) - 1])
-    return found if math.isfinite(found) else None
+    threshold = float(np.sort(top_scores)[::-1][math.ceil(keeps * len(top_scores) - 1e-9) - 1])
+    return threshold if math.isfinite(threshold) else None
 
 
 def no_answer(
     run: Run, labels: Labels, scores: Scores, dev: Sequence[tuple[Run, Labels]], *, keeps: float = KEEPS
 ) -> NoAnswer | None:
-    """What a score threshold does on one query set; None without unanswerable queries, or where dev gives none.
+    """The effect of a score threshold on one query set; None without unanswerable queries, or where dev gives none.
 
     Args:
         run: rankings of a set that has unanswerable queries.
-        labels: which they are.
-        scores: of the answerable ones; the first recall, else the first measure, tells what the threshold costs.
-        dev: runs of the same system on dev sets of the same corpus, with what people said about them.
+        labels: name the unanswerable queries.
+        scores: of the answerable queries; the first recall, else the first measure, shows what the threshold costs.
+        dev: runs of the same system on dev sets of the same corpus, with their labels.
         keeps: share of dev's answerable queries that the threshold keeps.
     """
     unanswerable = [query_id for query_id in run.query_ids if query_id in labels.unanswerable]
@@ -57,7 +57,7 @@ def no_answer(
         return None
     measure = next((name for name in scores.measures if name.startswith("recall@")), scores.measures[0])
     values = scores.column(measure)
-    kept = _top_scores(run, scores.query_ids) >= threshold
+    answered = _top_scores(run, scores.query_ids) >= threshold
     return NoAnswer(
         chosen_on=tuple(dev_run.query_set for dev_run, _ in dev),
         keeps=keeps,
@@ -65,8 +65,8 @@ def no_answer(
         n_unanswerable=len(unanswerable),
         false_positive_rate=float((_top_scores(run, unanswerable) >= threshold).mean()),
         n_answerable=len(values),
-        answered=float(kept.mean()),
+        answered=float(answered.mean()),
         measure=measure,
         value=float(values.mean()),
-        value_at_threshold=float(np.where(kept, values, 0.0).mean()),
+        value_at_threshold=float(np.where(answered, values, 0.0).mean()),
     )

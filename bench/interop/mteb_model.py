@@ -1,4 +1,4 @@
-"""Any system as an mteb model: mteb hands over texts, the evaluator ranks them as it ranks a suite's."""
+"""Any system as an mteb model: mteb passes texts, and the evaluator ranks them as those of a suite."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from bench.base.errors import MissingExtra, SystemFailed, UsageError, did_you_me
 from bench.evaluation.evaluate import Evaluator
 from bench.records import Corpus, EvalProtocol, QuerySet, Suite, System, document_text
 
-# mteb's words for our kinds; of the others it is told nothing.
+# mteb's names of our kinds; the others have none.
 _MODEL_TYPES = {"dense": ["dense"], "hybrid": ["hybrid"], "bm25": ["sparse"]}
 
 
 def model_meta(name: str, kind: str, digest: str) -> Any:
-    """mteb's ModelMeta of a system. Its revision is the system's digest: no cache answers for other weights."""
+    """mteb's ModelMeta of a system. Its revision is the system's digest, so that no cache confuses weights."""
     try:
         from mteb.models import ModelMeta
     except ImportError:
@@ -24,7 +24,7 @@ def model_meta(name: str, kind: str, digest: str) -> Any:
 
 
 class Project(Protocol):
-    """What an opened config offers here."""
+    """An opened config, as this module uses it."""
 
     def suite(self, only: str | None = None) -> Suite:
         """One of its suites."""
@@ -55,20 +55,24 @@ def to_mteb_model(source: Project | Evaluator, name: str, *, suite: str | None =
 
 
 class MtebModel:
-    """mteb's SearchProtocol over one system. Rankings and vectors are kept in the evaluator's store, as ever."""
+    """mteb's SearchProtocol over one system. Rankings and vectors are kept in the evaluator's store."""
 
     def __init__(self, evaluator: Evaluator, name: str) -> None:
         self.name, self._evaluator = name, evaluator
-        # Asking for the digest tunes weights on the evaluator's own suite; they stay as they are from here on.
+        # The digest tunes weights on the evaluator's own suite; they are fixed from here on.
         self.mteb_model_meta = model_meta(
             f"retrieval-gate/{name}", evaluator.systems[name].kind, evaluator.system_digest(name)
         )
-        self._systems = {n: _tuned(evaluator.systems[n]) for n in _with_parts(evaluator.systems, name)}
+        self._systems = {n: copy.copy(evaluator.systems[n]) for n in _with_parts(evaluator.systems, name)}
+        for system in self._systems.values():
+            if getattr(system, "tunable", False):
+                system.tunable = False  # type: ignore[attr-defined]
         self._corpus: Corpus | None = None
 
     def index(self, corpus: Any, *, task_metadata: Any, **_: Any) -> None:
-        """Take the documents; they are indexed when queries are there."""
-        self._corpus = Corpus.build(task_metadata.name, _documents(corpus))
+        """Take the documents; `search` indexes them."""
+        documents = [(row["id"], document_text(row.get("title") or "", row["text"])) for row in corpus]
+        self._corpus = Corpus.build(task_metadata.name, documents)
 
     def search(
         self, queries: Any, *, task_metadata: Any, hf_subset: str, top_k: int, top_ranked: Any = None, **_: Any
@@ -76,36 +80,29 @@ class MtebModel:
         """Query id → document id → score, at most `top_k` documents each.
 
         Raises:
-            UsageError: a task whose candidates are given, or whose queries are conversations.
+            UsageError: a task with given candidates, or whose queries are conversations.
             SystemFailed: the system broke.
         """
         if self._corpus is None:
-            raise SystemFailed(
-                f'Model "{self.name}" is asked to search before it was given documents; call index first.'
-            )
+            raise SystemFailed(f'Model "{self.name}" has no documents to search; call index first.')
         if top_ranked is not None:
             raise UsageError(
-                f'Task "{task_metadata.name}" hands over the documents to reorder; system "{self.name}" ranks a whole '
+                f'Task "{task_metadata.name}" passes the documents to reorder; system "{self.name}" ranks a whole '
                 "corpus. Evaluate it on a retrieval task."
             )
         drop_self = self._evaluator.suite.protocol.drop_self
         query_set = QuerySet.build(hf_subset, "held-out", self._corpus.name, _queries(queries, task_metadata.name))
-        # mteb drops a query's own document afterwards, so it asks for one more than it counts. A fusion must drop it
-        # before: it would take up a rank.
+        # mteb drops a query's own document afterwards, so its top_k is one more than it counts. A fusion must drop the
+        # document before, because it would take a rank.
         protocol = EvalProtocol(self._evaluator.suite.protocol.measures, top_k - drop_self, drop_self=drop_self)
         suite = Suite(
             task_metadata.name, 1, "", protocol, {self._corpus.name: self._corpus}, {query_set.name: query_set}, {}
         )
-        run = Evaluator(suite, self._systems, self._evaluator.store, progress=self._evaluator.progress).run(
-            self.name, query_set
-        )
+        evaluator = Evaluator(suite, self._systems, self._evaluator.store, progress=self._evaluator.progress)
+        run = evaluator.run(self.name, query_set)
         return {
-            query_id: {
-                run.doc_ids[doc]: float(score)
-                for doc, score in zip(run.docs[row], run.scores[row], strict=True)
-                if doc >= 0
-            }
-            for row, query_id in enumerate(run.query_ids)
+            query_id: {run.doc_ids[doc]: float(score) for doc, score in zip(docs, scores, strict=True) if doc >= 0}
+            for query_id, docs, scores in zip(run.query_ids, run.docs, run.scores, strict=True)
         }
 
 
@@ -113,24 +110,12 @@ def _with_parts(systems: Mapping[str, System], name: str) -> list[str]:
     return [*(n for part in systems[name].parts for n in _with_parts(systems, part)), name]
 
 
-def _tuned(system: System) -> System:
-    """The system with the weight that it has now."""
-    fixed = copy.copy(system)
-    if getattr(fixed, "tunable", False):
-        fixed.tunable = False  # type: ignore[attr-defined]
-    return fixed
-
-
-def _documents(rows: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    return [(row["id"], document_text(row.get("title") or "", row["text"])) for row in rows]
-
-
 def _queries(rows: Iterable[Mapping[str, Any]], task: str) -> list[tuple[str, str]]:
-    """What mteb's own loaders make of a query: its text, then its instruction."""
-    found = []
+    """(id, text) of each query, as by mteb's own loaders: the text, then its instruction."""
+    queries = []
     for row in rows:
         if not isinstance(row["text"], str):
             raise UsageError(f'Task "{task}": query "{row["id"]}" is a conversation; systems take one text.')
         instruction = row.get("instruction")
-        found.append((row["id"], row["text"] if instruction is None else f"{row['text']} {instruction}"))
-    return found
+        queries.append((row["id"], row["text"] if instruction is None else f"{row['text']} {instruction}"))
+    return queries

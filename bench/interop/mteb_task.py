@@ -1,4 +1,4 @@
-"""A suite as an mteb retrieval task: same texts, same judgements, same cutoffs, so that mteb finds the same numbers."""
+"""A suite as an mteb retrieval task: same texts, judgements and cutoffs, so that mteb measures the same numbers."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ SCORE_NAMES = {
     "mrr": "mrr",
     "hit": "hit_rate",
 }
-"""Our measures → what mteb calls them; "_at_" and the cutoff follow."""
+"""Our measures → mteb's names of them; "_at_" and the cutoff follow."""
 
-# mteb's own; it takes no measure without a cutoff.
+# mteb's own cutoffs; it takes no measure without a cutoff.
 _CUTOFFS = (1, 3, 5, 10, 20, 100, 1000)
 
 
@@ -32,42 +32,17 @@ def score_name(measure: str) -> str | None:
 def cutoffs(suite: Suite) -> tuple[int, ...]:
     """mteb's cutoffs and those of the suite's measures, up to the suite's depth; the last one is the depth.
 
-    The deepest cutoff is how many documents mteb asks a system for: a fusion of 1,000 is not a fusion of 100.
+    The deepest cutoff is the number of documents that mteb searches for: a fusion of 1,000 is not a fusion of 100.
     """
     depth = suite.protocol.depth
     wanted = {*_CUTOFFS, *(parse(name).cutoff for name in suite.protocol.measures), depth}
     return tuple(sorted(k for k in wanted if 0 < k <= depth))
 
 
-def chosen_sets(suite: Suite, query_set: str | None) -> list[QuerySet]:
-    """The query set of that name, whatever its role; every held-out and out-of-distribution set where None.
+def _metadata(suite: Suite, query_sets: Sequence[QuerySet], languages: Sequence[str]) -> Any:
+    """mteb's TaskMetadata. Each query set is a subset; the digest in the name covers everything a number depends on.
 
-    Raises:
-        UsageError: no such set, none to evaluate on, or a relevance level that mteb does not know.
-    """
-    if query_set is not None and query_set not in suite.query_sets:
-        raise UsageError(
-            f'Suite "{suite.name}" has no query set "{query_set}"; expected one of {", ".join(suite.query_sets)}.'
-            f"{did_you_mean(query_set, suite.query_sets)}"
-        )
-    found = suite.of_role(*EVALUATION_ROLES) if query_set is None else [suite.query_sets[query_set]]
-    if not found:
-        raise UsageError(
-            f'Suite "{suite.name}" has no held-out and no out-of-distribution query set; name one of '
-            f"{', '.join(suite.query_sets)}."
-        )
-    if suite.protocol.relevance_level != 1:
-        raise UsageError(
-            f'Suite "{suite.name}" counts grades from {suite.protocol.relevance_level} as relevant; mteb counts every '
-            "grade above 0, so its numbers would differ. Write judgements whose lower grades are 0, with level 1."
-        )
-    return found
-
-
-def task_metadata(suite: Suite, query_sets: Sequence[QuerySet], languages: Sequence[str]) -> Any:
-    """mteb's TaskMetadata. Each query set is a subset; the digest in the name is of all that a number depends on.
-
-    mteb's result cache answers by the task's name alone: a changed judgement must change the name.
+    mteb's result cache looks up the task's name alone: a changed judgement must change the name.
     """
     try:
         from mteb.abstasks.task_metadata import TaskMetadata
@@ -106,24 +81,38 @@ def to_mteb_task(suite: Suite, query_set: str | None = None, *, languages: Seque
     Args:
         suite: what is measured.
         query_set: one query set of any role; all held-out and out-of-distribution sets where None. Each is a subset
-            of the task. Queries without a relevant document are left out, as everywhere here.
-        languages: of the texts, as mteb writes them ("eng-Latn"); a suite does not say which, so the default is
-            "undetermined".
+            of the task. Queries without a relevant document are left out.
+        languages: of the texts, as mteb writes them ("eng-Latn"); the default is "undetermined".
 
     Returns:
         An instance of a subclass of mteb's AbsTaskRetrieval.
 
     Raises:
         MissingExtra: mteb is not installed.
-        UsageError: see `chosen_sets`.
+        UsageError: no such set, none to evaluate on, or a relevance level that mteb does not have.
     """
-    query_sets = chosen_sets(suite, query_set)
-    described = task_metadata(suite, query_sets, languages)
+    if query_set is not None and query_set not in suite.query_sets:
+        raise UsageError(
+            f'Suite "{suite.name}" has no query set "{query_set}"; expected one of {", ".join(suite.query_sets)}.'
+            f"{did_you_mean(query_set, suite.query_sets)}"
+        )
+    query_sets = suite.of_role(*EVALUATION_ROLES) if query_set is None else [suite.query_sets[query_set]]
+    if not query_sets:
+        raise UsageError(
+            f'Suite "{suite.name}" has no held-out and no out-of-distribution query set; name one of '
+            f"{', '.join(suite.query_sets)}."
+        )
+    if suite.protocol.relevance_level != 1:
+        raise UsageError(
+            f'Suite "{suite.name}" counts grades from {suite.protocol.relevance_level} as relevant; mteb counts every '
+            "grade above 0, so its numbers would differ. Write judgements whose lower grades are 0, with level 1."
+        )
+    described = _metadata(suite, query_sets, languages)
     from datasets import Dataset
     from mteb.abstasks import AbsTaskRetrieval
 
     class SuiteTask(AbsTaskRetrieval):  # type: ignore[misc, unused-ignore]
-        # On the class: mteb looks a task's prompt up among the subclasses, by their metadata.
+        # On the class: mteb looks up a task's prompt among the subclasses, by their metadata.
         metadata = described
         ignore_identical_ids = suite.protocol.drop_self
         k_values = cutoffs(suite)
@@ -135,7 +124,7 @@ def to_mteb_task(suite: Suite, query_set: str | None = None, *, languages: Seque
             self._top_k = max(self.k_values) + (1 if suite.protocol.drop_self else 0)
 
         def load_data(self, *_: Any, **__: Any) -> None:
-            """Hand over what the suite holds."""
+            """Load corpora, queries and judgements from the suite."""
             if self.data_loaded:
                 return
             corpora = {
@@ -146,13 +135,13 @@ def to_mteb_task(suite: Suite, query_set: str | None = None, *, languages: Seque
             self.dataset = {}
             for q in query_sets:
                 qrels = suite.qrels(q.name)
-                kept = set(relevant_queries(qrels))
-                rows = [(i, text) for i, text in zip(q.ids, q.texts, strict=True) if i in kept]
+                judged = set(relevant_queries(qrels))
+                rows = [(i, text) for i, text in zip(q.ids, q.texts, strict=True) if i in judged]
                 self.dataset[q.name] = {
                     "test": {
                         "corpus": corpora[q.corpus],
                         "queries": Dataset.from_dict({"id": [i for i, _ in rows], "text": [t for _, t in rows]}),
-                        # pytrec_eval takes a negative grade for a gain.
+                        # pytrec_eval takes a negative grade as a gain.
                         "relevant_docs": {i: {d: max(g, 0) for d, g in qrels[i].items()} for i, _ in rows},
                         "top_ranked": None,
                     }

@@ -1,11 +1,11 @@
-"""A collection's manifest: which model made the vectors of an index, so that no other's are put among them.
+"""A collection's manifest: which model made the vectors of an index, so that no other model's are added to it.
 
-A team's indexing job writes the manifest beside its index, and asks it before it writes or reads vectors:
+A team's indexing job writes the manifest beside its index, and checks it before it writes or reads vectors:
 
     ours = Manifest.of_model("models/clinic", dim=256)
     read_manifest(folder / "manifest.json").require(ours)      # NotComparable says what differs
 
-Two models of one base share dimensions, so nothing else would notice: the rankings are merely wrong.
+Models of one base have equal dimensions, so a mix raises no other error: the rankings are merely wrong.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ from bench.retrieval.precisions import PRECISIONS
 
 FORMAT = 1
 SIMILARITIES = ("cosine", "dot")
+_NAMES = {"weights": "weights digest", "max_length": "maximum length", "dim": "dimension", "kind": "kind of encoder"}
 
 
 @dataclass(frozen=True)
 class Manifest(JsonRecord, keys="digest model encoder dim precision similarity corpus?"):
-    """What every vector of a collection has in common.
+    """What all vectors of a collection have in common.
 
     `encoder` is the encoder's fingerprint: digest of the weights, prompts, maximum length, library. `corpus` has
-    name, digest and number of documents where they are known. `model` is what people call the model; it is told and
-    not compared, because a name may come to mean other weights.
+    name, digest and number of documents where they are known. `model` is the model's name; it is shown but not
+    compared, because a name may come to mean other weights.
     """
 
     encoder: Mapping[str, Any] = field(repr=False)
@@ -53,28 +54,28 @@ class Manifest(JsonRecord, keys="digest model encoder dim precision similarity c
         corpus: Corpus | None = None,
         model: str = "",
     ) -> Manifest:
-        """The manifest of vectors that an encoder makes.
+        """The manifest of an encoder's vectors.
 
         Args:
             encoder: anything with `dim` and `fingerprint()`.
-            dim: columns that are kept; all where None.
+            dim: first columns of a vector that are kept; all where None.
             precision: as in `bench.toml`.
             similarity: `cosine` or `dot`.
-            corpus: what is indexed.
-            model: what people call the model.
+            corpus: the indexed documents.
+            model: the model's name.
         """
         about = {"name": corpus.name, "digest": corpus.digest, "documents": len(corpus.ids)} if corpus else None
-        # As it reads back: a tuple becomes a list in JSON.
+        # As JSON returns it: a tuple becomes a list.
         fingerprint = json.loads(json.dumps(dict(encoder.fingerprint())))
         return cls(fingerprint, dim or encoder.dim, precision, similarity, about, model)
 
     @classmethod
     def of_model(cls, model: str | Path, *, store: str | Path = ".bench", **more: Any) -> Manifest:
-        """The manifest of vectors of a Sentence Transformers model; loads no weights.
+        """The manifest of a Sentence Transformers model's vectors; loads no weights.
 
         Args:
-            model: as `encoder.model` in `bench.toml`; paths start from here.
-            store: the working folder that `finetune:` and `promoted:` models are in.
+            model: as `encoder.model` in `bench.toml`; paths start from the current folder.
+            store: the working folder of `finetune:` and `promoted:` models.
             more: `max_length`, `query_prompt`, `document_prompt` and `revision` as in `bench.toml`; `dim`,
                 `precision`, `similarity` and `corpus` as in `of`.
         """
@@ -86,30 +87,26 @@ class Manifest(JsonRecord, keys="digest model encoder dim precision similarity c
 
     @property
     def digest(self) -> str:
-        """32 hex digits over what must be equal; a handy key for an index's name."""
+        """32 hex digits over what must be equal; usable in an index's name."""
         return digest_of([dict(self.encoder), self.dim, self.precision, self.similarity])
 
     def differences(self, other: Manifest, *, corpus: bool = False) -> list[str]:
-        """What differs, a clause each: this one's first.
+        """What differs, a clause each: this manifest's value first.
 
         Args:
-            other: the manifest of what is to be written or read.
+            other: the manifest of the vectors to be written or read.
             corpus: whether the documents must be the same too.
         """
-        found = []
-        for key in sorted(self.encoder.keys() | other.encoder.keys()):
-            mine, theirs = self.encoder.get(key), other.encoder.get(key)
-            if mine != theirs:
-                found.append(f"{_NAMES.get(key, key)} {_shown(mine)} and {_shown(theirs)}")
-        for key in ("dim", "precision", "similarity"):
-            mine, theirs = getattr(self, key), getattr(other, key)
-            if mine != theirs:
-                found.append(f"{_NAMES.get(key, key)} {mine} and {theirs}")
+        rows = [
+            (_NAMES.get(key, key), _excerpt(self.encoder.get(key)), _excerpt(other.encoder.get(key)))
+            for key in sorted(self.encoder.keys() | other.encoder.keys())
+            if self.encoder.get(key) != other.encoder.get(key)
+        ]
+        rows += [(_NAMES.get(k, k), getattr(self, k), getattr(other, k)) for k in ("dim", "precision", "similarity")]
         if corpus:
-            mine, theirs = ((one.corpus or {}).get("digest") for one in (self, other))
-            if mine != theirs:
-                found.append(f"corpus digest {_shown(mine)} and {_shown(theirs)}")
-        return found
+            ours, theirs = (_excerpt((manifest.corpus or {}).get("digest")) for manifest in (self, other))
+            rows.append(("corpus digest", ours, theirs))
+        return [f"{name} {ours} and {theirs}" for name, ours, theirs in rows if ours != theirs]
 
     def require(self, other: Manifest, *, where: str | Path = "The collection", corpus: bool = False) -> None:
         """Refuse vectors that do not belong to this collection.
@@ -117,18 +114,18 @@ class Manifest(JsonRecord, keys="digest model encoder dim precision similarity c
         Raises:
             NotComparable: says what differs, and what to do.
         """
-        found = self.differences(other, corpus=corpus)
-        if corpus and len(found) == 1 and not self.differences(other):
+        differences = self.differences(other, corpus=corpus)
+        if corpus and len(differences) == 1 and not self.differences(other):
             raise NotComparable(
-                f"{where} was made of other documents than the corpus has now ({found[0]}): what was added or changed "
-                "since is not in it. Index the corpus as it is now."
+                f"{where} was made of other documents than the corpus has now ({differences[0]}): documents added or "
+                "changed since are not in it. Index the corpus as it is now."
             )
-        if found:
-            names = f" ({self.model})" if self.model else "", f" ({other.model})" if other.model else ""
+        if differences:
+            ours, theirs = (f" ({manifest.model})" if manifest.model else "" for manifest in (self, other))
             raise NotComparable(
-                f"{where} holds vectors of another kind{names[0]} than these{names[1]}: {'; '.join(found)}. Vectors of "
-                "two kinds in one index are compared as if they were one, and ranked wrongly without a word. Encode "
-                "the whole collection anew with one model, into a new index."
+                f"{where} holds vectors of another kind{ours} than these{theirs}: {'; '.join(differences)}. An index "
+                "of two kinds compares them as if they were one, and ranks wrongly without an error. Encode the whole "
+                "collection anew with one model, into a new index."
             )
 
     def to_json(self) -> dict[str, Any]:
@@ -136,10 +133,7 @@ class Manifest(JsonRecord, keys="digest model encoder dim precision similarity c
         return {"format": FORMAT, "kind": "collection", **super().to_json()}
 
 
-_NAMES = {"weights": "weights digest", "max_length": "maximum length", "dim": "dimension", "kind": "kind of encoder"}
-
-
-def _shown(value: Any) -> str:
+def _excerpt(value: Any) -> str:
     if isinstance(value, str) and len(value) == 32:
         return f"{value[:12]}…"
     return excerpt(json.dumps(value, ensure_ascii=False), 80)
@@ -149,7 +143,7 @@ def write_manifest(path: Path | str, manifest: Manifest) -> Path:
     """Write a manifest, whole or not at all.
 
     Raises:
-        NotComparable: a manifest of other vectors is there already; it is removed with its index, never replaced.
+        NotComparable: the file is a manifest of other vectors; remove it with its index, it is never replaced.
     """
     path = Path(path)
     if path.exists():
@@ -161,8 +155,7 @@ def read_manifest(path: Path | str) -> Manifest:
     """The manifest beside an index.
 
     Raises:
-        StoreError: there is none, or it is damaged or was edited; an index without one cannot be trusted to be of one
-            model.
+        StoreError: it is missing, damaged or edited; the model of an index without one is not known.
     """
     path = Path(path)
     document = read_json(path)
@@ -172,14 +165,16 @@ def read_manifest(path: Path | str) -> Manifest:
             "Write one when the index is made: bench models manifest --system NAME --out F"
         )
     encoder, dim, corpus = document.get("encoder"), document.get("dim"), document.get("corpus")
-    known = document.get("precision") in PRECISIONS and document.get("similarity") in SIMILARITIES
-    known = known and (corpus is None or isinstance(corpus, dict)) and isinstance(document.get("model"), str)
-    if known and isinstance(encoder, dict) and encoder and isinstance(dim, int) and dim > 0:
-        found = Manifest(encoder, dim, document["precision"], document["similarity"], corpus, document["model"])
-        if found.digest == document.get("digest"):
-            return found
+    valid = document.get("precision") in PRECISIONS and document.get("similarity") in SIMILARITIES
+    valid = valid and (corpus is None or isinstance(corpus, dict)) and isinstance(document.get("model"), str)
+    if not (valid and isinstance(encoder, dict) and encoder and isinstance(dim, int) and dim > 0):
         raise StoreError(
-            f"{path} was changed after it was written: what it says does not fit its digest. Nobody knows now which "
-            "model made the index; encode the collection anew."
+            f"{path} is not a complete manifest of a collection; encode the collection anew and write another."
         )
-    raise StoreError(f"{path} is not a whole manifest of a collection; encode the collection anew and write another.")
+    manifest = Manifest(encoder, dim, document["precision"], document["similarity"], corpus, document["model"])
+    if manifest.digest != document.get("digest"):
+        raise StoreError(
+            f"{path} was changed after it was written: its content does not match its digest, so the model of the "
+            "index is not known. Encode the collection anew."
+        )
+    return manifest

@@ -1,4 +1,4 @@
-"""Parts of systems that other packages make: what they raise names their package, and so does their fingerprint."""
+"""Parts of systems from other packages: their errors and their fingerprints name the package."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def built(group: str, table: Mapping[str, Any], place: str, build: Callable[[Any
         group: of the table's kind.
         table: has a `kind`.
         place: the table's name in its file, for errors.
-        build: (the kind's module, the table as it reads it) → the part.
+        build: (the kind's module, the table as the module's Config) → the part.
 
     Raises:
-        ConfigError: what is wrong with the table, or no such model.
+        ConfigError: the table has mistakes, or names no model.
     """
     module, config = settled(group, table, place)
     kind = str(table["kind"])
@@ -29,7 +29,7 @@ def built(group: str, table: Mapping[str, Any], place: str, build: Callable[[Any
 
 
 class _Packaged:
-    """Another package's part. What is kept of its output is kept under the package's version."""
+    """Another package's part. Its fingerprint has the package's version: stored output belongs to one version."""
 
     def __init__(self, part: Any, group: str, kind: str) -> None:
         self._part, self._group, self._kind = part, group, kind
@@ -41,12 +41,12 @@ class _Packaged:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # a copy that is being made has no part yet
             raise AttributeError(name)
-        found = getattr(self._part, name)
-        if not callable(found):
-            return found
+        value = getattr(self._part, name)
+        if not callable(value):
+            return value
 
-        def called(*arguments: Any, **named: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
             with blamed(self._group, self._kind, f"failed in {name}", SystemFailed):
-                return found(*arguments, **named)
+                return value(*arguments, **named)
 
-        return called
+        return call

@@ -1,7 +1,7 @@
 """Which fine-tuned model a team serves: an append-only history in version control, beside the config.
 
 `models/promoted.json` is `{"format": 1, "kind": "promotions", "history": […]}`. Each entry carries the digest of its
-content and of the entry before it, so that an edit, a removal or a change of order by hand is noticed.
+content and of the entry before it, so that an edit, a removal or a change of order by hand is an error.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bench.base.store import read_json, write_json
 from bench.records import digest_of
 
 PROMOTED = Path("models") / "promoted.json"
-"""Where the history stands, from the config's folder."""
+"""The history's path from the config's folder."""
 
 FORMAT = 1
 ACTIONS = ("promote", "rollback")
@@ -25,9 +25,9 @@ ACTIONS = ("promote", "rollback")
 
 @dataclass(frozen=True)
 class Promotion(JsonRecord):
-    """One entry: from here on `promoted:NAME` means the model with these weights.
+    """One entry: from now on `promoted:NAME` means the model with these weights.
 
-    `folder` is the model's folder under the store's `models/NAME`. `verdicts` are the gate's, one a suite, each with
+    `folder` is the model's folder under the store's `models/NAME`. `verdicts` are the gate's, one for each suite, with
     its digest; a rollback needs none. `previous` is the digest of the entry before it in the file, of any name.
     """
 
@@ -57,7 +57,7 @@ def history(path: Path) -> list[Promotion]:
     """All entries, oldest first; none where there is no file.
 
     Raises:
-        StoreError: a file that is no history, or one that was changed otherwise than by `bench models`.
+        StoreError: the file is no history, or was not changed by `bench models` alone.
     """
     if not path.exists():
         return []
@@ -70,13 +70,13 @@ def history(path: Path) -> list[Promotion]:
     rows = document.get("history")
     if not isinstance(rows, list):
         raise StoreError(f'{path}: "history" is {excerpt(repr(rows))}; expected a list. Restore it.')
-    found: list[Promotion] = []
+    entries: list[Promotion] = []
     for number, row in enumerate(rows, 1):
         entry = _entry(row)
-        if entry is None or entry.action not in ACTIONS or entry.previous != (found[-1].digest if found else ""):
-            what = "is no entry" if entry is None or entry.action not in ACTIONS else "does not follow the one before"
+        if entry is None or entry.previous != (entries[-1].digest if entries else ""):
+            problem = "is no entry" if entry is None else "does not follow the one before"
             raise StoreError(
-                f"{path}: entry {number} {what}; entries are appended by bench models promote and rollback, never "
+                f"{path}: entry {number} {problem}; entries are appended by bench models promote and rollback, never "
                 "edited. Restore the file from version control."
             )
         if row.get("digest") != entry.digest:
@@ -84,8 +84,8 @@ def history(path: Path) -> list[Promotion]:
                 f"{path}: entry {number} ({entry.action} {entry.name}) was changed after it was written. Restore the "
                 "file from version control; the model that is served changes only by bench models promote and rollback."
             )
-        found.append(entry)
-    return found
+        entries.append(entry)
+    return entries
 
 
 _TEXTS = ("action", "name", "weights", "folder", "reason", "who", "when", "previous")
@@ -97,31 +97,31 @@ def _entry(row: Any) -> Promotion | None:
     texts = all(isinstance(row[key], str) for key in _TEXTS) and isinstance(row["commit"], str | None)
     seed = row["seed"] is None or type(row["seed"]) is int
     verdicts = isinstance(row["verdicts"], list) and all(isinstance(verdict, dict) for verdict in row["verdicts"])
-    if not (texts and seed and verdicts) or Path(row["folder"]).name != row["folder"]:
+    if not (texts and seed and verdicts) or Path(row["folder"]).name != row["folder"] or row["action"] not in ACTIONS:
         return None
-    held = {key: value for key, value in row.items() if key != "digest"}
-    return Promotion(**held | {"verdicts": tuple(row["verdicts"])})
+    fields = {key: value for key, value in row.items() if key != "digest"}
+    return Promotion(**fields | {"verdicts": tuple(row["verdicts"])})
 
 
 def standing(entries: Sequence[Promotion], name: str) -> list[Promotion]:
-    """The promotions of a name that hold, the newest last: a rollback takes the last one away."""
-    found: list[Promotion] = []
+    """The valid promotions of a name, the newest last: a rollback removes the last one."""
+    valid: list[Promotion] = []
     for entry in entries:
         if entry.name == name and entry.action == "promote":
-            found.append(entry)
-        elif entry.name == name and found:
-            found.pop()
-    return found
+            valid.append(entry)
+        elif entry.name == name and valid:
+            valid.pop()
+    return valid
 
 
 def append(path: Path, entry: Promotion) -> Promotion:
-    """Write an entry at the history's end; returns it with the digest of the one before it.
+    """Append an entry to the history, and return it with the digest of the one before it.
 
     Raises:
         StoreError: see `history`.
     """
     entries = history(path)
-    whole = replace(entry, previous=entries[-1].digest if entries else "")
-    rows = [one.to_json() for one in [*entries, whole]]
+    entry = replace(entry, previous=entries[-1].digest if entries else "")
+    rows = [row.to_json() for row in [*entries, entry]]
     write_json(path, {"format": FORMAT, "kind": "promotions", "history": rows}, indent=1)
-    return whole
+    return entry

@@ -1,7 +1,7 @@
-"""Signals of drift and what they add up to: re-train, refresh the suite, look at something, or nothing.
+"""Signals of drift, and one recommendation: re-train, refresh the suite, look at something, or do nothing.
 
-Every test that was made shares one error rate (Holm), and a signal is shown only where its size matters, too: with
-many texts, differences that nobody would act on are significant.
+All tests share one error rate (Holm). A signal is shown only where its size matters too: with many texts, even
+negligible differences are significant.
 """
 
 from __future__ import annotations
@@ -9,40 +9,38 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from bench.base import words
 from bench.base.json_records import JsonRecord
+from bench.base.words import signed
 from bench.records import Verdict
 from bench.stats import holm
 from bench.watch.shift import FEWEST, NewWords, Shift
 
 LEAST_NEW = 0.05
-"""Share of new texts from which a difference between them and the rest is one of the whole."""
+"""Share of new texts from which their difference from the rest changes the whole collection."""
 
 FLOORS = {"vectors": 0.05, "far": 0.05, "words": 0.01}
-"""Sizes from which a shift matters; docs/watch.md has what real corpora measure. Vectors: energy coefficient beyond
-chance (new topics of one forum .01 to .02, another field .07). Far: share of all texts there are now, beyond chance.
-Words: share of all running words, beyond chance."""
-
-RECOMMENDATIONS = ("re-train", "refresh the suite", "look at", "nothing to do", "cannot tell")
+"""Sizes from which a shift matters; docs/watch.md has values of real corpora. Vectors: energy coefficient beyond chance
+(new topics of one forum .01 to .02, another field .07). Far: share of all current texts, beyond chance. Words: share
+of all running words, beyond chance."""
 
 SHOWN, NOT_SHOWN, DOUBTFUL, UNKNOWN = "shown", "not shown", "doubtful", "unknown"
 
 
 @dataclass(frozen=True)
 class Signal:
-    """One thing that was looked at.
+    """The outcome of one check for drift.
 
     Attributes:
         name: such as "documents: vectors".
         about: "documents", "queries", "recall" or "base model".
-        status: "shown", "not shown", "doubtful" (worth a look, and no more than that) or "unknown".
-        sentence: what was found, with its numbers.
-        size: how much, in the unit of `floor`; None where nothing was measured.
+        status: "shown", "not shown", "doubtful" (worth a look, not evidence) or "unknown".
+        sentence: the finding, with its numbers.
+        size: of the shift, in the unit of `floor`; None where nothing was measured.
         floor: the size from which it matters; None where the signal has none.
-        p: of the test, None where none was made.
-        p_adjusted: after Holm over all tests made.
-        numbers: whatever else was measured.
-        examples: texts, words or ids that show it; they may be anybody's.
+        p: of the test; None without a test.
+        p_adjusted: after Holm over all tests.
+        numbers: other measurements.
+        examples: texts, words or ids that show it; they may be private.
     """
 
     name: str
@@ -59,7 +57,7 @@ class Signal:
 
 @dataclass(frozen=True)
 class Side:
-    """What was compared: where it comes from, how much of it there is, and a digest to tell it again."""
+    """One side of the comparison: its source, a digest of it, its texts, and how many of them were tested."""
 
     source: str
     digest: str
@@ -103,85 +101,83 @@ class Drift(
         return f"{self.recommendation} {self.subject}".strip()
 
 
-# --- from measurements to signals ------------------------------------------------------------------
-
-
 def too_few(about: str, n: int, n_reference: int) -> Signal:
     """The signal where nothing can be tested."""
-    sentence = f"Too few to tell: {n} new against {n_reference} of the reference; expected {FEWEST} of either."
+    sentence = f"Too few texts to test: {n} new, {n_reference} in the reference; expected {FEWEST} of each."
     return Signal(f"{about}: texts", about, UNKNOWN, sentence, numbers={"new": n, "reference": n_reference})
 
 
-def vector_signal(about: str, found: Shift, *, share_new: float) -> Signal:
-    """The energy test: whether new texts as a whole lie elsewhere."""
-    size = max(0.0, found.energy - found.energy_expected)
+def vector_signal(about: str, shift: Shift, *, share_new: float) -> Signal:
+    """The energy test: whether the new texts as a whole differ from the reference."""
+    size = max(0.0, shift.energy - shift.energy_expected)
     enough = share_new >= LEAST_NEW
     sentence = (
-        f"Energy coefficient {found.energy:.4f} between {found.n} new {about} and {found.n_reference} of the "
-        f"reference, {found.energy_expected:.4f} by chance"
-        + ("" if enough else f"; new ones are {share_new:.1%} of all, too few to change the whole")
+        f"Energy coefficient {shift.energy:.4f} between {shift.n} new {about} and {shift.n_reference} of the "
+        f"reference, {shift.energy_expected:.4f} by chance"
+        + ("" if enough else f"; the new ones are {share_new:.1%} of all, too few to change the whole")
         + "."
     )
-    numbers = {"energy": found.energy, "expected": found.energy_expected, "share_new": share_new}
+    numbers = {"energy": shift.energy, "expected": shift.energy_expected, "share_new": share_new}
     return Signal(
-        f"{about}: vectors", about, NOT_SHOWN, sentence, size if enough else 0.0, FLOORS["vectors"], found.energy_p,
+        f"{about}: vectors", about, NOT_SHOWN, sentence, size if enough else 0.0, FLOORS["vectors"], shift.energy_p,
         numbers=numbers,
     )  # fmt: skip
 
 
-def far_signal(about: str, found: Shift, *, share_new: float, examples: Sequence[str] = ()) -> Signal:
-    """The nearest-neighbour test: how many texts have nothing like them in the reference."""
-    size = max(0.0, found.far - found.far_expected) * share_new
+def far_signal(about: str, shift: Shift, *, share_new: float, examples: Sequence[str] = ()) -> Signal:
+    """The nearest-neighbour test: how many new texts have no similar text in the reference."""
+    size = max(0.0, shift.far - shift.far_expected) * share_new
     sentence = (
-        f"{found.far:.1%} of the new {about} are farther from the reference than 99 % of it is from itself, "
-        f"{found.far_expected:.1%} by chance: {size:.1%} of all {about} there are now."
+        f"{shift.far:.1%} of the new {about} have no similar text in the reference; {shift.far_expected:.1%} would by "
+        f"chance. The excess is {size:.1%} of all current {about}. (Similar: as near as 99 % of the reference is to "
+        "its nearest other text.)"
     )
-    numbers = {"far": found.far, "expected": found.far_expected, "share_new": share_new}
+    numbers = {"far": shift.far, "expected": shift.far_expected, "share_new": share_new}
     return Signal(
-        f"{about}: far away", about, NOT_SHOWN, sentence, size, FLOORS["far"], found.far_p,
+        f"{about}: far away", about, NOT_SHOWN, sentence, size, FLOORS["far"], shift.far_p,
         numbers=numbers, examples=tuple(examples),
     )  # fmt: skip
 
 
-def word_signal(about: str, found: NewWords, *, share_new: float) -> Signal:
+def word_signal(about: str, words: NewWords, *, share_new: float) -> Signal:
     """The vocabulary test: how much of the wording is new."""
-    size = max(0.0, found.share - found.expected) * share_new
+    size = max(0.0, words.share - words.expected) * share_new
     sentence = (
-        f"{found.share:.1%} of the words in new {about} are in no text of the reference, {found.expected:.1%} by "
-        f"chance: {size:.1%} of all words there are now, beyond chance."
+        f"{words.share:.1%} of the words in new {about} are in no text of the reference; {words.expected:.1%} would be "
+        f"by chance. The excess is {size:.1%} of all words in current {about}."
     )
-    numbers = {"share": found.share, "expected": found.expected, "share_new": share_new}
-    examples = tuple(f"{word} ({n})" for word, n in found.words)
+    numbers = {"share": words.share, "expected": words.expected, "share_new": share_new}
+    examples = tuple(f"{word} ({n})" for word, n in words.words)
     return Signal(
-        f"{about}: words", about, NOT_SHOWN, sentence, size, FLOORS["words"], found.p,
+        f"{about}: words", about, NOT_SHOWN, sentence, size, FLOORS["words"], words.p,
         numbers=numbers, examples=examples,
     )  # fmt: skip
 
 
 def recall_signal(verdict: Verdict) -> Signal:
-    """What the gate says of stored results against the accepted baseline.
+    """The gate's verdict on stored results against the accepted baseline.
 
-    Its p is the smallest that the gate has after its own correction over cells: a valid p of "any cell fell". A verdict
-    that fails without a test (a pinned query lost, a minimum broken) is shown as it is.
+    Its p is the gate's smallest after the gate's own correction over cells: a valid p of "any cell fell". A verdict
+    that fails without a test (a pinned query lost, a minimum broken) is shown without one here too.
     """
-    tested = [cell for cell in verdict.cells if cell.p_adjusted is not None and cell.reference == "baseline"]
-    worst = verdict.worst
-    said = f"The gate says {verdict.outcome}."
-    if worst is not None:
-        signed = words.signed(worst.delta)
-        said += f" Worst: {worst.name} {worst.baseline:.3f} → {worst.candidate:.3f} ({signed}). {worst.reason}"
+    p_values = [c.p_adjusted for c in verdict.cells if c.p_adjusted is not None and c.reference == "baseline"]
+    sentence = f"The gate's verdict is {verdict.outcome}."
+    if (worst := verdict.worst) is not None:
+        change = f"{worst.baseline:.3f} → {worst.candidate:.3f} ({signed(worst.delta)})"
+        sentence += f" Largest drop: {worst.name} {change}. {worst.reason}"
     fails = verdict.outcome == "fail"
     untested = fails and not any(cell.outcome == "fail" for cell in verdict.cells)
-    status = SHOWN if untested else DOUBTFUL if fails else NOT_SHOWN
-    p = None if untested or not tested else min(cell.p_adjusted or 0.0 for cell in tested)
-    drop = max((-cell.delta for cell in verdict.cells), default=None)
-    lost = tuple(f"{change.query_id}" for _, change in verdict.pinned_lost[:5])
-    numbers: dict[str, float | int | str | None] = {"outcome": verdict.outcome, "cells": len(verdict.cells)}
-    # The floor of a drop is the gate's own business: a cell that fails has passed it.
-    return Signal("recall against the baseline", "recall", status, said, drop, None, p, numbers=numbers, examples=lost)
-
-
-# --- what they add up to ---------------------------------------------------------------------------
+    return Signal(
+        "recall against the baseline",
+        "recall",
+        SHOWN if untested else DOUBTFUL if fails else NOT_SHOWN,
+        sentence,
+        max((-cell.delta for cell in verdict.cells), default=None),
+        None,  # the gate applies its own floor to a drop: a cell that fails is above it
+        None if untested or not p_values else min(p_values),
+        numbers={"outcome": verdict.outcome, "cells": len(verdict.cells)},
+        examples=tuple(change.query_id for _, change in verdict.pinned_lost[:5]),
+    )
 
 
 def conclude(
@@ -200,78 +196,52 @@ def conclude(
     Args:
         signals: as measured; "not shown" and "doubtful" ones with a p may become "shown".
         alpha: the chance that anything is shown where nothing drifts.
-        fine_tuned: whether the model was trained on the reference; one that was not cannot be trained anew on it.
-        system: what was looked at, as `suite` and `model`.
+        fine_tuned: whether the model was trained on the reference; only then can re-training follow the data.
+        system: its name, as `suite` and `model`.
         suite: its name.
-        model: what the config calls it.
+        model: its name in the config.
         sides: what was compared.
         seed: of samples and permutations.
     """
-    tested = [signal for signal in signals if signal.p is not None]
-    adjusted = dict(zip((id(s) for s in tested), holm([s.p for s in tested]) if tested else [], strict=True))
-    judged = tuple(_judged(signal, adjusted.get(id(signal)), alpha) for signal in signals)
-    recommendation, subject, sentence = _recommended(judged, fine_tuned)
-    return Drift(recommendation, subject, sentence, judged, alpha, system, suite, model, dict(sides or {}), seed)
+    tested = [i for i, signal in enumerate(signals) if signal.p is not None]
+    final = list(signals)
+    for i, p in zip(tested, holm([signals[i].p for i in tested]), strict=True) if tested else ():
+        final[i] = replace(signals[i], status=_status(signals[i], p < alpha), p_adjusted=float(p))
+    recommendation, subject, sentence = _recommendation(final, fine_tuned)
+    return Drift(recommendation, subject, sentence, tuple(final), alpha, system, suite, model, dict(sides or {}), seed)
 
 
-def _judged(signal: Signal, p_adjusted: float | None, alpha: float) -> Signal:
-    if p_adjusted is None:
-        return signal
-    significant = p_adjusted < alpha
+def _status(signal: Signal, significant: bool) -> str:
     if signal.about == "recall":
-        # Only a verdict that fails is doubtful, and it failed at the gate's own rate: the shared one decides here.
-        status = SHOWN if signal.status == DOUBTFUL and significant else signal.status
-    else:
-        large = signal.size is not None and signal.floor is not None and signal.size >= signal.floor
-        status = SHOWN if significant and large else NOT_SHOWN
-    return replace(signal, status=status, p_adjusted=float(p_adjusted))
+        # Only a verdict that fails is doubtful: it failed at the gate's own error rate, and must at the shared one.
+        return SHOWN if signal.status == DOUBTFUL and significant else signal.status
+    large = signal.size is not None and signal.floor is not None and signal.size >= signal.floor
+    return SHOWN if significant and large else NOT_SHOWN
 
 
-def _recommended(signals: Sequence[Signal], fine_tuned: bool) -> tuple[str, str, str]:
-    """(recommendation, subject, sentence); the first rule that holds."""
-
-    def is_shown(about: str) -> bool:
-        return any(signal.about == about and signal.status == SHOWN for signal in signals)
-
-    recall, documents, queries = (is_shown(about) for about in ("recall", "documents", "queries"))
-    moved = " and ".join(name for name, held in (("documents", documents), ("queries", queries)) if held)
-    if recall and moved:
-        return (
-            "re-train",
-            "",
-            f"Recall fell against the accepted baseline, and the {moved} are no longer what they were.",
-        )
-    if recall:
-        return (
-            "look at",
-            "recall",
-            "Recall fell on the same documents and questions, so no new data explains it: look at what changed in the "
-            "system, its model or its index.",
-        )
-    if documents and queries and fine_tuned:
-        return (
-            "re-train",
-            "",
-            "Documents and queries have both left what the model was trained on. Refresh the suite with them as well: "
-            "without that, no recall on what is new is measured.",
-        )
+def _recommendation(signals: Sequence[Signal], fine_tuned: bool) -> tuple[str, str, str]:
+    """(recommendation, subject, sentence) of the first rule that applies."""
+    shown = {signal.about for signal in signals if signal.status == SHOWN}
+    shifted = [about for about in ("documents", "queries") if about in shown]
+    moved = " and ".join(shifted)
+    if "recall" in shown and moved:
+        return "re-train", "", f"Recall fell against the accepted baseline, and the {moved} have changed."
+    if "recall" in shown:
+        sentence = "Recall fell on the same documents and queries, so new data is not the cause: look at what changed "
+        return "look at", "recall", f"{sentence}in the system, its model or its index."
+    if len(shifted) == 2 and fine_tuned:
+        sentence = "Documents and queries both differ from the model's training data. Add them to the suite as well: "
+        return "re-train", "", f"{sentence}without them it measures no recall on new data."
     if moved:
-        return (
-            "refresh the suite",
-            "",
-            f"The {moved} have moved away from the reference, and the suite does not measure what is new. Add some of "
-            "it with judgements, then let the gate say whether recall holds there; if not, re-train.",
-        )
-    if is_shown("base model"):
-        return "look at", "the base model", "A newer revision of the base model is there; nothing else has moved."
+        sentence = f"The {moved} differ from the reference, and the suite does not measure the new ones. Add some of "
+        sentence += "them with judgements, then run the gate: re-train if it shows a regression."
+        return "refresh the suite", "", sentence
+    if "base model" in shown:
+        return "look at", "the base model", "The base model has a newer revision; nothing else has changed."
     if any(signal.status == DOUBTFUL for signal in signals):
-        return (
-            "look at",
-            "recall",
-            "The gate alone fails; among all tests made here, which share one error rate, that is not enough.",
-        )
-    unknown = [signal.name for signal in signals if signal.status == UNKNOWN]
+        sentence = "The gate fails, but at the error rate that all tests here share the drop is not shown."
+        return "look at", "recall", sentence
     if all(signal.status == UNKNOWN or signal.about == "base model" for signal in signals):
-        return "cannot tell", "", "Nothing could be tested: give documents or queries of now, or accept a baseline."
-    missing = f" Not known: {', '.join(unknown)}." if unknown else ""
-    return "nothing to do", "", f"No drift is shown.{missing}"
+        return "cannot tell", "", "Nothing could be tested: give current documents or queries, or accept a baseline."
+    unknown = ", ".join(signal.name for signal in signals if signal.status == UNKNOWN)
+    return "nothing to do", "", "No drift is shown." + (f" Unknown: {unknown}." if unknown else "")

@@ -1,4 +1,4 @@
-"""Trends from a history log: systems over time, where a new question begins, and where a level changes.
+"""Trends from a history log: each system over time, where its numbers stop being comparable, where a level changes.
 
 Reads files only; evaluates nothing and loads no model.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from bench.watch.steps import MOST_POINTS, Step, find_steps
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over queries with its own two-sided interval, None where there is none to be had."""
+    """A mean over queries with its own two-sided interval; None without one."""
 
     value: float
     low: float | None
@@ -55,10 +56,10 @@ class Point(JsonRecord, keys="time commit digest system_digest suite_digest mean
 
 @dataclass(frozen=True)
 class Segment(JsonRecord, keys="began marks points steps"):
-    """Points that answer one question: the same suite version, corpus, queries, judgements and measuring rules.
+    """Points whose numbers compare: the same suite version, corpus, queries, judgements and measuring rules.
 
-    `began` says why there is a new segment; `marks` are places where the suite changed elsewhere, so that this set's
-    numbers still compare. `steps` is None where none was looked for.
+    `began` says why a new segment begins; `marks` are points at which another part of the suite changed, so that this
+    set's numbers still compare. `steps` is None where no search was made.
     """
 
     points: tuple[Point, ...]
@@ -94,7 +95,7 @@ class Series(JsonRecord):
 
 @dataclass(frozen=True)
 class History(JsonRecord, keys="log=path events=n_events alpha series findings", format=1):
-    """Trends with their steps; `alpha` is the chance that any step is shown where query sampling is all there is."""
+    """Trends with their steps; `alpha` is the chance that any step is shown where only the choice of queries varies."""
 
     path: str
     n_events: int
@@ -104,8 +105,8 @@ class History(JsonRecord, keys="log=path events=n_events alpha series findings",
 
     def steps(self) -> list[tuple[Series, Segment, Step]]:
         """Every step, the latest first."""
-        found = [(s, g, step) for s in self.series for g in s.segments for step in g.steps or ()]
-        return sorted(found, key=lambda item: item[1].points[item[2].at].time, reverse=True)
+        steps = [(s, g, step) for s in self.series for g in s.segments for step in g.steps or ()]
+        return sorted(steps, key=lambda item: item[1].points[item[2].at].time, reverse=True)
 
 
 def history(
@@ -118,63 +119,65 @@ def history(
     alpha: float = 0.05,
     seed: int = 0,
 ) -> History:
-    """The trends of a log, steps marked.
+    """The trends of a log, with their steps.
 
     Args:
-        log: as read.
-        suite: only this one, by name.
-        systems: only these, by their full names.
-        measures: only these.
-        since: only what is not older.
-        alpha: of all steps together.
-        seed: of the draws that steps are held against.
+        log: events and results.
+        suite: only this suite, by name.
+        systems: only these systems, by their full names.
+        measures: only these measures.
+        since: only events at this time or later.
+        alpha: error rate of all steps together.
+        seed: of the draws that steps are tested against.
 
     Raises:
-        UsageError: nothing is left; names the nearest known word.
+        UsageError: no event is left; or a name that the log lacks, with the nearest known one.
     """
-    for what, wanted, known in (
+    for kind, names, known in (
         ("suite", [suite] if suite else [], {r.suite for r in log.results.values()}),
         ("system", systems or [], {r.system for r in log.results.values()}),
         ("measure", measures or [], {m for r in log.results.values() for m in r.scores.measures}),
     ):
-        for name in wanted:
+        for name in names:
             if name not in known:
                 listed = ", ".join(sorted(known)[:12]) or "none"
                 raise UsageError(
-                    f'{log.path} has no {what} "{excerpt(name)}" (has: {listed}).{did_you_mean(name, known)}'
+                    f'{log.path} has no {kind} "{excerpt(name)}" (has: {listed}).{did_you_mean(name, known)}'
                 )
-    kept = [
-        (event, log.results[event.digest])
+    pairs = [
+        (event, result)
         for event in log.events
-        if (since is None or event.time >= since)
-        and (suite is None or log.results[event.digest].suite == suite)
-        and (systems is None or log.results[event.digest].system in systems)
+        if (result := log.results[event.digest])
+        and (since is None or event.time >= since)
+        and (suite is None or result.suite == suite)
+        and (systems is None or result.system in systems)
     ]
-    if not kept:
+    if not pairs:
         after = f" since {since.date()}" if since else ""
-        raise UsageError(f"{log.path} holds no result{after} that fits; ask for less, or make some: bench run")
-    places: dict[tuple[str, str, str], list[tuple[Event, Result]]] = {}
-    for event, result in sorted(kept, key=lambda item: item[0].time):
-        places.setdefault((result.suite, result.query_set, result.system), []).append((event, result))
-    series, results = [], log.results
-    for (suite_name, query_set, system), found in places.items():
-        role = found[-1][1].role
-        for measure in dict.fromkeys(m for _, result in found for m in result.scores.measures):
+        raise UsageError(f"{log.path} has no result{after} for this selection; widen it, or run: bench run")
+    groups: dict[tuple[str, str, str], list[tuple[Event, Result]]] = {}
+    for event, result in sorted(pairs, key=lambda pair: pair[0].time):
+        groups.setdefault((result.suite, result.query_set, result.system), []).append((event, result))
+    series = []
+    for (suite_name, query_set, system), group in groups.items():
+        role = group[-1][1].role
+        for measure in dict.fromkeys(m for _, result in group for m in result.scores.measures):
             if measures is None or measure in measures:
-                runs = _runs([pair for pair in found if measure in pair[1].scores.measures])
+                measured = [pair for pair in group if measure in pair[1].scores.measures]
+                runs = [list(run) for _, run in groupby(measured, key=lambda pair: _task(pair[1]))]
                 before = [None, *(run[-1][1] for run in runs)]
                 segments = tuple(_segment(run, measure, last, alpha) for run, last in zip(runs, before, strict=False))
                 series.append(Series(suite_name, query_set, role, system, measure, segments))
     findings = list(log.findings)
     try:
-        series = _with_steps(series, results, alpha, seed)
+        series = _with_steps(series, log.results, alpha, seed)
     except MissingExtra as error:
-        findings.append(Finding("warning", "no-steps", str(log.path), f"Steps are not looked for. {error}"))
-    return History(str(log.path), len(kept), tuple(series), alpha, tuple(findings))
+        findings.append(Finding("warning", "no-steps", str(log.path), f"Steps are not searched for. {error}"))
+    return History(str(log.path), len(pairs), tuple(series), alpha, tuple(findings))
 
 
 def _task(result: Result) -> tuple[Any, ...]:
-    """What must agree for two results' numbers to compare; the version is the suite's author's own word."""
+    """What must agree for two results' numbers to compare; the version is the statement of the suite's author."""
     return (
         result.suite_version,
         result.corpus_digest,
@@ -183,15 +186,6 @@ def _task(result: Result) -> tuple[Any, ...]:
         result.protocol.digest,
         result.scores.query_ids,
     )
-
-
-def _runs(found: Sequence[tuple[Event, Result]]) -> list[list[tuple[Event, Result]]]:
-    runs: list[list[tuple[Event, Result]]] = []
-    for event, result in found:
-        if not runs or _task(runs[-1][-1][1]) != _task(result):
-            runs.append([])
-        runs[-1].append((event, result))
-    return runs
 
 
 _PARTS = ("the suite's version", "the corpus", "the queries", "the judgements", "depth, relevance level or drop_self")
@@ -220,37 +214,33 @@ def _segment(run: Sequence[tuple[Event, Result]], measure: str, before: Result |
         )
     began = ""
     if before is not None:
-        theirs, ours = _task(before), _task(run[0][1])
-        changed = [name for name, a, b in zip(_PARTS, theirs, ours, strict=False) if a != b]
+        tasks = zip(_PARTS, _task(before), _task(run[0][1]), strict=False)
+        changed = [part for part, then, now in tasks if then != now]
         began = f"{', '.join(changed) or 'the queries'} changed"
     return Segment(tuple(points), began, tuple(marks))
 
 
 def _mean(result: Result, measure: str, alpha: float) -> Mean:
     values = result.scores.column(measure)
-    clusters = result.clusters if any(result.clusters) else None
     if len(values) < stats.MINIMUM_QUERIES:
         return Mean(float(values.mean()), None, None)
-    found = stats.clustered_t(values, clusters, alpha=alpha) if clusters else stats.paired_t(values, alpha=alpha)
-    return Mean(found.mean, found.low, found.high)
+    clusters = result.clusters if any(result.clusters) else None
+    interval = stats.clustered_t(values, clusters, alpha=alpha) if clusters else stats.paired_t(values, alpha=alpha)
+    return Mean(interval.mean, interval.low, interval.high)
 
 
 def _with_steps(series: Sequence[Series], results: Mapping[str, Result], alpha: float, seed: int) -> list[Series]:
     """The series with their steps: all segments are one family."""
-    segments = [segment for one in series for segment in one.segments]
-    measures = [one.measure for one in series for _ in one.segments]
-    tables, clusters, offsets = [], [], []
-    for segment, measure in zip(segments, measures, strict=True):
-        held = [results[point.digest] for point in segment.points[-MOST_POINTS:]]
-        tables.append(np.stack([result.scores.column(measure) for result in held]))
-        clusters.append(held[-1].clusters if any(held[-1].clusters) else None)
-        offsets.append(len(segment.points) - len(held))
-    found = find_steps(tables, clusters, alpha=alpha, seed=seed)
-    moved = (
-        replace(
-            segment,
-            steps=tuple(replace(s, at=s.at + by, start=s.start + by, end=s.end + by) for s in steps),
-        )
-        for segment, steps, by in zip(segments, found, offsets, strict=True)
-    )
-    return [replace(one, segments=tuple(next(moved) for _ in one.segments)) for one in series]
+    tables, clusters = [], []
+    for measure, segment in ((s.measure, g) for s in series for g in s.segments):
+        tested = [results[point.digest] for point in segment.points[-MOST_POINTS:]]
+        tables.append(np.stack([result.scores.column(measure) for result in tested]))
+        clusters.append(tested[-1].clusters if any(tested[-1].clusters) else None)
+    steps_of = iter(find_steps(tables, clusters, alpha=alpha, seed=seed))
+
+    def with_steps(segment: Segment) -> Segment:
+        skipped = max(0, len(segment.points) - MOST_POINTS)
+        steps = (replace(s, at=s.at + skipped, start=s.start + skipped, end=s.end + skipped) for s in next(steps_of))
+        return replace(segment, steps=tuple(steps))
+
+    return [replace(s, segments=tuple(with_steps(segment) for segment in s.segments)) for s in series]

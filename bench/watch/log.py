@@ -1,8 +1,8 @@
 """Results over time, as a log that only grows.
 
-The log is JSON lines, each with a format number. A result stands in it once, however often it is evaluated; a system
-that goes back to what it was before adds a short line that points at the earlier one. Accepting a baseline adds a line
-that points at the results accepted.
+The log is JSON lines, each with a format number. It has every result once, however often it is evaluated; a system
+that returns to an earlier state adds a short line that points at the earlier result. Accepting a baseline adds a line
+that points at the accepted results.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Log:
-    """A log as it was read: events in their order, results by digest, and what could not be read."""
+    """The content of a log: events in their order, results by digest, and a finding for each unreadable line."""
 
     path: Path
     events: tuple[Event, ...]
@@ -52,23 +52,23 @@ def append(
     version: str,
     accepted: str | None = None,
 ) -> int:
-    """Append what is new of some results; says how many lines were written.
+    """Append the new ones of some results, and return the number of lines written.
 
-    A result whose digest the log holds already is written only as a pointer, and only where the last line of its system
-    and query set is another one. One process appends at a time. A line that a power cut left unfinished stays what it
-    is, and the next one begins on a line of its own.
+    A result whose digest the log has already is written as a pointer, and only where the last line of its system and
+    query set is of another result. One process appends at a time. A line that a power cut left unfinished stays as it
+    is, and the next line begins after it.
 
     Args:
-        path: the log; made where there is none.
+        path: the log; a new file where there is none.
         results: as evaluated, or as accepted.
-        when: of all lines; with a time zone.
+        when: time of all lines; with a time zone.
         commit: of the repository, where known.
         version: of this program.
         accepted: the reason, where these results became the baseline.
 
     Raises:
         OSError: the log cannot be written.
-        StoreError: the log there has another format.
+        StoreError: the log has another format.
     """
     import fcntl
 
@@ -80,15 +80,15 @@ def append(
         known, latest = _known(stream.read(), path)
         lines = []
         for result in results:
-            # A variant is a label of the gate's; the system's own name says which dimension and precision it has.
+            # The variant is the gate's label; the system's own name has dimension and precision.
             document = replace(result, variant="").to_json()
-            digest, where = document["digest"], _series_key(document)
+            digest, series = document["digest"], (result.suite, result.query_set, result.system)
             if digest not in known:
-                lines.append(head | {"event": "result", "of": list(where), "digest": digest, "result": document})
-            elif latest.get(where) != digest:
+                lines.append(head | {"event": "result", "of": list(series), "digest": digest, "result": document})
+            elif latest.get(series) != digest:
                 lines.append(head | {"event": "again", "digest": digest})
-            known[digest] = where
-            latest[where] = digest
+            known[digest] = series
+            latest[series] = digest
             if accepted is not None:
                 lines.append(head | {"event": "accepted", "digest": digest, "reason": accepted})
         text = "".join(json_text(line, separators=(",", ":")) + "\n" for line in lines).encode()
@@ -103,28 +103,24 @@ def append(
     return len(lines)
 
 
-def _series_key(document: Mapping[str, Any]) -> tuple[str, ...]:
-    return document["suite"]["name"], document["query_set"]["name"], document["system"]["name"]
-
-
 def _known(data: bytes, path: Path) -> tuple[dict[str, tuple[str, ...]], dict[tuple[str, ...], str]]:
     """Digest → series of every result in a log, and series → the digest that its last line has.
 
-    Results themselves are not parsed, which would take minutes of a long log: a whole line ends with its own digest.
+    Results are not parsed, which would take minutes for a long log: a complete line ends with its own digest.
     """
     known: dict[str, tuple[str, ...]] = {}
     latest = {}
     for _, line in _lines(b"\n".join(map(_head, data.split(b"\n"))), path):
-        digest, where = line.get("digest"), line.get("of")
-        if line.get("event") == "result" and isinstance(where, list) and isinstance(digest, str):
-            known[digest] = tuple(map(str, where))
+        digest, series = line.get("digest"), line.get("of")
+        if line.get("event") == "result" and isinstance(series, list) and isinstance(digest, str):
+            known[digest] = tuple(map(str, series))
         if digest in known:
             latest[known[digest]] = str(digest)
     return known, latest
 
 
 def _head(raw: bytes) -> bytes:
-    """A line without its result, as JSON; nothing where the result was cut off. Inside a string the mark is escaped."""
+    """A line without its result, as JSON; empty where the result was cut off. Inside a string the mark is escaped."""
     head, mark, rest = raw.partition(b',"result":')
     if not mark:
         return raw
@@ -132,7 +128,7 @@ def _head(raw: bytes) -> bytes:
 
 
 def _lines(data: bytes, path: Path, problems: list[Finding] | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(place, line) of a log; a line that is not JSON is passed over and told.
+    """(place, line) of a log; a line that is not JSON is skipped and becomes a finding.
 
     Raises:
         StoreError: another format number.
@@ -146,28 +142,28 @@ def _lines(data: bytes, path: Path, problems: list[Finding] | None = None) -> It
         except StoreError:
             line = None
         if not isinstance(line, dict) or "format" not in line:
-            message = f"{place} is no line of a history log; passed over. Was a write cut off?"
+            message = f"{place} is not a line of a history log and is skipped. Was a write cut off?"
             if problems is not None:
                 problems.append(Finding("warning", "damaged-line", place, message))
             continue
         if line["format"] != FORMAT:
             raise StoreError(
                 f"{place} has format {excerpt(repr(line['format']))}; this version reads format {FORMAT}. "
-                "Use the version that wrote it, or move the log away and begin another."
+                "Use the version that wrote it, or move the log away and start a new one."
             )
         yield place, line
 
 
 def read_log(path: Path) -> Log:
-    """A history log.
+    """The events and results of a history log.
 
     Raises:
-        StoreError: there is none, or it has another format.
+        StoreError: no such file, or it has another format.
     """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise StoreError(f"No history at {path}; bench run begins one. Is it kept elsewhere? --log F") from None
+        raise StoreError(f"No history at {path}; bench run starts one. Is it another file? --log F") from None
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}.") from None
     problems: list[Finding] = []
@@ -179,18 +175,16 @@ def read_log(path: Path) -> Log:
             if event.kind == "result":
                 result = Result.from_json(line["result"], where=place)
                 if line["result"].get("digest") != event.digest:
-                    raise ValueError("the digest beside a result is another one than its own")
+                    raise ValueError("the digest beside a result is not the result's own")
                 results[event.digest] = result
             elif event.digest not in results:
-                raise ValueError(f"it points at a result that no line before it has ({excerpt(event.digest, 12)})")
+                raise ValueError(f"no line before it has the result {excerpt(event.digest, 12)}")
             events.append(event)
         except (BaselineError, KeyError, TypeError, ValueError) as error:
-            said = (
-                str(error)
-                if isinstance(error, BaselineError)
-                else f"{place} is passed over: {excerpt(str(error), 120)}."
-            )
-            problems.append(Finding("warning", "damaged-line", place, said))
+            message = str(error)
+            if not isinstance(error, BaselineError):
+                message = f"{place} is skipped: {excerpt(message, 120)}."
+            problems.append(Finding("warning", "damaged-line", place, message))
     return Log(path, tuple(events), results, tuple(problems))
 
 
@@ -203,5 +197,5 @@ def _event(line: Mapping[str, Any]) -> Event:
         raise ValueError("time has no time zone")
     commit, reason = line.get("commit"), line.get("reason", "")
     if not isinstance(line["digest"], str) or not isinstance(commit, str | None) or not isinstance(reason, str):
-        raise TypeError("digest, commit or reason is no string")
+        raise TypeError("digest, commit or reason is not a string")
     return Event(kind, time, commit, line["digest"], reason)

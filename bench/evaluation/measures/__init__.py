@@ -11,13 +11,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["JudgedRanking"]
-
 
 class JudgedRanking(NamedTuple):
     """One query's ranking as a measure sees it.
 
-    `ranked` is int64[n_ranked]: the grade of each ranked document, best rank first, −1 where nobody judged it.
+    `ranked` is int64[n_ranked]: the grade of each ranked document, best rank first, −1 where it is unjudged.
     `judged` is int64[n_judged]: every grade of the query's judgements, whether ranked or not.
     """
 

@@ -13,8 +13,8 @@ NEEDS_CUTOFF = False
 def value(query: JudgedRanking, *, cutoff: int, relevance_level: int) -> float:
     """One query's bpref.
 
-    Source: Buckley and Voorhees 2004, as trec_eval's m_bpref.c has it: the first min(R, N) non-relevant documents
-    count, and those of later ones change nothing.
+    Source: Buckley and Voorhees 2004, as in trec_eval's m_bpref.c: only the first min(R, N) non-relevant documents
+    count.
     """
     ranked = query.ranked[: cutoff or None]
     relevant = ranked[ranked >= 0] >= relevance_level

@@ -1,29 +1,28 @@
-"""What the project knows, in the formats of other programs. A file's name is the kind's name in `bench export KIND`.
+"""Suites and results in the formats of other programs. A file's name is the kind's name in `bench export KIND`.
 
-Each has `WHAT`, "suite" or "results", and `export(request)`, which writes and returns what it wrote.
+Each has `WHAT`, "suite" or "results", and `export(request)`, which writes files and returns their paths.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from bench.base.errors import UsageError, did_you_mean
 from bench.evaluation.evaluate import Evaluator
 from bench.records import Result, Suite
 
-__all__ = ["Exported", "Request"]
-
 
 class Exported(NamedTuple):
-    """Files or folders that were written, and what a reader must know of them, a sentence each."""
+    """Files or folders that were written, and notes for the reader, a sentence each."""
 
     written: Sequence[Path]
     notes: Sequence[str] = ()
 
 
 class Request(Protocol):
-    """What is to be written, and where. `system` is whose results are meant, "" for an export of the suite."""
+    """What to write, and where. `system` is the system whose results are exported; "" for an export of the suite."""
 
     suite: Suite
     system: str
@@ -36,4 +35,11 @@ class Request(Protocol):
         """The system's stored results."""
 
     def evaluator(self) -> Evaluator:
-        """An evaluator of the system that makes nothing."""
+        """An evaluator of the system that only reads stored results."""
+
+
+def refuse_unknown(query_sets: Sequence[str] | None, known: Collection[str], problem: str) -> None:
+    """Raise a UsageError for the first query set that is not known; `problem` begins the sentence."""
+    for name in query_sets or ():
+        if name not in known:
+            raise UsageError(f'{problem} "{name}"; expected one of {", ".join(known)}.{did_you_mean(name, known)}')

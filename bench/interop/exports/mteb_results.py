@@ -1,4 +1,4 @@
-"""Stored rankings as MTEB result files: what `mteb.evaluate` would have written, in the layout of mteb's own cache."""
+"""Stored rankings as MTEB result files, as `mteb.evaluate` writes them, in the layout of mteb's own cache."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.base.errors import UsageError, did_you_mean
+from bench.base.errors import UsageError
 from bench.evaluation.evaluate import Evaluator
 from bench.evaluation.measure import measure
-from bench.interop.exports import Exported, Request
+from bench.interop.exports import Exported, Request, refuse_unknown
 from bench.interop.mteb_model import model_meta
 from bench.interop.mteb_task import SCORE_NAMES, cutoffs, score_name, to_mteb_task
 from bench.records import EVALUATION_ROLES
@@ -19,9 +19,17 @@ WHAT = "results"
 
 def export(request: Request) -> Exported:
     """The system's rankings as result files."""
-    request.results()  # says how to make what is not there
-    options = {"query_sets": request.query_sets, "model_name": request.model_name, "force": request.force}
-    return Exported(export_mteb_results(request.evaluator(), request.system, request.out, **options))  # type: ignore[arg-type]
+    request.results()  # its error says how to make missing results
+    return Exported(
+        export_mteb_results(
+            request.evaluator(),
+            request.system,
+            request.out,
+            query_sets=request.query_sets,
+            model_name=request.model_name,
+            force=request.force,
+        )
+    )
 
 
 def export_mteb_results(
@@ -33,10 +41,10 @@ def export_mteb_results(
     model_name: str | None = None,
     force: bool = False,
 ) -> list[Path]:
-    """The result files; `mteb.cache.ResultCache(folder)` reads them, and a model_meta.json stands beside them.
+    """Write result files and model_meta.json, and return the files; `mteb.cache.ResultCache(folder)` reads them.
 
-    All of mteb's measures at all of the task's cutoffs are taken from the stored rankings, not only those of the suite.
-    Where query sets are named, each is a task of its own, as `to_mteb_task(suite, query_set)` makes it.
+    The stored rankings give all of mteb's measures at all of the task's cutoffs, not only those of the suite. Each
+    named query set is a task of its own, as from `to_mteb_task(suite, query_set)`.
 
     Args:
         evaluator: has the system, and its rankings stored.
@@ -44,24 +52,20 @@ def export_mteb_results(
         folder: becomes an mteb result cache.
         query_sets: names; one task of all evaluation sets where None.
         model_name: "organization/model"; "retrieval-gate/" and the system's name where None.
-        force: replace result files that are there.
+        force: replace existing result files.
 
     Raises:
-        UsageError: the model's name has no organization, a result file is there, or see `to_mteb_task`.
-        Missing: a ranking would have to be made and the evaluator makes none.
+        UsageError: the model's name has no organization, a result file exists, or see `to_mteb_task`.
+        Missing: a ranking is not stored.
         MissingExtra: mteb is not installed.
     """
     if model_name is not None and "/" not in model_name:
         raise UsageError(f'Model name "{model_name}"; mteb expects organization/model.')
     suite = evaluator.suite
     evaluated = [q.name for q in suite.of_role(*EVALUATION_ROLES) if evaluator.takes(name, q)]
-    for one in query_sets or ():
-        if one not in evaluated:
-            raise UsageError(
-                f'"{name}" is not evaluated on a query set "{one}"; expected one of {", ".join(evaluated)}.'
-                f"{did_you_mean(one, evaluated)}"
-            )
-    tasks = [to_mteb_task(suite, one) for one in dict.fromkeys(query_sets)] if query_sets else [to_mteb_task(suite)]
+    refuse_unknown(query_sets, evaluated, f'"{name}" is not evaluated on a query set')
+    names: Sequence[str | None] = query_sets or [None]
+    tasks = [to_mteb_task(suite, query_set) for query_set in dict.fromkeys(names)]
     from mteb.cache import ResultCache
 
     meta = model_meta(
@@ -72,7 +76,7 @@ def export_mteb_results(
     for path in paths:
         if path.exists() and not force:
             raise UsageError(
-                f"{path} is there already; expected a folder without. Name another, or replace it by --force."
+                f"{path} exists already; expected a folder without. Name another, or replace it by --force."
             )
     for task in tasks:
         cache.save_to_cache(_task_result(evaluator, name, task), meta)
@@ -80,7 +84,7 @@ def export_mteb_results(
 
 
 def _task_result(evaluator: Evaluator, name: str, task: Any) -> Any:
-    """What mteb would have found: the task's query sets that the system takes, measured from stored rankings."""
+    """mteb's result of the task's query sets that the system takes, measured on stored rankings."""
     from mteb.results import TaskResult
 
     suite = evaluator.suite

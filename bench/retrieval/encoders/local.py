@@ -39,7 +39,7 @@ def library_version(name: str) -> str | None:
 
 
 def quiet() -> None:
-    """Keep the libraries' progress bars and advice off the screen: progress is told to our callback."""
+    """Turn off the libraries' progress bars and advice: progress goes to our callback."""
     import logging
 
     from transformers.utils import logging as transformers_logging
@@ -60,7 +60,7 @@ def vector_size(folder: Path) -> int:
     """Columns of a model's full-size vector, read from its own files.
 
     Raises:
-        ConfigError: they do not say.
+        ConfigError: they do not state it.
     """
     modules = [m for m in (read_settings(folder, "modules.json") or []) if m.get("path")]
     for module in reversed(modules):
@@ -70,13 +70,8 @@ def vector_size(folder: Path) -> int:
                 return int(settings[key])
     hidden = read_settings(folder, "config.json").get("hidden_size")
     if not hidden:
-        raise ConfigError(f"{folder} does not say its vectors' size (no pooling or hidden_size in its files).")
+        raise ConfigError(f"{folder} does not state the size of its vectors (no pooling or hidden_size in its files).")
     return int(hidden)
-
-
-def build(config: Config, *, base: Path, models: Path) -> LocalEncoder:
-    """The encoder that a config's table describes."""
-    return LocalEncoder(config, base=base, models=models)
 
 
 class LocalEncoder:
@@ -89,17 +84,17 @@ class LocalEncoder:
     def __init__(self, config: Config, *, base: Path, models: Path) -> None:
         self.config = config
         self.folder = find_model(config.model, base=base, models=models, revision=config.revision)
-        self._refuse_what_would_be_wrong()
+        self._refuse_unsupported()
 
-    def _refuse_what_would_be_wrong(self) -> None:
-        """Models whose vectors depend on more than the final text; encoding them as others would be silently wrong."""
+    def _refuse_unsupported(self) -> None:
+        """Refuse models whose vectors depend on more than the final text: they would be silently wrong."""
         modules = self._json("modules.json") or []
         architectures = [str(name) for name in self._json("config.json").get("architectures") or []]
         kind = str(self._json("config_sentence_transformers.json").get("model_type") or "")
         scores = not modules and any(name.endswith("ForSequenceClassification") for name in architectures)
         if kind == "CrossEncoder" or scores:
             raise ConfigError(
-                f"{self.folder} is a cross-encoder: it scores pairs and makes no vectors. Use it as a reranker: "
+                f"{self.folder} is a cross-encoder: it scores pairs and has no vectors. Use it as a reranker: "
                 'kind = "rerank", reranker = { kind = "cross-encoder", … }.'
             )
         if any(str(module.get("type", "")).endswith(".Router") for module in modules):
@@ -123,7 +118,7 @@ class LocalEncoder:
 
     @cached_property
     def prompts(self) -> dict[str, str]:
-        """Text put before a query and before a document: the config's, else the model's own, else none."""
+        """The text before a query and before a document: the config's, else the model's own, else none."""
         settings = self._json("config_sentence_transformers.json")
         own = settings.get("prompts") or {}
         default = own.get(settings.get("default_prompt_name"), "")
@@ -139,7 +134,7 @@ class LocalEncoder:
         }
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Everything that changes a vector; the folder's place and name do not."""
+        """Everything that changes a vector; the folder's path does not."""
         return {
             "kind": "local",
             "weights": self._weights,
@@ -180,3 +175,6 @@ class LocalEncoder:
             normalize_embeddings=False,
         )
         return np.asarray(vectors, dtype=np.float32)
+
+
+build = LocalEncoder

@@ -17,15 +17,14 @@ from bench.config import Strict
 from bench.retrieval.encoders import find_model, weights_digest
 from bench.retrieval.encoders.local import library_version, quiet, read_settings, vector_size
 
-# Stands between the kind and the text: mteb puts a prompt by kind, so the kind belongs to what is encoded.
+# Between the kind and the text: mteb adds a prompt by kind, so the kind is part of the final text.
 _MARK = "\x1f"
-_KINDS = ("query", "document")
 
 
 class Config(Strict):
     """`encoder = { kind = "mteb", model = … }`.
 
-    `weights` is a folder, `package:NAME` or `finetune:NAME` to load a registered model's wrapper with; `task` the mteb
+    `weights` is a folder, `package:NAME` or `finetune:NAME` that a registered model's wrapper loads; `task` the mteb
     task whose prompts are used.
     """
 
@@ -38,17 +37,12 @@ class Config(Strict):
     batch_size: int = 32
 
 
-def build(config: Config, *, base: Path, models: Path) -> MtebEncoder:
-    """The encoder that a config's table describes."""
-    return MtebEncoder(config, base=base, models=models)
-
-
 class MtebEncoder:
     """Texts to vectors by an mteb model. The model is loaded when the first text is encoded.
 
-    A name of mteb's registry is loaded by its own wrapper at the revision that mteb pins. Any other model is a Sentence
-    Transformers model, found as by the kind `local`, in mteb's wrapper for those. mteb chooses the prompt by task and
-    by kind of text.
+    A model of mteb's registry is loaded by its own wrapper at the revision that mteb pins. Any other model is a
+    Sentence Transformers model, named as for the kind `local`, in mteb's wrapper for those. mteb chooses the prompt by
+    task and by kind of text.
     """
 
     def __init__(self, config: Config, *, base: Path, models: Path) -> None:
@@ -56,10 +50,9 @@ class MtebEncoder:
         self._meta = self._registered()
         place = config.weights if self._meta is not None else config.model
         self._folder = None if place is None else find_model(place, base=base, models=models, revision=config.revision)
-        self._refuse_what_is_no_vector()
 
     def _registered(self) -> Any:
-        """mteb's ModelMeta; None for a model that it does not know."""
+        """mteb's ModelMeta; None for a model that is not in its registry."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -75,34 +68,32 @@ class MtebEncoder:
         if meta is not None and self.config.revision not in (None, meta.revision):
             raise ConfigError(
                 f'Encoder "mteb": revision of "{self.config.model}" is "{self.config.revision}"; mteb '
-                f'{version("mteb")} knows {meta.revision}. Use that one, or kind = "local".'
+                f'{version("mteb")} has {meta.revision}. Use that one, or kind = "local".'
+            )
+        if meta is not None and "dense" not in meta.model_type:
+            raise ConfigError(
+                f'Encoder "mteb": "{self.config.model}" is a {" and ".join(meta.model_type)} model; expected one '
+                "with one vector for each text."
             )
         return meta
 
-    def _refuse_what_is_no_vector(self) -> None:
-        if self._meta is not None and "dense" not in self._meta.model_type:
-            raise ConfigError(
-                f'Encoder "mteb": "{self.config.model}" is a {" and ".join(self._meta.model_type)} model; expected one '
-                "that makes one vector for each text."
-            )
-
     @property
     def folder(self) -> Path:
-        """The folder of the weights, which training starts from.
+        """The folder of the weights, from which training starts.
 
         Raises:
-            ConfigError: mteb keeps them where it likes.
+            ConfigError: mteb chooses the folder.
         """
         if self._folder is None:
             raise ConfigError(
-                f'Encoder "mteb": the weights of "{self.config.model}" are wherever mteb keeps them; '
-                "to train from them, name a folder that holds them as weights."
+                f'Encoder "mteb": mteb chooses the folder of the weights of "{self.config.model}"; '
+                "to train from them, name a folder that has them as weights."
             )
         return self._folder
 
     @cached_property
     def similarity(self) -> str:
-        """What mteb compares this model's vectors by: "cosine", or "dot" where registry or model say so."""
+        """How mteb compares this model's vectors: "cosine", or "dot" where registry or model say so."""
         if self._meta is None:
             name = read_settings(self.folder, "config_sentence_transformers.json").get("similarity_fn_name")
         else:
@@ -111,7 +102,7 @@ class MtebEncoder:
 
     @cached_property
     def dim(self) -> int:
-        """Columns of a full-size vector: the registry's word, the model's own files', or those of one that is made."""
+        """Columns of a full-size vector: by the registry, else by the model's files, else those of a test vector."""
         known = getattr(self._meta, "embed_dim", None)
         if isinstance(known, int):
             return known
@@ -120,7 +111,7 @@ class MtebEncoder:
         return int(self._encode(["dimension"], "document").shape[1])
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Everything that changes a vector: the weights, or the revision that names them; wrapper, task, libraries."""
+        """Everything that changes a vector: the weights, or their revision; wrapper, task, libraries."""
         return {
             "kind": "mteb",
             "model": None if self._meta is None else self.config.model,
@@ -135,12 +126,12 @@ class MtebEncoder:
         return weights_digest(self.folder)
 
     def prompted(self, texts: Sequence[str], kind: str) -> list[str]:
-        """The texts, each with its kind; mteb puts the prompt."""
+        """The texts, each with its kind; mteb adds the prompt."""
         return [f"{kind}{_MARK}{text}" for text in texts]
 
     @cached_property
     def _task(self) -> Any:
-        """Metadata of the task whose prompts are used; of a retrieval task without a prompt of its own where None."""
+        """Metadata of the task whose prompts are used; by default of a retrieval task without a prompt of its own."""
         from mteb.abstasks import AbsTaskRetrieval
         from mteb.abstasks.task_metadata import TaskMetadata
 
@@ -159,7 +150,7 @@ class MtebEncoder:
             category="t2t",
             eval_langs=["und-Zyyy"],
             main_score="ndcg_at_10",
-            # mteb looks for it among the task classes by name, and this task has none.
+            # mteb looks the prompt up among the task classes by name, and this task has no class.
             prompt=AbsTaskRetrieval.abstask_prompt,
         )
 
@@ -167,7 +158,7 @@ class MtebEncoder:
     def _model(self) -> Any:
         quiet()
         with warnings.catch_warnings():
-            # mteb advises on prompts by warnings; what it uses is in the documentation of this kind.
+            # mteb advises on prompts by warnings; the prompts that it uses are in the documentation of this kind.
             warnings.simplefilter("ignore")
             if self._meta is None:
                 from mteb.models import SentenceTransformerEncoderWrapper
@@ -179,23 +170,21 @@ class MtebEncoder:
             return meta.load_model(device=self.config.device)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """float32[n_texts, dim] of texts that `prompted` has marked with their kind."""
+        """float32[n_texts, dim] of texts from `prompted`, each marked with its kind."""
         marked = [text.partition(_MARK) for text in texts]
-        rows: list[Any] = [None] * len(marked)
-        for kind in _KINDS:
-            places = [i for i, (found, _, _) in enumerate(marked) if found == kind]
+        rows: dict[int, Any] = {}
+        for kind in ("query", "document"):
+            places = [i for i, (mark, _, _) in enumerate(marked) if mark == kind]
             if places:
-                vectors = self._encode([marked[i][2] for i in places], kind)
-                for place, vector in zip(places, vectors, strict=True):
-                    rows[place] = vector
-        return np.asarray(rows, dtype=np.float32)
+                rows |= zip(places, self._encode([marked[i][2] for i in places], kind), strict=True)
+        return np.asarray([rows[i] for i in range(len(marked))], dtype=np.float32)
 
     def _encode(self, texts: list[str], kind: str) -> NDArray[np.float32]:
         from datasets import Dataset
         from mteb.types import PromptType
         from torch.utils.data import DataLoader
 
-        # Columns as mteb's own loader names them: models may ask for a document's body, or a query without instruction.
+        # Columns named as by mteb's own loader: models may read a document's body, or a query without instruction.
         columns = {"text": texts, {"query": "query", "document": "body"}[kind]: texts}
         vectors = self._model.encode(
             DataLoader(Dataset.from_dict(columns), batch_size=self.config.batch_size),
@@ -209,3 +198,6 @@ class MtebEncoder:
         if hasattr(vectors, "detach"):
             vectors = vectors.detach().cpu().float().numpy()
         return np.asarray(vectors, dtype=np.float32)
+
+
+build = MtebEncoder

@@ -1,5 +1,4 @@
-"""Any server that speaks OpenAI's embeddings: POST {base_url}/embeddings. A vendor, vLLM, TEI, Ollama, a hosted
-fine-tune."""
+"""Any server with OpenAI's embeddings API: POST {base_url}/embeddings. A vendor, vLLM, TEI, Ollama, a hosted model."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.base.errors import SystemFailed
-from bench.retrieval.remote.config import RemoteConfig
+from bench.retrieval.remote.many import RemoteConfig
 
 
 class Config(RemoteConfig):
@@ -31,7 +30,7 @@ def build(config: Config, *, base: Path, models: Path) -> OpenAIEncoder:
 
 
 class OpenAIEncoder:
-    """Texts to vectors by a server. Its weights are out of sight: `canary` is asked anew before it is trusted again."""
+    """Texts to vectors by a server. Its weights are unknown: the vector of `canary` shows whether they have changed."""
 
     canary = "The quick brown fox jumps over the lazy dog."
     paid_by_token = True
@@ -42,7 +41,7 @@ class OpenAIEncoder:
         self.server = config.server()
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """All that is known of what changes a vector."""
+        """Everything known that changes a vector."""
         return {"kind": "openai", **self.config.identity(), "prompts": self.prompts}
 
     def prompted(self, texts: Sequence[str], kind: str) -> list[str]:
@@ -53,26 +52,26 @@ class OpenAIEncoder:
         """float32[n_texts, dim] of final texts.
 
         Raises:
-            SystemFailed: the server gives no vectors, or vectors of another size.
+            SystemFailed: the server returns no vectors, or vectors of another size.
         """
         size = self.config.batch_size
         batches = [list(texts[start : start + size]) for start in range(0, len(texts), size)]
         head = {"encoding_format": "float", **self.config.parameters, "model": self.config.model}
-        found = self.server.ask("embeddings", [head | {"input": batch} for batch in batches], rows_of)
-        for rows, batch in zip(found, batches, strict=True):
+        answers = self.server.ask("embeddings", [head | {"input": batch} for batch in batches], rows_of)
+        for rows, batch in zip(answers, batches, strict=True):
             if rows.shape != (len(batch), self.dim):
                 raise SystemFailed(
-                    f"The server at {self.config.base_url} gives {rows.shape[0]} vectors of {rows.shape[1]} numbers "
+                    f"The server at {self.config.base_url} returned {rows.shape[0]} vectors of {rows.shape[1]} numbers "
                     f"for {len(batch)} texts; expected one of {self.dim} each, as its table says: dim = {self.dim}."
                 )
-        return np.concatenate(found) if found else np.empty((0, self.dim), dtype=np.float32)
+        return np.concatenate(answers) if answers else np.empty((0, self.dim), dtype=np.float32)
 
 
 def rows_of(document: Any) -> NDArray[np.float32]:
     """float32[n, size] from the JSON of an answer, in the order of its indices.
 
     Raises:
-        NO_ANSWER: it holds none.
+        NO_ANSWER: it has none.
     """
     items = sorted(document["data"], key=lambda item: item["index"])
     if [item["index"] for item in items] != list(range(len(items))) or not items:

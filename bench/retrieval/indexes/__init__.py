@@ -1,7 +1,7 @@
 """Indexes over vectors, one file each. A file's name is its kind: `index = { kind = "exact" }` in a dense system.
 
-Each has a `Config` and `build(config, rows, precision)`, which returns an `Index` of float32[n_docs, dim] rows that are
-cut and normalised already.
+Each has a `Config` and `build(config, rows, precision)`, which returns an `Index` of float32[n_docs, dim] rows, already
+cut and normalised.
 """
 
 from __future__ import annotations
@@ -14,31 +14,25 @@ from numpy.typing import NDArray
 
 from bench.retrieval.packaged import built
 
-__all__ = ["Index", "build"]
-
 
 class Index(Protocol):
     """Document vectors that can be searched. Rows come in ascending order of document ids."""
 
     @property
     def bytes(self) -> int:
-        """What the index occupies."""
+        """Size of the index."""
 
     def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The k best rows of float32[n_queries, dim] queries and their scores, −1 where there are fewer."""
 
 
 def build(table: Mapping[str, Any], place: str, rows: NDArray[np.float32], precision: str) -> Index:
-    """The index of float32[n_docs, dim] rows that a table describes.
+    """The index that a table describes, of float32[n_docs, dim] rows that are already cut and normalised.
 
-    Args:
-        table: `{ kind = … }`.
-        place: the table's name in its file, for errors.
-        rows: cut and normalised already.
-        precision: in which they are kept.
+    `place` is the table's name in its file, for errors; `precision` that of the stored vectors.
 
     Raises:
-        ConfigError: what is wrong with the table.
+        ConfigError: the table has mistakes.
     """
     index: Index = built("indexes", table, place, lambda kind, config: kind.build(config, rows, precision))
     return index

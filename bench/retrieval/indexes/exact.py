@@ -1,4 +1,4 @@
-"""Every document is compared with every query: the truth that other indexes approximate."""
+"""Exhaustive search: every document is compared with every query. Other indexes approximate it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bench.base.errors import ConfigError
 from bench.config import Strict
 from bench.retrieval.precisions import OVERSAMPLE, PRECISIONS, Precision
-from bench.retrieval.search import top_k
+from bench.retrieval.search import Rankings, top_k
 
 _BLOCK_QUERIES, _BLOCK_DOCS = 256, 65_536
 
@@ -31,8 +31,8 @@ def build(config: Config, rows: NDArray[np.float32], precision: str) -> DenseInd
 class DenseIndex:
     """Document vectors at one dimension and precision, searched exhaustively.
 
-    `vectors` float32[n_docs, dim] is what a query is multiplied with. `bytes` is what the index would occupy. `full`
-    holds the rows that were encoded, where the precision compares with them again.
+    `vectors` is float32[n_docs, dim], multiplied by a query. `bytes` is the size that a stored index would have. `full`
+    has the rows at float32, where the precision rescores by them.
     """
 
     vectors: NDArray[np.float32] = field(repr=False)
@@ -52,7 +52,7 @@ class DenseIndex:
         row = PRECISIONS[precision]
         return cls(row.encode(rows), row, int(row.index_bytes(*rows.shape)), rows if row.rescores else None)
 
-    def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def search(self, queries: NDArray[np.float32], k: int) -> Rankings:
         """The k best documents of float32[n_queries, dim] queries, already cut and normalised."""
         encoded = self.precision.encode_query(queries)
         if self.full is None:
@@ -65,26 +65,21 @@ class DenseIndex:
         return np.take_along_axis(candidates, columns, axis=1), scores
 
 
-def _blocked(
-    queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    docs, scores = [], []
+def _blocked(queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int) -> Rankings:
+    """`top_k` of the products, computed block by block."""
+    rankings = []
     for start in range(0, len(queries), _BLOCK_QUERIES):
         block = queries[start : start + _BLOCK_QUERIES]
         parts = []
         for first in range(0, len(vectors), _BLOCK_DOCS):
-            found, best = top_k(block @ vectors[first : first + _BLOCK_DOCS].T, k)
-            parts.append((found + first, best))
-        if len(parts) == 1:
-            merged = parts[0]
-        else:
-            # Per-block winners in ascending row order, then once more by the same rule.
-            all_docs = np.concatenate([d for d, _ in parts], axis=1)
-            all_best = np.concatenate([s for _, s in parts], axis=1)
-            order = np.argsort(all_docs, axis=1)
-            all_docs = np.take_along_axis(all_docs, order, axis=1)
-            columns, best = top_k(np.take_along_axis(all_best, order, axis=1), k)
-            merged = np.take_along_axis(all_docs, columns, axis=1), best
-        docs.append(merged[0])
-        scores.append(merged[1])
-    return np.concatenate(docs), np.concatenate(scores)
+            docs, scores = top_k(block @ vectors[first : first + _BLOCK_DOCS].T, k)
+            parts.append((docs + first, scores))
+        docs, scores = (np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True))
+        if len(parts) > 1:
+            # The best of each block in ascending row order, then once more by the same rule.
+            order = np.argsort(docs, axis=1)
+            docs = np.take_along_axis(docs, order, axis=1)
+            columns, scores = top_k(np.take_along_axis(scores, order, axis=1), k)
+            docs = np.take_along_axis(docs, columns, axis=1)
+        rankings.append((docs, scores))
+    return np.concatenate([docs for docs, _ in rankings]), np.concatenate([scores for _, scores in rankings])

@@ -1,4 +1,4 @@
-"""Servers over HTTP: one request and its faults, when the next may go, and many requests at once."""
+"""Servers over HTTP: one request and its faults, the pace of requests, and many requests at once."""
 
 from __future__ import annotations
 

@@ -1,29 +1,34 @@
-"""Many requests to one server from ordinary code: a few under way at once, each until it is answered."""
+"""Many requests to one server from synchronous code: a few at once, each repeated until it is answered."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeVar
 
+from pydantic import Field
+
 from bench.base.errors import SystemFailed
+from bench.config import Strict
 from bench.retrieval.remote.client import MOST_BYTES, Client, Endpoint, Fault, api_key
 from bench.retrieval.remote.pace import Pace, Stopped
 
 Answer = TypeVar("Answer")
 
 NO_ANSWER = (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError)
-"""What looking for an answer in any JSON may raise."""
+"""Errors of reading an answer from any JSON."""
+
+ANSWER_BYTES = 64 * 2**20
+"""Most bytes of an answer: above 2,048 vectors of 1,024 numbers of 20 digits; some rerankers return all documents."""
 
 
 @cache
 def _loop() -> asyncio.AbstractEventLoop:
-    """One event loop of this process, in a thread of its own: connections outlive a call, and a caller may have a
-    loop running itself, as notebooks do."""
+    """One event loop in its own thread: connections outlive a call, and a caller may run a loop too."""
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="bench.retrieval.remote", daemon=True).start()
     return loop
@@ -35,14 +40,14 @@ def _close(client: Client) -> None:
 
 @dataclass(eq=False)
 class Server:
-    """A model behind an address, asked for much.
+    """A model behind an address, for many requests.
 
     Args:
         endpoint: address, name of the key's variable, deadline.
-        concurrency: requests under way at once; the first goes alone, so that a wrong key costs one request.
-        attempts: requests for one answer while the server fails.
-        most_bytes: an answer larger than this is not read to its end.
-        pace: makes the backoff and circuit breaker of one call of `ask`.
+        concurrency: requests at once; the first is sent alone, so that a wrong key costs one request.
+        attempts: most requests for one answer while the server fails.
+        most_bytes: most bytes of an answer.
+        pace: returns the backoff and circuit breaker of one call of `ask`.
     """
 
     endpoint: Endpoint
@@ -54,16 +59,16 @@ class Server:
     _known: bool = field(default=False, init=False, repr=False)
 
     def ask(self, path: str, bodies: Sequence[dict[str, Any]], read: Callable[[Any], Answer]) -> list[Answer]:
-        """One answer a body, in their order.
+        """One answer for each body, in their order.
 
         Args:
-            path: where requests go, behind the base address.
-            bodies: their JSON.
-            read: makes an answer of the server's JSON; raises one of NO_ANSWER where it holds none.
+            path: of the requests, after the base address.
+            bodies: the requests' JSON.
+            read: the server's JSON → an answer; raises one of NO_ANSWER where it has none.
 
         Raises:
-            SystemFailed: a request was not answered; the others are given up.
-            ConfigError: the variable that is to hold the key is not set.
+            SystemFailed: a request was not answered; the others are cancelled.
+            ConfigError: the key's environment variable is not set.
         """
         future = asyncio.run_coroutine_threadsafe(self._all(path, bodies, read), _loop())
         try:
@@ -71,7 +76,7 @@ class Server:
         except (Fault, Stopped) as problem:
             raise SystemFailed(
                 f'The server at {self.endpoint.base_url} did not answer for model "{self.endpoint.model}": {problem}. '
-                "What it had answered is kept; run the command again to go on."
+                "Its answers so far are kept; run the command again to go on."
             ) from None
         finally:
             future.cancel()
@@ -100,15 +105,6 @@ class Server:
             raise several.exceptions[0] from None
         return [answers[position] for position in range(len(bodies))]
 
-    @staticmethod
-    def _read(client: Client, document: Any, read: Callable[[Any], Answer]) -> Answer:
-        """An answer, or the fault that it is none, whose words may quote the server, and the server the key."""
-        try:
-            return read(document)
-        except NO_ANSWER as problem:
-            detail = client.shown(str(problem))
-            raise Fault("the server's answer is not what was asked for", detail, retry=True, billed=True) from None
-
     async def _one(self, path: str, body: dict[str, Any], read: Callable[[Any], Answer], pace: Pace) -> Answer:
         client, attempt = self._client, 0
         if client is None:
@@ -116,7 +112,13 @@ class Server:
         while True:
             began = await pace.ready()
             try:
-                answer = self._read(client, await client.post(path, body, wall=pace.wall()), read)
+                document = client.read(await client.exchange(path, body, wall=pace.wall()))
+                try:
+                    answer = read(document)
+                except NO_ANSWER as problem:
+                    # The error's text may quote the server, and the server the key.
+                    detail = client.shown(str(problem))
+                    raise Fault("the server's answer has another form", detail, retry=True, billed=True) from None
             except Fault as fault:
                 pace.failed(fault, began)
                 attempt += 1
@@ -127,3 +129,36 @@ class Server:
                 self._known = True
                 return answer
             await pace.pause(attempt)
+
+
+class RemoteConfig(Strict):
+    """Keys of every encoder and reranker behind an address; each kind adds its `kind`."""
+
+    base_url: str
+    model: str
+    api_key_env: str = ""
+    revision: str | None = None
+    max_chars: int | None = Field(default=None, ge=1)
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    concurrency: int = Field(default=4, ge=1)
+    timeout_s: float = Field(default=60.0, gt=0)
+    plain_http: bool = False
+
+    def server(self) -> Server:
+        """The server at this address; nothing is sent yet.
+
+        Raises:
+            ConfigError: not an address, or one that contains a secret.
+        """
+        endpoint = Endpoint(self.base_url, self.model, self.api_key_env, self.timeout_s, self.plain_http)
+        return Server(endpoint, self.concurrency, most_bytes=ANSWER_BYTES)
+
+    def identity(self) -> Mapping[str, Any]:
+        """Everything known that changes an answer: address, model, the user's revision, parameters."""
+        return {
+            "base_url": self.base_url.rstrip("/"),
+            "model": self.model,
+            "revision": self.revision,
+            "max_chars": self.max_chars,
+            "parameters": self.parameters,
+        }

@@ -1,4 +1,4 @@
-"""When the next request may go, and when to give up on a server: exponential backoff, Retry-After, circuit breaker."""
+"""When the next request may be sent, and when to give up: exponential backoff, Retry-After, circuit breaker."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from bench.retrieval.remote.client import Fault
 
 
 class Stopped(Exception):
-    """The batch is over; the text says why."""
+    """The batch has ended; the text says why."""
 
 
 class Pace:
-    """Shared by all requests of a batch.
+    """The pace that all requests of a batch share.
 
-    Failures are counted one after the other: one that began before the last counted failure came back tells nothing
-    new, so that a rate limit met by eight requests at once counts as one. A success sets the count to 0. From the
-    second failure on nobody sends for a while; after `give_up_after` the batch is over. A Retry-After holds for
-    everybody, because limits are an account's; one of more than `longest_s` ends the batch.
+    A failure is counted if its request began after the last counted failure: a rate limit that eight requests meet at
+    once counts as one. A success sets the count to 0. From the second failure on all requests wait; after
+    `give_up_after` failures the batch ends. A Retry-After applies to all requests, because limits belong to an account;
+    one of more than `longest_s` ends the batch.
 
     Args:
         first_s: backoff after the first failure; doubles with each, up to `cap_s`.
         seed: of the jitter, a factor between .5 and 1.
-        now, wall, sleep: the clocks and the way to wait; for tests.
+        now, wall, sleep: clocks and sleep; tests replace them.
     """
 
     def __init__(
@@ -51,15 +51,15 @@ class Pace:
         self.why = ""
 
     def stop(self, why: str) -> None:
-        """End the batch; the first reason stays. Requests under way are waited for, since they are paid for."""
+        """End the batch; the first reason stays. Requests already sent are awaited, because they are paid for."""
         self.why = self.why or why
         self._stopped.set()
 
     async def ready(self) -> float:
-        """Wait until a request may go; returns the time at which it does.
+        """Wait until a request may be sent, and return the time.
 
         Raises:
-            Stopped: no more may.
+            Stopped: the batch has ended.
         """
         while not self.why and (wait := self._not_before - self.now()) > 0:
             await self._sleep(wait)
@@ -68,17 +68,17 @@ class Pace:
         return self.now()
 
     def succeeded(self) -> None:
-        """The server has answered."""
+        """Count an answer."""
         self.failures = 0
 
     def failed(self, fault: Fault, began: float) -> None:
-        """The server has not."""
+        """Count a failure of a request that began at `began`."""
         if fault.fatal:
             self.stop(str(fault))
         elif fault.after_s is not None and fault.after_s > self.longest_s:
-            self.stop(f"the server asks to wait {fault.after_s:.0f} s ({fault.reason})")
+            self.stop(f"the server demands a wait of {fault.after_s:.0f} s ({fault.reason})")
         if fault.after_s is not None:
-            # Nobody comes back at the very second at which everybody may.
+            # Jitter: not all requests return at the same second.
             self._not_before = max(self._not_before, self.now() + fault.after_s + self.first_s * self._random.random())
         if began < self._last_failure:
             return
@@ -90,11 +90,11 @@ class Pace:
             self._not_before = max(self._not_before, self.now() + self.backoff_s(self.failures))
 
     def backoff_s(self, attempt: int) -> float:
-        """How long to wait after the n-th failure, n from 1."""
+        """Seconds to wait after the n-th failure, n from 1."""
         return min(self.cap_s, self.first_s * 2.0 ** min(attempt - 1, 30)) * (0.5 + 0.5 * self._random.random())
 
     async def pause(self, attempt: int) -> None:
-        """Wait after a request's own n-th failure."""
+        """Wait after the n-th failure of one request."""
         await self._sleep(self.backoff_s(attempt))
 
     async def _wait(self, seconds: float) -> None:

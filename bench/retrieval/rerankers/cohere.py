@@ -1,5 +1,4 @@
-"""Any server that speaks Cohere's rerank: POST {base_url}/rerank. Cohere, Jina, vLLM, Infinity, a gateway, a hosted
-fine-tune."""
+"""Any server with Cohere's rerank API: POST {base_url}/rerank. Cohere, Jina, vLLM, Infinity, a gateway."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.base.errors import SystemFailed
-from bench.retrieval.remote.config import RemoteConfig
+from bench.retrieval.remote.many import RemoteConfig
 
 
 class Config(RemoteConfig):
@@ -29,7 +28,7 @@ def build(config: Config, *, base: Path, models: Path) -> CohereScorer:
 
 
 class CohereScorer:
-    """Scores pairs by a server, a query with all its documents in one request: vendors bill by query."""
+    """Scores of pairs by a server; a query and all its documents are one request, because vendors bill by query."""
 
     by_query = True
     canary = ("What does the fox jump over?", "The quick brown fox jumps over the lazy dog.")
@@ -39,22 +38,22 @@ class CohereScorer:
         self.server = config.server()
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """All that is known of what changes a score."""
+        """Everything known that changes a score."""
         return {"kind": "cohere", **self.config.identity()}
 
     def score(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
         """float32[n_pairs]; the server's relevance scores.
 
         Raises:
-            SystemFailed: the server gives none.
+            SystemFailed: the server returns none.
         """
-        asked: dict[str, list[int]] = {}
+        by_query: dict[str, list[int]] = {}
         for place, (query, _) in enumerate(pairs):
-            asked.setdefault(query, []).append(place)
+            by_query.setdefault(query, []).append(place)
         size = self.config.batch_size
         parts = [
             (query, places[start : start + size])
-            for query, places in asked.items()
+            for query, places in by_query.items()
             for start in range(0, len(places), size)
         ]
         bodies = [
@@ -68,26 +67,26 @@ class CohereScorer:
         ]
         scores = np.empty(len(pairs), dtype=np.float32)
         answers = self.server.ask("rerank", bodies, scores_of)
-        for (_, places), found in zip(parts, answers, strict=True):
-            if set(found) != set(range(len(places))):
+        for (_, places), answer in zip(parts, answers, strict=True):
+            if set(answer) != set(range(len(places))):
                 raise SystemFailed(
-                    f"The server at {self.config.base_url} scored {len(found)} of a query's {len(places)} documents; "
+                    f"The server at {self.config.base_url} scored {len(answer)} of a query's {len(places)} documents; "
                     "expected a score for each. Does a parameter such as top_n cut its answer?"
                 )
-            scores[places] = [found[i] for i in range(len(places))]
+            scores[places] = [answer[i] for i in range(len(places))]
         return scores
 
 
 def scores_of(document: Any) -> dict[int, float]:
-    """Document's place in the request → relevance score, from the JSON of an answer.
+    """Position of a document in the request → relevance score, from the JSON of an answer.
 
     Raises:
-        NO_ANSWER: it holds none.
+        NO_ANSWER: it has none.
     """
     items = document["results"] if "results" in document else document["data"]
-    found = {item["index"]: float(item["relevance_score"]) for item in items}
-    if len(found) < len(items) or not found or not all(isinstance(place, int) for place in found):
+    scores = {item["index"]: float(item["relevance_score"]) for item in items}
+    if len(scores) < len(items) or not scores or not all(isinstance(place, int) for place in scores):
         raise ValueError("its indices are not 0, 1, 2 …, each once")
-    if not all(map(math.isfinite, found.values())):
+    if not all(map(math.isfinite, scores.values())):
         raise ValueError("its scores are not finite numbers")
-    return found
+    return scores

@@ -1,4 +1,4 @@
-"""A cross-encoder: reads query and document together and scores the pair."""
+"""A cross-encoder: one model reads query and document together and scores the pair."""
 
 from __future__ import annotations
 
@@ -12,21 +12,16 @@ from numpy.typing import NDArray
 
 from bench.base.errors import ConfigError, MissingExtra
 from bench.retrieval.encoders.local import quiet
-from bench.retrieval.rerankers._local import LocalConfig, LocalScorer
+from bench.retrieval.rerankers import LocalConfig, LocalScorer
 
 HEADLESS = ("Model", "ForMaskedLM", "ForPreTraining")
-"""How architectures end that put out vectors or words, and no score of a pair."""
+"""Endings of architecture names without a head that scores a pair."""
 
 
 class Config(LocalConfig):
     """`reranker = { kind = "cross-encoder", model = … }`."""
 
     kind: Literal["cross-encoder"]
-
-
-def build(config: Config, *, base: Path, models: Path) -> CrossEncoderScorer:
-    """The reranker that a config's table describes."""
-    return CrossEncoderScorer(config, base=base, models=models)
 
 
 class CrossEncoderScorer(LocalScorer):
@@ -50,7 +45,7 @@ class CrossEncoderScorer(LocalScorer):
         except ImportError:
             raise MissingExtra('Reranker "cross-encoder"', "sentence-transformers", "local") from None
         quiet()
-        # Raw logits: a sigmoid saturates in float32 and would make ties of the surest documents.
+        # Raw logits: a sigmoid saturates in float32 and would tie the highest scores.
         return CrossEncoder(
             str(self.folder),
             device=self.config.device,
@@ -65,3 +60,6 @@ class CrossEncoderScorer(LocalScorer):
             [list(pair) for pair in pairs], batch_size=self.config.batch_size, show_progress_bar=False
         )
         return np.asarray(scores, dtype=np.float32).reshape(len(pairs))
+
+
+build = CrossEncoderScorer

@@ -1,13 +1,13 @@
-"""Late interaction (ColBERT): a vector a token; each token of the query is held against its nearest in the document.
+"""Late interaction (ColBERT): a vector per token; each token of the query is compared with its nearest in the document.
 
-Takes multi-vector models, and embedding models of one vector a text, whose token vectors before pooling it uses: they
-were not trained for that, and order passages well all the same where the answer is one sentence of many.
+Takes multi-vector models, and embedding models with one vector per text. Of these it uses the token vectors before
+pooling: they were not trained for that, but order passages well where the answer is one sentence of many.
 Source: Khattab & Zaharia 2020, equation 3 (MaxSim).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -17,21 +17,16 @@ from numpy.typing import NDArray
 
 from bench.base.errors import ConfigError, MissingExtra
 from bench.retrieval.encoders.local import quiet
-from bench.retrieval.rerankers._local import LocalConfig, LocalScorer
+from bench.retrieval.rerankers import LocalConfig, LocalScorer
 
 CHUNK_ELEMENTS = 20_000_000
-"""Numbers that comparing pairs may hold at once: about 80 MB."""
+"""Numbers in memory at once while pairs are compared: about 80 MB."""
 
 
 class Config(LocalConfig):
     """`reranker = { kind = "late-interaction", model = … }`; `max_length` is of documents, in tokens."""
 
     kind: Literal["late-interaction"]
-
-
-def build(config: Config, *, base: Path, models: Path) -> LateInteractionScorer:
-    """The reranker that a config's table describes."""
-    return LateInteractionScorer(config, base=base, models=models)
 
 
 class LateInteractionScorer(LocalScorer):
@@ -46,42 +41,37 @@ class LateInteractionScorer(LocalScorer):
 
     @cached_property
     def _type(self) -> str:
-        """The library's word for the model's kind; "" where its files do not say."""
+        """The library's name for the model's kind; "" where its files have none."""
         if "HF_ColBERT" in (self.settings("config.json").get("architectures") or []):
             return "MultiVectorEncoder"
-        found = str(self.settings("config_sentence_transformers.json").get("model_type") or "")
-        return "MultiVectorEncoder" if found == "ColBERT" else found
+        model_type = str(self.settings("config_sentence_transformers.json").get("model_type") or "")
+        return "MultiVectorEncoder" if model_type == "ColBERT" else model_type
 
     @cached_property
     def _model(self) -> Any:
         try:
-            from sentence_transformers import MultiVectorEncoder
+            from sentence_transformers import MultiVectorEncoder, SentenceTransformer
+            from sentence_transformers.base.modules import Normalize, Transformer
+            from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
         except ImportError:
             raise MissingExtra('Reranker "late-interaction"', "sentence-transformers", "local") from None
         quiet()
-        options: dict[str, Any] = {"device": self.config.device, "local_files_only": True}
+        folder, options = str(self.folder), {"device": self.config.device, "local_files_only": True}
         if self._type == "MultiVectorEncoder":
-            model: Any = MultiVectorEncoder(str(self.folder), **options)
+            model: Any = MultiVectorEncoder(folder, **options)
         else:
-            model = self._unpooled(options)
+            # Without pooling: the library's default would add a projection of random numbers to an embedding model.
+            pooled: Any = SentenceTransformer(folder, **options)
+            if not isinstance(pooled[0], Transformer):
+                raise ConfigError(
+                    f"{folder} begins with a {type(pooled[0]).__name__}; a late-interaction reranker needs a "
+                    "Transformer, or a multi-vector model."
+                )
+            modules = [pooled[0], MultiVectorMask(), Normalize(module_input_name="token_embeddings")]
+            model = MultiVectorEncoder(modules=modules, prompts=dict(pooled.prompts), device=self.config.device)
         if self.config.max_length:
             model[0].document_length = self.config.max_length
         return model
-
-    def _unpooled(self, options: Mapping[str, Any]) -> Any:
-        """An embedding model without its pooling. The library itself would put a projection of random numbers there."""
-        from sentence_transformers import MultiVectorEncoder, SentenceTransformer
-        from sentence_transformers.base.modules import Normalize, Transformer
-        from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
-
-        whole: Any = SentenceTransformer(str(self.folder), **options)
-        if not isinstance(whole[0], Transformer):
-            raise ConfigError(
-                f"{self.folder} begins with a {type(whole[0]).__name__}; a late-interaction reranker needs a "
-                "Transformer, or a multi-vector model."
-            )
-        modules = [whole[0], MultiVectorMask(), Normalize(module_input_name="token_embeddings")]
-        return MultiVectorEncoder(modules=modules, prompts=dict(whole.prompts), device=self.config.device)
 
     def score(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
         """float32[n_pairs]; the mean over a query's tokens of the cosine to the nearest token of the document."""
@@ -100,7 +90,10 @@ class LateInteractionScorer(LocalScorer):
         return np.asarray(scores.cpu().numpy(), dtype=np.float32).reshape(len(pairs))
 
 
+build = LateInteractionScorer
+
+
 def _distinct(texts: Sequence[str]) -> tuple[list[str], list[int]]:
-    """Each text once, and which of them stands at each place: a document of many pairs is encoded once."""
+    """The distinct texts, and the index of each text among them: a document of many pairs is encoded once."""
     place = {text: i for i, text in enumerate(dict.fromkeys(texts))}
     return list(place), [place[text] for text in texts]

@@ -65,16 +65,16 @@ class BM25:
         """The finished index; None where no document has a term."""
         try:
             import bm25s
-            import Stemmer  # noqa: F401 (named here so that the message names the extra)
+            import Stemmer  # noqa: F401 (so that the message names the extra)
         except ImportError:
             raise MissingExtra('System kind "bm25"', "bm25s and PyStemmer", "bm25") from None
-        # numpy is named: left to itself, the library takes JAX where that happens to be installed.
+        # By default the library takes JAX where that happens to be installed.
         index = bm25s.BM25(k1=self.config.k1, b=self.config.b, method=self.config.variant, backend="numpy")
-        tokens_of_documents = self._tokens(corpus.texts)
-        if not any(tokens_of_documents):
+        tokens = self._tokens(corpus.texts)
+        if not any(tokens):
             # bm25s would divide by a mean length of 0.
             return None
-        index.index(tokens_of_documents, show_progress=False)
+        index.index(tokens, show_progress=False)
         return index
 
     def search(self, corpus: Corpus, queries: QuerySet, *, depth: int, parts: Sequence[Run]) -> Ranked:
@@ -102,14 +102,14 @@ class BM25:
             if not known:
                 rankings.append((np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)))
                 continue
-            found = np.asarray(index.get_scores(known), dtype=np.float32)
-            # bm25+ and bm25l give every document a score for a term that it lacks: the zero of these variants.
+            values = np.asarray(index.get_scores(known), dtype=np.float32)
+            # bm25+ and bm25l give a document a score for each term that it lacks: the zero of these variants.
             if index.nonoccurrence_array is not None:
-                nothing = index.nonoccurrence_array[[vocabulary[token] for token in known]].sum(dtype=np.float32)
-                found = np.where(found > nothing * (1 + 1e-6), found, 0)
-            docs, scores = top_k(found[None, :], depth)
-            held = scores[0] > 0
-            rankings.append((docs[0][held], scores[0][held]))
+                zero = index.nonoccurrence_array[[vocabulary[token] for token in known]].sum(dtype=np.float32)
+                values = np.where(values > zero * (1 + 1e-6), values, 0)
+            docs, scores = top_k(values[None, :], depth)
+            matching = scores[0] > 0
+            rankings.append((docs[0][matching], scores[0][matching]))
         return padded(rankings)
 
 

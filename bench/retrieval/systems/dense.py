@@ -42,16 +42,16 @@ class Config(SystemConfig):
 
 
 def build(name: str, config: Config, context: Context) -> list[Dense]:
-    """One system for each dimension and precision; they share one encoder and so one encoding."""
+    """One system for each dimension and precision; they share one encoder, and so the cached rows."""
     encoder = encoders.build(config.encoder, f"systems.{name}.encoder", base=context.base, models=context.models)
-    found = []
+    systems = []
     for dim in config.dims or [encoder.dim]:
         for precision in config.precision:
             if dim > encoder.dim:
                 raise ConfigError(f"systems.{name}.dims: {dim} exceeds the encoder's {encoder.dim} dimensions.")
             size = SystemName(name, None if dim == encoder.dim else dim, None if precision == "float32" else precision)
-            found.append(Dense(str(size), encoder, dim, precision, config, context))
-    return found
+            systems.append(Dense(str(size), encoder, dim, precision, config, context))
+    return systems
 
 
 class Dense:
@@ -62,14 +62,14 @@ class Dense:
 
     def __init__(self, name: str, encoder: Encoder, dim: int, precision: str, config: Config, context: Context) -> None:
         self.name, self.encoder, self.dim, self.precision = name, encoder, dim, precision
-        # Some encoders know what their vectors are to be compared by.
+        # Some encoders state how their vectors are compared.
         self.similarity = config.similarity or getattr(encoder, "similarity", "cosine")
         self.roles, self.store, self.index = config.roles, context.store, config.index
         self.progress: Progress = no_progress
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Encoder, dimension, precision and similarity; the index where it is not exact."""
-        found: dict[str, Any] = {
+        fingerprint: dict[str, Any] = {
             "kind": self.kind,
             "encoder": dict(self.encoder.fingerprint()),
             "dim": self.dim,
@@ -77,9 +77,9 @@ class Dense:
             "similarity": self.similarity,
         }
         if self.index == {"kind": "exact"}:
-            return found
+            return fingerprint
         package = origin("indexes", self.index["kind"])
-        return found | {"index": self.index | ({"package": package} if package else {})}
+        return fingerprint | {"index": self.index | ({"package": package} if package else {})}
 
     def _indexed(self, rows: NDArray[np.float32]) -> Index:
         return indexes.build(self.index, f"systems.{self.name}.index", self._cut(rows), self.precision)
@@ -95,22 +95,22 @@ class Dense:
         index = self._indexed(self._embedded(corpus.texts, "document").rows)
 
         def search(queries: QuerySet, *, depth: int, parts: Sequence[Run]) -> Ranked:
-            asked = embed(self.encoder, queries.texts, kind="query", store=None)
-            return Ranked(*index.search(self._cut(asked.rows), depth))
+            encoded = embed(self.encoder, queries.texts, kind="query", store=None)
+            return Ranked(*index.search(self._cut(encoded.rows), depth))
 
         return search
 
     def search(self, corpus: Corpus, queries: QuerySet, *, depth: int, parts: Sequence[Run]) -> Ranked:
-        """Exact nearest documents."""
+        """The nearest documents by the index."""
         documents = self._embedded(corpus.texts, "document")
-        asked = self._embedded(queries.texts, "query")
+        encoded = self._embedded(queries.texts, "query")
         started = time.perf_counter()
         index = self._indexed(documents.rows)
         indexed = time.perf_counter()
-        docs, scores = index.search(self._cut(asked.rows), depth)
+        docs, scores = index.search(self._cut(encoded.rows), depth)
         seconds = {
             "encode_documents": documents.seconds,
-            "encode_queries": asked.seconds,
+            "encode_queries": encoded.seconds,
             "index": indexed - started,
             "search": time.perf_counter() - indexed,
         }

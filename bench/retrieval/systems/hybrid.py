@@ -52,19 +52,18 @@ def build(name: str, config: Config, context: Context) -> list[Hybrid]:
 
 
 class Hybrid:
-    """Fused rankings. Where the weight is to be tuned, `evaluate` tunes it and hands over a number."""
+    """Fused rankings. `weight` is None until the evaluator has tuned it, where the config says so."""
 
     kind = "hybrid"
 
     def __init__(self, name: str, config: Config) -> None:
         self.name, self.config, self.roles = name, config, config.roles
         self.parts = config.parts
-        tuned = config.fusion.method == "convex" and config.fusion.weight == "tune-on-dev"
-        self.weight: float | None = None if tuned or isinstance(config.fusion.weight, str) else config.fusion.weight
-        self.tunable = tuned
+        self.weight: float | None = None if isinstance(config.fusion.weight, str) else config.fusion.weight
+        self.tunable = config.fusion.method == "convex" and self.weight is None
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Method and its number."""
+        """The method and its parameter."""
         fusion = self.config.fusion
         if fusion.method == "rrf":
             return {"kind": self.kind, "method": "rrf", "k": fusion.k}
@@ -77,6 +76,6 @@ class Hybrid:
             docs, scores = rrf(parts, corpus.row_of, k=self.config.fusion.k)
         else:
             docs, scores = convex(parts, corpus.row_of, weight=0.5 if self.weight is None else self.weight)
-        sizes = [part.index_bytes for part in parts]
-        total = None if None in sizes else sum(size for size in sizes if size is not None)
+        sizes = [part.index_bytes for part in parts if part.index_bytes is not None]
+        total = sum(sizes) if len(sizes) == len(parts) else None
         return Ranked(docs, scores, {"fuse": time.perf_counter() - started}, total)

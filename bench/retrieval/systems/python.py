@@ -28,17 +28,16 @@ from bench.retrieval.search import padded
 from bench.retrieval.systems import Context
 
 DEPTH_NAMES = ("k", "depth", "top_k", "limit")
-"""Parameters that are handed the number of documents wanted."""
+"""Parameters that get the number of documents."""
 
 EXPECTED = "expected document ids, (id, score) pairs, or a mapping of ids to scores"
 
-
 NOT_SEARCHED = ("__pycache__", "node_modules", "site-packages", "venv", "tests", "test")
-"""Folders whose Python code is none that a search function is made of."""
+"""Folders whose Python code is no part of the fingerprint."""
 
 
 class Config(SystemConfig):
-    """`kind = "python"`: `function` is "module:attribute"; `version` stands for what the fingerprint cannot see."""
+    """`kind = "python"`: `function` is "module:attribute"; `version` stands for what no fingerprint covers."""
 
     function: str
     version: str = ""
@@ -57,22 +56,22 @@ def build(name: str, config: Config, context: Context) -> list[Python]:
 
 
 class Python:
-    """A search function of the caller's: `search(text)`, or `search(text, depth)`.
+    """A search function of the user: `search(text)`, or `search(text, depth)`.
 
-    It returns document ids, best first; or (id, score) pairs or {id: score}, of which the scores alone give the order.
+    It returns document ids, best first; or (id, score) pairs or {id: score}, ordered by the scores alone.
 
     Args:
         name: as in the config.
         function: the function itself, or "module:attribute", imported when first needed.
         version: part of the fingerprint.
-        base: first on the import path while the function is imported and while it runs.
-        roles: query sets it is evaluated on; None means all.
+        base: the folder that comes first on the import path while the function is imported and while it runs.
+        roles: roles of the query sets that it is evaluated on; None means all.
     """
 
     kind = "python"
     parts: tuple[str, ...] = ()
     fresh = True
-    """What it finds may change where no digest looks (an index, a service): `bench run` asks it anew each time."""
+    """Its rankings may change without a change of the digest (an index, a service): `bench run` never reuses them."""
 
     def __init__(
         self,
@@ -95,10 +94,11 @@ class Python:
             ConfigError: no such module or attribute, or one that cannot be called.
             SystemFailed: the module broke while it was imported.
         """
-        found = self._imported(self._given) if isinstance(self._given, str) else self._given
-        if not callable(found):
-            raise ConfigError(f'System "{self.name}": {self._given} is a {type(found).__name__}; expected a function.')
-        return found
+        function = self._imported(self._given) if isinstance(self._given, str) else self._given
+        if not callable(function):
+            kind = type(function).__name__
+            raise ConfigError(f'System "{self.name}": {self._given} is a {kind}; expected a function.')
+        return function
 
     @functools.cached_property
     def _code(self) -> str | None:
@@ -109,11 +109,11 @@ class Python:
         where = f'System "{self.name}": function "{place}"'
         with self._importable():
             try:
-                found: Any = importlib.import_module(module_name)
+                value: Any = importlib.import_module(module_name)
             except ModuleNotFoundError as error:
                 if error.name is not None and f"{module_name}.".startswith(f"{error.name}."):
                     raise ConfigError(
-                        f"{where}: there is no module {error.name}, neither in {self.base} nor among what is installed."
+                        f"{where}: there is no module {error.name}, neither in {self.base} nor installed."
                     ) from None
                 raise SystemFailed(f"{where}: importing it failed: {error}.") from error
             except BenchError:
@@ -121,10 +121,10 @@ class Python:
             except (Exception, SystemExit) as error:
                 raise SystemFailed(f"{where}: importing it failed: {type(error).__name__}: {error}") from error
         for part in attribute.split("."):
-            if not hasattr(found, part):
-                raise ConfigError(f"{where}: {module_name} has no {part}.{did_you_mean(part, dir(found))}")
-            found = getattr(found, part)
-        return found
+            if not hasattr(value, part):
+                raise ConfigError(f"{where}: {module_name} has no {part}.{did_you_mean(part, dir(value))}")
+            value = getattr(value, part)
+        return value
 
     @contextlib.contextmanager
     def _importable(self) -> Iterator[None]:
@@ -142,21 +142,22 @@ class Python:
     def fingerprint(self) -> Mapping[str, Any]:
         """The function's name, `version`, and a digest of the Python code beside the config (else of its own file).
 
-        Nothing is imported for it: whoever judges stored results does not run the code that is judged. Models, indexes
-        and installed packages are not seen: that is what `version` is for, and why `bench run` never reuses a ranking.
+        It imports nothing, so that a gate on stored results does not run the code under test. It does not cover models,
+        indexes and installed packages: `version` stands for them, and `bench run` never reuses a ranking.
         """
         if isinstance(self._given, str):
-            return {"kind": self.kind, "function": self._given, "version": self.version, "source": self._code}
-        plain = _plain(self.function)
-        source = _source_digest(plain)
-        return {"kind": self.kind, "function": _qualified(plain), "version": self.version, "source": source}
+            name, source = self._given, self._code
+        else:
+            plain = _plain(self.function)
+            name, source = f"{plain.__module__}:{plain.__qualname__}", _source_digest(plain)
+        return {"kind": self.kind, "function": name, "version": self.version, "source": source}
 
     def search(self, corpus: Corpus, queries: QuerySet, *, depth: int, parts: Sequence[Run]) -> Ranked:
-        """What the function returns for each query; an order without scores gets falling ranks.
+        """The function's ranking of each query; an order without scores gets falling scores.
 
         Raises:
             SystemFailed: the function raised; names the query.
-            RunError: an id that the corpus lacks or that comes twice, a score that is no number, or another type.
+            RunError: an id that is twice or not in the corpus, a score that is not a number, or another type.
         """
         function, extra = self.function, _depth_argument(self.function, depth)
         started = time.perf_counter()
@@ -166,8 +167,10 @@ class Python:
                 self.progress("search", done, len(queries.ids))
                 where = f'System "{self.name}" on query "{query_id}" of "{queries.name}"'
                 try:
-                    # Read here: a generator runs the caller's code only now.
-                    returned = _listed(function(text, *extra[0], **extra[1]))
+                    returned = function(text, *extra[0], **extra[1])
+                    if isinstance(returned, Iterable) and not isinstance(returned, (str, bytes)):
+                        # A generator runs the user's code only now.
+                        returned = list(returned.items() if isinstance(returned, Mapping) else returned)
                 except BenchError:
                     raise
                 except (Exception, SystemExit) as error:
@@ -179,28 +182,19 @@ class Python:
 
 
 def _depth_argument(function: Callable[..., Any], depth: int) -> tuple[tuple[int, ...], dict[str, int]]:
-    """The depth as the function wants it: under a name that means it, or second where one is required.
+    """The depth as the function takes it: under one of `DEPTH_NAMES`, or second where a second argument is required.
 
-    A second parameter with a default and another name (`rerank=False`) would be changed by a number.
+    A second parameter with a default and another name (`rerank=False`) means something else.
     """
     try:
         parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):  # some built-in functions do not say
+    except (TypeError, ValueError):  # some built-in functions have no signature
         return (), {}
     named = [p for p in parameters[1:] if p.name in DEPTH_NAMES and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     if named:
         return (), {named[0].name: depth}
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     return ((depth,), {}) if len(positional) > 1 and positional[1].default is inspect.Parameter.empty else ((), {})
-
-
-def _listed(returned: Any) -> Any:
-    """A mapping's pairs or an iterable's items as a list; anything else as it is."""
-    if isinstance(returned, Mapping):
-        return list(returned.items())
-    if isinstance(returned, Iterable) and not isinstance(returned, (str, bytes)):
-        return list(returned)
-    return returned
 
 
 def _ranking(returned: Any, corpus: Corpus, where: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -216,12 +210,10 @@ def _ranking(returned: Any, corpus: Corpus, where: str) -> tuple[NDArray[np.int6
                 f'{where} ranks document "{doc_id}", which corpus "{corpus.name}" lacks. Does the function search the '
                 "same corpus, and return its ids?"
             )
-        if score is None:
-            score = float(-rank)
         if isinstance(item, str) != isinstance(returned[0], str):
-            raise RunError(f"{where} returned ids with scores and ids without; {EXPECTED}.")
+            raise RunError(f"{where} returned some ids with scores and some without; {EXPECTED}.")
         ids.append(doc_id)
-        scores.append(score)
+        scores.append(float(-rank) if score is None else score)
     if len(set(ids)) < len(ids):
         twice = next(doc_id for doc_id in ids if ids.count(doc_id) > 1)
         raise RunError(f'{where} ranks document "{twice}" more than once; expected each document at most once.')
@@ -237,8 +229,9 @@ def _pair(item: Any, rank: int, where: str) -> tuple[str, float]:
     except (TypeError, ValueError):
         number = math.nan
     if not math.isfinite(number) or abs(number) > float(np.finfo(np.float32).max):
-        what = _described(score)
-        raise RunError(f'{where} gives document "{doc_id}" the score {what}; expected a finite float32 number.')
+        raise RunError(
+            f'{where} gives document "{doc_id}" the score {_described(score)}; expected a finite float32 number.'
+        )
     return doc_id, number
 
 
@@ -247,37 +240,36 @@ def _described(value: Any) -> str:
 
 
 def _plain(function: Any) -> Any:
-    """What carries the source: behind decorators, partial applications and methods; a callable object's class."""
+    """The object with the source: behind decorators, partial applications and methods; a callable object's class."""
     function = inspect.unwrap(function)
     while isinstance(function, functools.partial) or inspect.ismethod(function):
         function = inspect.unwrap(function.func if isinstance(function, functools.partial) else function.__func__)
     return function if inspect.isroutine(function) or inspect.isclass(function) else type(function)
 
 
-def _qualified(plain: Any) -> str:
-    return f"{plain.__module__}:{plain.__qualname__}"
-
-
 def _code_digest(base: Path) -> str:
-    """32 hex digits over every Python file of a folder, but for tests and what is hidden or installed there."""
+    """32 hex digits over every Python file of a folder, without tests, hidden and installed files."""
     state = hashlib.blake2b(digest_size=16)
     for folder, names, files in os.walk(base):
-        kept = [name for name in names if not name.startswith(".") and name not in NOT_SEARCHED]
-        names[:] = sorted(name for name in kept if not (Path(folder) / name / "pyvenv.cfg").exists())
+        names[:] = sorted(
+            name
+            for name in names
+            if not name.startswith(".")
+            and name not in NOT_SEARCHED
+            and not (Path(folder) / name / "pyvenv.cfg").exists()
+        )
         for name in sorted(files):
             if name.endswith(".py") and not re.match(r"test_|conftest\.py|.*_test\.py", name):
                 path = Path(folder) / name
-                try:
+                with contextlib.suppress(OSError):
                     data = path.read_bytes()
-                except OSError:
-                    continue
-                state.update(f"{path.relative_to(base).as_posix()}\0{len(data)}\0".encode("utf-8", "surrogatepass"))
-                state.update(data)
+                    state.update(f"{path.relative_to(base).as_posix()}\0{len(data)}\0".encode("utf-8", "surrogatepass"))
+                    state.update(data)
     return state.hexdigest()
 
 
 def _source_digest(plain: Any) -> str | None:
-    """32 hex digits of the file that defines it; None where there is none (a built-in, a prompt)."""
+    """32 hex digits of the file that defines it; None without a file (a built-in, an interactive session)."""
     try:
         return hashlib.blake2b(Path(inspect.getfile(plain)).read_bytes(), digest_size=16).hexdigest()
     except (OSError, TypeError):

@@ -1,4 +1,4 @@
-"""A reranker puts the first stage's best documents in a new order; those below keep their place."""
+"""A reranker reorders the first stage's best documents; those below keep their place."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ class Rerank:
         return {"kind": self.kind, "reranker": dict(self.scorer.fingerprint()), "depth": self.config.depth}
 
     def search(self, corpus: Corpus, queries: QuerySet, *, depth: int, parts: Sequence[Run]) -> Ranked:
-        """Head by reranker score, tail by first-stage order, all below the head."""
+        """The head by reranker score; the tail below it, in first-stage order."""
         return self._reordered(corpus, queries, parts, self.store)
 
     def warm(self, corpus: Corpus) -> Search:
-        """Reranking that reads every pair anew."""
+        """Reranking that scores every pair anew."""
         return lambda queries, *, depth, parts: self._reordered(corpus, queries, parts, None)
 
     def _reordered(self, corpus: Corpus, queries: QuerySet, parts: Sequence[Run], store: Store | None) -> Ranked:

@@ -1,4 +1,4 @@
-"""Any engine's ranking from a TREC run file, one file a query set."""
+"""Another engine's rankings from TREC run files, one for each query set."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def build(name: str, config: Config, context: Context) -> list[TrecRun]:
 
 
 class TrecRun:
-    """Rankings that another engine made. Every query must be ranked: a missing one is an error, not a zero."""
+    """Another engine's rankings. Every query must be ranked: a missing one is an error, not a zero."""
 
     kind = "trec-run"
     parts: tuple[str, ...] = ()
@@ -38,7 +38,7 @@ class TrecRun:
         self.files: dict[str, Path] = {query_set: context.base / path for query_set, path in config.runs.items()}
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """The files' contents."""
+        """Digests of the files' contents."""
         digests = {}
         for query_set, path in sorted(self.files.items()):
             try:
@@ -61,7 +61,7 @@ class TrecRun:
         if missing:
             raise RunError(
                 f'{path} lacks {len(missing)} of {len(queries.ids)} queries of "{queries.name}" (first: '
-                f'"{missing[0]}"); a missing query would count as a loss. Make the run whole.'
+                f'"{missing[0]}"); a missing query would count as a loss. Complete the run.'
             )
         unknown = [doc_id for doc_id in run.doc_ids if doc_id not in corpus.row_of]
         if unknown:
