@@ -59,7 +59,7 @@ def test_single_queries_are_resampled_where_they_are_at_hand():
     with_values = forecast("r", points(law, values=True), measure="recall@10", least_queries=1000)
     without = forecast("r", points(law), measure="recall@10", least_queries=1000)
     assert "queries and seeds resampled" in with_values.method
-    assert "widest noise" in without.method
+    assert "largest possible noise" in without.method
     # Queries are shared by all points, so their noise hardly moves the difference between two of them.
     assert with_values.interval[1] - with_values.interval[0] < without.interval[1] - without.interval[0]
 
@@ -67,8 +67,8 @@ def test_single_queries_are_resampled_where_they_are_at_hand():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"n_queries": 999}, "999 evaluation queries are too few to forecast from; 1,000 are asked for"),
-        ({"sizes": (250, 500, 1000)}, "3 different numbers of pairs are too few for a curve; 4 are asked for"),
+        ({"n_queries": 999}, "999 evaluation queries are too few for a forecast; it needs 1,000"),
+        ({"sizes": (250, 500, 1000)}, "3 different numbers of pairs are too few for a curve; it needs 4"),
     ],
 )
 def test_forecast_is_refused_where_it_would_only_look_like_one(changes, said):

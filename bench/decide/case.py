@@ -1,4 +1,4 @@
-"""All that a decision is made from, and the two questions that are asked of it again and again."""
+"""The inputs of a decision, and the gains and costs that follow from them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from bench.config import DecideConfig
 from bench.decide.costs import Cost, Measured, cost_of
 from bench.decide.curve import Forecast
-from bench.decide.evidence import Results, gain
+from bench.decide.evidence import Bound, Results, bounds, gain
 from bench.decide.options import Facts
 from bench.decide.vocabulary import Vocabulary
 from bench.gate.compare import Difference
@@ -17,21 +17,21 @@ from bench.stats import RatioInterval
 
 @dataclass(frozen=True)
 class Case:
-    """Records, quantities and the config of one decision. Nothing in it needs a model.
+    """Results, quantities and the config of one decision; no model is needed.
 
     Attributes:
         suite: its name.
-        current: the system in use, and `current_from`, how that is known.
+        current: the system in use, and `current_from`, where that is stated.
         results: system → query set → stored result.
         facts: every configured system, in the config's order.
         config: the table `[decide]`.
         measured: quantities for the costs.
         recalls: system → k → recall@k over the held-out queries, from stored rankings.
         latencies: system → its 95th percentile over the current system's.
-        missing: system → the line that makes what is missing.
+        missing: system → the command that makes its result.
         vocabulary: of the largest corpus of held-out queries, or why it is not known.
-        curves: learning curves, or why nothing is forecast.
-        doubts: what else makes these numbers doubtful, a sentence each.
+        curves: learning curves with a forecast, or with the reason for none.
+        doubts: further reasons to doubt these numbers, a sentence each.
     """
 
     suite: str
@@ -59,32 +59,40 @@ class Case:
 
     @property
     def n_held_out(self) -> int:
-        """Held-out queries that were measured."""
+        """Held-out queries of the current system's results."""
         return sum(len(self.results[self.current][name].scores.query_ids) for name in self.sets("held-out"))
 
     @property
-    def abroad(self) -> dict[str, float]:
-        """Out-of-distribution query sets, each with the loss that is tolerated there."""
-        return dict.fromkeys(self.sets("out-of-distribution"), self.config.out_of_distribution_margin)
+    def headroom(self) -> dict[str, float | None]:
+        """The current system's recall@10 and recall@100, and their difference."""
+        recalls = self.recalls.get(self.current, {})
+        ten, hundred = recalls.get(10), recalls.get(100)
+        between = None if ten is None or hundred is None else hundred - ten
+        return {"recall@10": ten, "recall@100": hundred, "between": between}
 
     def gain(self, system: str, against: str, measure: str | None = None) -> Difference | None:
-        """One system minus another over all held-out queries, by the suite's first measure where none is named."""
+        """A system minus another over all held-out queries, in the suite's first measure unless one is named."""
+        sets = self.sets("held-out")
         return gain(
-            self.results,
-            system,
-            against,
-            measure=measure or self.measure,
-            query_sets=self.sets("held-out"),
-            alpha=self.config.alpha,
+            self.results, system, against, measure=measure or self.measure, query_sets=sets, alpha=self.config.alpha
         )
 
-    def cost(self, system: str, option: str, config: DecideConfig | None = None) -> Cost:
-        """What a system takes beside the one in use; under other assumptions where a config is given."""
-        return cost_of(
-            system,
-            option,
-            current=self.current,
-            facts=self.facts,
-            config=config or self.config,
-            measured=self.measured,
+    def bounds(
+        self, system: str, against: str, margins: Mapping[str, float] | None = None, alpha: float | None = None
+    ) -> list[Bound] | None:
+        """Bounds of the drop from another system, on the query sets of `margins` or those out of distribution."""
+        if margins is None:
+            margins = self.out_of_distribution
+        return bounds(
+            self.results, system, against, measure=self.measure, margins=margins, alpha=alpha or self.config.alpha
         )
+
+    @property
+    def out_of_distribution(self) -> dict[str, float]:
+        """Out-of-distribution query sets, each with the drop that is tolerated there."""
+        return dict.fromkeys(self.sets("out-of-distribution"), self.config.out_of_distribution_margin)
+
+    def cost(self, system: str, option: str, config: DecideConfig | None = None) -> Cost:
+        """Cost of a system as an option, under other assumptions where a config is given."""
+        config = config or self.config
+        return cost_of(system, option, current=self.current, facts=self.facts, config=config, measured=self.measured)

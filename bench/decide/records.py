@@ -1,4 +1,4 @@
-"""What a decision is made of: reasons, options, and the recommendation itself."""
+"""Records of a decision: reasons, options, and the recommendation."""
 
 from __future__ import annotations
 
@@ -8,23 +8,21 @@ from typing import Any
 
 from bench.decide.costs import Benefit, Cost
 from bench.decide.curve import Forecast
-from bench.decide.evidence import Bound
+from bench.decide.evidence import Bound, as_document
 from bench.decide.vocabulary import Vocabulary
 from bench.gate.compare import Difference
 from bench.stats import RatioInterval
 
-FORMAT = 1
-
 
 @dataclass(frozen=True)
 class Reason:
-    """One rule held against one measured value.
+    """A rule, and whether a measured value meets it.
 
-    `holds` is None where nothing was measured; `asked` is False where the suite has nothing to measure it on.
-    `subject` is the system that the rule was held against, "" where it is about the suite; `says`
-    what follows where it holds, or for a condition of an option, what it asks. `unit` tells how the numbers are
-    written: "measure", "count", "share", "pieces" or "p". `queries_needed` is how many held-out queries would show a
-    rule that compares two systems.
+    `holds` is None where nothing was measured; `asked` is False where the suite has no query set for the rule.
+    `subject` is the system that the rule is about, "" where it is about the suite; `says` is the advice that follows
+    where it holds, or for a condition of an option, what it demands. `unit` says how the numbers are written:
+    "measure", "count", "share", "pieces" or "p". `queries_needed` is how many held-out queries would show a rule that
+    compares two systems.
     """
 
     rule: str
@@ -39,27 +37,23 @@ class Reason:
     asked: bool = True
     queries_needed: int | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """The reason as the contract of `decide --json` has it."""
-        return vars(self).copy()
-
 
 @dataclass(frozen=True)
 class Option:
-    """One way to go. `system` is "" for what no system of the config stands for.
+    """A possible change. `system` is "" where no system of the config is this option.
 
     Attributes:
         name: "hybrid", "fine-tune+rerank", …; see `options.KINDS`.
         label: the same in words.
-        known_from: how the system is known to be this option.
-        gain: primary measure against the current system over all held-out queries; None where not measured.
-        others: the other measures, likewise, uncorrected.
+        known_from: where the config says that the system is this option.
+        gain: difference in the primary measure from the current system over all held-out queries; None if not measured.
+        others: differences in the other measures, uncorrected.
         losses: a bound for each out-of-distribution query set; None where one was not measured.
-        conditions: what the option must hold to be chosen; the first that does not hold is why it was not.
+        conditions: all must hold for the option to be chosen; the first that does not hold is the reason given.
         eligible: whether all hold.
         trained: recipes that its models came from.
         latency: 95th percentile of a query's time over the current system's, both timed in one process.
-        settle: what would tell, one sentence; "" where nothing is open.
+        settle: what would make it conclusive, one sentence; "" where nothing is open.
         todo: what to run, or to configure, where there is no result.
     """
 
@@ -89,31 +83,16 @@ class Option:
 
     def to_json(self) -> dict[str, Any]:
         """The option; null where nothing is known."""
-        return {
-            "option": self.name,
-            "label": self.label,
-            "system": self.system or None,
-            "known_from": self.known_from or None,
-            "mean": self.mean,
-            "gain": self.gain.to_json() if self.gain else None,
-            "other_measures": [one.to_json() for one in self.others],
-            "out_of_distribution": None if self.losses is None else [bound.to_json() for bound in self.losses],
-            "eligible": self.eligible,
-            "conditions": [reason.to_json() for reason in self.conditions],
-            "trained": list(self.trained),
-            "cost": self.cost.to_json() if self.cost else None,
-            "benefit": self.benefit.to_json() if self.benefit else None,
-            "latency_p95_ratio": vars(self.latency).copy() if self.latency else None,
-            "index_bytes": self.cost.index_bytes if self.cost else None,
-            "effort": {"rank": self.effort, "work": self.work},
-            "settle": self.settle or None,
-            "todo": self.todo or None,
-        }
+        renamed = {"others": "other_measures", "losses": "out_of_distribution", "latency": "latency_p95_ratio"}
+        document = as_document(self, name="option", **renamed)
+        effort = {"rank": document.pop("effort"), "work": document.pop("work")}
+        document |= {"index_bytes": self.cost.index_bytes if self.cost else None, "effort": effort}
+        return {key: None if value == "" else value for key, value in document.items()}
 
 
 @dataclass(frozen=True)
 class Smaller:
-    """The smallest index of the chosen system for which a loss beyond the margin is ruled out on every query set."""
+    """The smallest index of the chosen system for which a drop of the margin is ruled out on every query set."""
 
     system: str
     of: str
@@ -123,22 +102,10 @@ class Smaller:
     level: float
     n_sizes: int
 
-    def to_json(self) -> dict[str, Any]:
-        """The advice with its bounds."""
-        return {
-            "system": self.system,
-            "of": self.of,
-            "index_bytes": self.index_bytes,
-            "of_bytes": self.of_bytes,
-            "bounds": [bound.to_json() for bound in self.bounds],
-            "level": self.level,
-            "n_sizes": self.n_sizes,
-        }
-
 
 @dataclass(frozen=True)
 class Scenario:
-    """One assumption changed: what the choice then costs, and what would be chosen."""
+    """The cost of the choice, and what would be chosen, if one assumption is changed."""
 
     what: str
     once: float
@@ -149,17 +116,11 @@ class Scenario:
 
     def to_json(self) -> dict[str, Any]:
         """The scenario as numbers."""
-        return {
-            "what": self.what,
-            "once_usd": self.once,
-            "monthly_usd": self.monthly,
-            "total_usd": self.total,
-            "payback_months": self.payback,
-            "choice": self.choice,
-        }
+        renamed = {"once": "once_usd", "monthly": "monthly_usd", "total": "total_usd", "payback": "payback_months"}
+        return as_document(self, **renamed)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recommendation:
     """What to do, why, at what cost, and what would change it.
 
@@ -167,44 +128,44 @@ class Recommendation:
         choice: the option's name; "stay" where nothing is shown to help.
         system: the chosen system.
         outcome: "recommended" or "not shown to help".
-        sentences: what a reader needs first; the first one alone is the answer.
-        cheapest_by: "cost" or "effort": by what the eligible options were put in order, and why not by cost.
-        family: systems whose gains were tested together (Holm).
+        sentences: the answer, then what a reader needs next.
+        family: number of systems whose gains were tested together (Holm).
+        cheapest_by: "cost" or "effort": what the eligible options were ordered by.
+        smaller: a size that saves space without a drop; None where none is shown.
+        upgrade: what a more expensive option is shown to add to the choice; "" where none is.
+        vocabulary: of the suite's largest corpus, or why it is not known.
+        curves: a forecast, or the reason for none, for each recipe with a learning curve.
         plan: what the costs are for: documents, queries a month, months.
         prices: name → price, source, date.
-        missing: system → the line that makes what is missing.
-        vocabulary: of the suite's largest corpus, or why it is not known.
-        curves: a forecast, or a refusal, for each recipe with a learning curve.
-        smaller: a size that saves without a loss; None where none is shown.
-        upgrade: what a dearer option is shown to add to the choice; "" where none is.
+        missing: system → the command that makes its result.
         doubts: what would change this, a sentence each.
     """
 
     suite: str
     current: str
     current_from: str
-    measure: str
-    alpha: float
-    minimum_gain: float
     choice: str
     system: str
     outcome: str
     sentences: tuple[str, ...]
+    measure: str
+    alpha: float
+    minimum_gain: float
+    family: int
+    cheapest_by: str
+    n_held_out: int
     options: tuple[Option, ...]
     reasons: tuple[Reason, ...]
-    cheapest_by: str
-    family: int
-    n_held_out: int
-    plan: Mapping[str, float | None]
-    prices: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    missing: Mapping[str, str] = field(default_factory=dict)
-    pairs: int | None = None
-    headroom: Mapping[str, float | None] = field(default_factory=dict)
-    vocabulary: Vocabulary | str = ""
-    curves: tuple[Forecast, ...] = ()
     smaller: Smaller | None = None
     upgrade: str = ""
+    headroom: Mapping[str, float | None] = field(default_factory=dict)
+    pairs: int | None = None
+    vocabulary: Vocabulary | str = ""
+    curves: tuple[Forecast, ...] = ()
+    plan: Mapping[str, float | None]
+    prices: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     scenarios: tuple[Scenario, ...] = ()
+    missing: Mapping[str, str] = field(default_factory=dict)
     settle: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
 
@@ -220,33 +181,10 @@ class Recommendation:
 
     def to_json(self) -> dict[str, Any]:
         """The document of `decide --json`."""
-        vocabulary = self.vocabulary
-        return {
-            "format": FORMAT,
-            "suite": self.suite,
-            "current": {"system": self.current, "known_from": self.current_from},
-            "choice": self.choice,
-            "system": self.system,
-            "outcome": self.outcome,
-            "sentences": list(self.sentences),
-            "measure": self.measure,
-            "alpha": self.alpha,
-            "minimum_gain": self.minimum_gain,
-            "correction": {"method": "Holm", "family": self.family},
-            "cheapest_by": self.cheapest_by,
-            "n_held_out": self.n_held_out,
-            "options": [option.to_json() for option in self.options],
-            "reasons": [reason.to_json() for reason in self.reasons],
-            "smaller": self.smaller.to_json() if self.smaller else None,
-            "upgrade": self.upgrade or None,
-            "headroom": dict(self.headroom),
-            "pairs": self.pairs,
-            "vocabulary": {"unknown_because": vocabulary} if isinstance(vocabulary, str) else vocabulary.to_json(),
-            "learning_curves": [curve.to_json() for curve in self.curves],
-            "plan": dict(self.plan),
-            "prices": {name: dict(price) for name, price in self.prices.items()},
-            "sensitivity": [scenario.to_json() for scenario in self.scenarios],
-            "missing": dict(self.missing),
-            "settle": list(self.settle),
-            "doubts": list(self.doubts),
-        }
+        document = as_document(self, family="correction", curves="learning_curves", scenarios="sensitivity")
+        document["current"] = {"system": self.current, "known_from": document.pop("current_from")}
+        document["correction"] = {"method": "Holm", "family": self.family}
+        document["upgrade"] = self.upgrade or None
+        if isinstance(self.vocabulary, str):
+            document["vocabulary"] = {"unknown_because": self.vocabulary}
+        return {"format": 1, **document}

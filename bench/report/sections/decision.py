@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.base import words
 from bench.decide.curve import Forecast
 from bench.decide.records import Option, Reason, Recommendation
-from bench.decide.sentences import helps_at_home
+from bench.decide.sentences import helps_but_may_drop
 from bench.report import Material, costs
 from bench.report.blocks import (
     Banner,
@@ -47,7 +47,7 @@ def build(material: Material) -> list[Block]:
     if found is None:
         return []
     tone, label = LABELS[found.outcome]
-    if found.outcome != "recommended" and any(helps_at_home(option) for option in found.options):
+    if found.outcome != "recommended" and any(helps_but_may_drop(option) for option in found.options):
         label = "Helps here, not shown safe elsewhere"
     blocks: list[Block] = [Banner(tone, label, [plain(found.sentences[0], 1000)])]
     if found.sentences[1:]:
