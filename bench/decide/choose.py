@@ -99,7 +99,7 @@ def _options(case: Case) -> list[Option]:
     bounds = {name: case.bounds(name, case.current) for name in gains}
     reasons = conditions(case, gains, bounds)
     rows = [
-        _option(case, case.current),
+        _option(case, case.current, bounds=[]),
         *(_option(case, name, gains.get(name), bounds.get(name), reasons.get(name, [])) for name in names),
         *_smaller_option(case),
     ]

@@ -49,8 +49,8 @@ class Option:
         gain: difference in the primary measure from the current system over all held-out queries; None if not measured.
         others: differences in the other measures, uncorrected.
         losses: a bound for each out-of-distribution query set; None where one was not measured.
-        conditions: all must hold for the option to be chosen; the first that does not hold is the reason given.
-        eligible: whether all hold.
+        eligible: whether all conditions hold, so that the option may be chosen.
+        conditions: the first that does not hold is the reason given.
         trained: recipes that its models came from.
         latency: 95th percentile of a query's time over the current system's, both timed in one process.
         settle: what would make it conclusive, one sentence; "" where nothing is open.
@@ -67,8 +67,8 @@ class Option:
     gain: Difference | None = None
     others: tuple[Difference, ...] = ()
     losses: tuple[Bound, ...] | None = ()
-    conditions: tuple[Reason, ...] = ()
     eligible: bool = False
+    conditions: tuple[Reason, ...] = ()
     trained: tuple[str, ...] = ()
     cost: Cost | None = None
     benefit: Benefit | None = None
@@ -86,7 +86,8 @@ class Option:
         renamed = {"others": "other_measures", "losses": "out_of_distribution", "latency": "latency_p95_ratio"}
         document = as_document(self, name="option", **renamed)
         effort = {"rank": document.pop("effort"), "work": document.pop("work")}
-        document |= {"index_bytes": self.cost.index_bytes if self.cost else None, "effort": effort}
+        end = {key: document.pop(key) for key in ("settle", "todo")}
+        document |= {"index_bytes": self.cost.index_bytes if self.cost else None, "effort": effort} | end
         return {key: None if value == "" else value for key, value in document.items()}
 
 
