@@ -67,7 +67,7 @@ def gain(
     if not pairs:
         return None
     references, candidates = zip(*pairs, strict=True)
-    return difference(references, candidates, measure, alpha=alpha, who="reference")
+    return difference(references, candidates, measure, alpha=alpha, label="reference")
 
 
 def _pairs(results: Results, system: str, against: str, names: Iterable[str]) -> list[tuple[Result, Result]] | None:

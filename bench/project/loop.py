@@ -490,7 +490,7 @@ def _gains(evaluator: Evaluator, recipe: FinetuneConfig, results: Sequence[Resul
         mine = [result for result in results if result.query_set == before.query_set]
         averaged = _averaged(mine) if mine else before
         for measure in before.scores.measures if mine else ():
-            one = difference([before], [averaged], measure, who="base")
+            one = difference([before], [averaged], measure, label="base")
             columns = np.stack([result.scores.column(measure) for result in mine])
             spread = float(columns.mean(axis=1).std(ddof=1)) if len(mine) > 1 else None
             interval, error = None, one.estimate.standard_error
