@@ -574,7 +574,7 @@ RNG = np.random.default_rng(0)
         (lambda: estimate([[0.1, 0.2]]), "one number per query"),
         (lambda: estimate([0.1, 0.2], clusters=["a"]), "1 labels for 2 queries"),
         (lambda: estimate([0.1, 0.2], alpha=0.5), "alpha is 0.5"),
-        (lambda: estimate([0.1, 0.0], identical=True), "said to be identical but 1 of 2"),
+        (lambda: estimate([0.1, 0.0], identical=True), "marked as identical but 1 of 2"),
         (lambda: cell_outcome(cell(), p_adjusted=1, margin=0), "margin is 0"),
         (lambda: tango_interval(3, 2, 4), "3 gains and 2 losses of 4"),
         (lambda: tango_interval(0, 0, 0), "n is 0"),

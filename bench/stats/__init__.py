@@ -8,8 +8,7 @@ Never imports records; of SciPy only `scipy.special`, inside the functions, beca
 from __future__ import annotations
 
 from bench.stats._inputs import MINIMUM_QUERIES, ROUNDOFF
-from bench.stats.cells import Estimate, cell_outcome, clustered_t, estimate, paired_t
-from bench.stats.families import holm
+from bench.stats.cells import Estimate, cell_outcome, clustered_t, estimate, holm, paired_t
 from bench.stats.power import mde, mde80, power_paired_t, queries_needed, queries_to_rule_out
 from bench.stats.proportions import mcnemar_midp, tango_interval
 from bench.stats.ratios import RatioInterval, percentile_ratio, ratio_interval
