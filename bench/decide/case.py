@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from bench.config import DecideConfig
 from bench.decide.costs import Cost, Measured, cost_of
 from bench.decide.curve import Forecast
-from bench.decide.evidence import Bound, Results, bounds, gain
+from bench.decide.evidence import Bound
 from bench.decide.options import Facts
 from bench.decide.vocabulary import Vocabulary
-from bench.gate.compare import Difference
-from bench.stats import RatioInterval
+from bench.gate.compare import Difference, difference
+from bench.records import Result
+from bench.stats import MINIMUM_QUERIES, RatioInterval
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Case:
     suite: str
     current: str
     current_from: str
-    results: Results = field(repr=False)
+    results: Mapping[str, Mapping[str, Result]] = field(repr=False)
     facts: Mapping[str, Facts] = field(repr=False)
     config: DecideConfig = field(default_factory=DecideConfig)
     measured: Measured = field(default_factory=Measured)
@@ -70,22 +73,56 @@ class Case:
         between = None if ten is None or hundred is None else hundred - ten
         return {"recall@10": ten, "recall@100": hundred, "between": between}
 
+    def mean(self, system: str) -> float | None:
+        """A system's mean over all held-out queries; None where it was not measured on all of them."""
+        pairs = self._pairs(system, self.current, self.sets("held-out"))
+        if not pairs or any(self.measure not in result.scores.measures for _, result in pairs):
+            return None
+        return float(np.concatenate([result.scores.column(self.measure) for _, result in pairs]).mean())
+
     def gain(self, system: str, against: str, measure: str | None = None) -> Difference | None:
-        """A system minus another over all held-out queries, in the suite's first measure unless one is named."""
-        sets = self.sets("held-out")
-        return gain(
-            self.results, system, against, measure=measure or self.measure, query_sets=sets, alpha=self.config.alpha
-        )
+        """A system minus another over all held-out queries, in the suite's first measure unless one is named.
+
+        None where either lacks a result on any of the query sets.
+
+        Raises:
+            NotComparable: results of different tasks, or without this measure.
+        """
+        pairs = self._pairs(system, against, self.sets("held-out"))
+        if not pairs:
+            return None
+        references, systems = zip(*pairs, strict=True)
+        return difference(references, systems, measure or self.measure, alpha=self.config.alpha, label="reference")
 
     def bounds(
         self, system: str, against: str, margins: Mapping[str, float] | None = None, alpha: float | None = None
     ) -> list[Bound] | None:
-        """Bounds of the drop from another system, on the query sets of `margins` or those out of distribution."""
-        if margins is None:
-            margins = self.out_of_distribution
-        return bounds(
-            self.results, system, against, measure=self.measure, margins=margins, alpha=alpha or self.config.alpha
-        )
+        """A bound of the drop for each query set of `margins`, else of those out of distribution.
+
+        None where a result is missing. Each bound is one-sided at 1 − alpha. All must hold, so none needs a correction.
+        """
+        margins = self.out_of_distribution if margins is None else margins
+        alpha = alpha or self.config.alpha
+        pairs = self._pairs(system, against, margins)
+        if pairs is None:
+            return None
+        rows = []
+        for (reference, candidate), (name, margin) in zip(pairs, margins.items(), strict=True):
+            change = difference([reference], [candidate], self.measure, alpha=alpha)
+            # Under five queries an interval would only look like evidence.
+            enough = change.n >= MINIMUM_QUERIES
+            lower = change.lower if enough or change.test == "identical" else None
+            lost = enough and change.p_worse is not None and change.p_worse < alpha and change.delta < 0
+            needed, holds = change.queries_for(margin), change.within(margin)
+            rows.append(Bound(name, candidate.role, change.n, change.delta, lower, margin, holds, lost, needed))
+        return rows
+
+    def _pairs(self, system: str, against: str, query_sets: Iterable[str]) -> list[tuple[Result, Result]] | None:
+        """(reference, system) of each query set; None where a result is missing."""
+        ours, theirs = self.results.get(system, {}), self.results.get(against, {})
+        if any(name not in ours or name not in theirs for name in query_sets):
+            return None
+        return [(theirs[name], ours[name]) for name in query_sets]
 
     @property
     def out_of_distribution(self) -> dict[str, float]:

@@ -10,7 +10,7 @@ from bench.base.errors import UsageError
 from bench.decide import sentences
 from bench.decide.case import Case
 from bench.decide.costs import benefit
-from bench.decide.evidence import Bound, mean_of
+from bench.decide.evidence import Bound
 from bench.decide.money import order_of, prices, scenarios
 from bench.decide.options import (
     KINDS,
@@ -130,7 +130,7 @@ def _option(
         kind,
         name,
         known_from=known_from,
-        mean=mean_of(case.results, name, case.measure, case.sets("held-out")),
+        mean=case.mean(name),
         gain=gain,
         others=_other_measures(case, name) if gain else (),
         losses=None if bounds is None else tuple(bounds),

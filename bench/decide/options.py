@@ -33,56 +33,30 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "stay": Kind("Leave it as it is", "nothing", "", 0),
-    "smaller": Kind(
-        "Smaller vectors",
-        "a new index from the vectors at hand",
-        "list more dims or precision in the table of the system in use",
-        1,
-    ),
+    "smaller": Kind("Smaller vectors", "a new index from the vectors at hand",
+                    "list more dims or precision in the table of the system in use", 1),
     "larger": Kind("Larger vectors", "a new index from the vectors at hand", "", 1),
     "bm25": Kind("BM25 alone", "a term index; no vectors", 'add a system of kind "bm25"', 2),
-    "embedding": Kind(
-        "Embedding model alone", "embedding every document", 'add a system of kind "dense" with a public model', 4
-    ),
-    "hybrid": Kind(
-        "Hybrid retrieval",
-        "a term index beside the vectors, and fusion",
-        'add a system of kind "hybrid" of BM25 and the model',
-        3,
-    ),
+    "embedding": Kind("Embedding model alone", "embedding every document",
+                      'add a system of kind "dense" with a public model', 4),
+    "hybrid": Kind("Hybrid retrieval", "a term index beside the vectors, and fusion",
+                   'add a system of kind "hybrid" of BM25 and the model', 3),
     "query-rewriting": Kind(
-        "Query rewriting",
-        "a language-model call before every search",
-        'evaluate it as a system of kind "python" and state it: [decide] options = { NAME = "query-rewriting" }',
-        5,
-    ),
+        "Query rewriting", "a language-model call before every search",
+        'evaluate it as a system of kind "python" and state it: [decide] options = { NAME = "query-rewriting" }', 5),
     "contextual-chunks": Kind(
-        "Contextual chunks",
-        "a language-model call for every document, then embedding all of them",
-        'evaluate it as a system of its own and state it: [decide] options = { NAME = "contextual-chunks" }',
-        6,
-    ),
-    "rerank": Kind(
-        "Reranking",
-        "a reranker that reads every query's first documents",
-        'add a system of kind "rerank"; with a "late-interaction" reranker the model at hand serves',
-        5,
-    ),
+        "Contextual chunks", "a language-model call for every document, then embedding all of them",
+        'evaluate it as a system of its own and state it: [decide] options = { NAME = "contextual-chunks" }', 6),
+    "rerank": Kind("Reranking", "a reranker that reads every query's first documents",
+                   'add a system of kind "rerank"; with a "late-interaction" reranker the model at hand serves', 5),
     "fine-tune": Kind(
-        "Fine-tuning",
-        "labelled pairs, training, embedding every document, and doing it again as documents change",
-        "add a recipe [finetune.NAME] and a dense system with model finetune:NAME",
-        10,
-    ),
-    "fine-tune+hybrid": Kind(
-        "Fine-tuning and hybrid",
-        "all of fine-tuning, and a term index with fusion",
-        'add a system of kind "hybrid" of BM25 and the fine-tuned model',
-        13,
-    ),
+        "Fine-tuning", "labelled pairs, training, embedding every document, and doing it again as documents change",
+        "add a recipe [finetune.NAME] and a dense system with model finetune:NAME", 10),
+    "fine-tune+hybrid": Kind("Fine-tuning and hybrid", "all of fine-tuning, and a term index with fusion",
+                             'add a system of kind "hybrid" of BM25 and the fine-tuned model', 13),
     LABELS: Kind("More labels", "people's time", "", 8),
     "other": Kind("Another system", "depends on the system", "say which option it is: [decide] options", 7),
-}
+}  # fmt: skip
 """Options by name. A name with "+rerank" at its end is that option followed by a reranker."""
 
 

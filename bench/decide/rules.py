@@ -9,7 +9,7 @@ from bench.base.errors import ConfigError, did_you_mean
 from bench.base.words import interval, signed
 from bench.config import DecideConfig
 from bench.decide.case import Case
-from bench.decide.evidence import Bound, mean_of, queries_to_show, worst_of
+from bench.decide.evidence import Bound, queries_to_show, worst_of
 from bench.decide.options import recipes
 from bench.decide.records import Option, Reason
 from bench.gate.compare import Difference, corrected
@@ -32,42 +32,27 @@ THRESHOLDS: Mapping[str, Threshold] = {
     "few-pairs": Threshold(
         1000,
         "Zilliz AI FAQ (1,000 to 5,000 at least); Zhang, Yates & Lin 2020, doi 10.18653/v1/2020.sustainlp-1.14",
-        "With fewer labelled pairs, prefer hybrid retrieval to fine-tuning.",
-        "count",
-    ),
+        "With fewer labelled pairs, prefer hybrid retrieval to fine-tuning.", "count"),
     "base-is-good": Threshold(
-        0.90, OURS, "Where recall@10 of the system in use is at least this, leave the system as it is."
-    ),
-    "room-to-gain": Threshold(0.70, OURS, "Where recall@10 of the system in use is below this, there is room to gain."),
+        0.90, OURS, "Where recall@10 of the system in use is at least this, leave the system as it is."),
+    "room-to-gain": Threshold(
+        0.70, OURS, "Where recall@10 of the system in use is below this, there is room to gain."),
     "little-headroom": Threshold(
-        0.02,
-        "arithmetic; the number: docs/decisions/0010",
-        "Where recall@100 exceeds recall@10 by less than this, reordering cannot help.",
-    ),
+        0.02, "arithmetic; the number: docs/decisions/0010",
+        "Where recall@100 exceeds recall@10 by less than this, reordering cannot help."),
     "fast-corpus": Threshold(
-        0.25,
-        OURS,
-        "Where more of the corpus changes between two trainings, prefer an option without training.",
-        "share",
-    ),
+        0.25, OURS, "Where more of the corpus changes between two trainings, prefer an option without training.",
+        "share"),
     "hybrid-closes-the-gap": Threshold(
-        0.02,
-        "Weaviate, Why, When and How to Fine-Tune a Custom Embedding Model; the number: docs/decisions/0010",
-        "Where fine-tuning adds less than this to the best untrained hybrid, prefer the hybrid.",
-    ),
+        0.02, "Weaviate, Why, When and How to Fine-Tune a Custom Embedding Model; the number: docs/decisions/0010",
+        "Where fine-tuning adds less than this to the best untrained hybrid, prefer the hybrid."),
     "foreign-vocabulary": Threshold(
-        1.2,
-        "Rust et al. 2021, How Good is Your Tokenizer?; the number: docs/decisions/0010",
-        "Where the tokenizer splits words into more pieces, the model hardly knows the vocabulary.",
-        "pieces",
-    ),
+        1.2, "Rust et al. 2021, How Good is Your Tokenizer?; the number: docs/decisions/0010",
+        "Where the tokenizer splits words into more pieces, the model hardly knows the vocabulary.", "pieces"),
     "enough-to-forecast": Threshold(
-        1000,
-        OURS,
-        "With at least this many evaluation queries, a learning curve allows a forecast for more labels.",
-        "count",
-    ),
-}
+        1000, OURS, "With at least this many evaluation queries, a learning curve allows a forecast for more labels.",
+        "count"),
+}  # fmt: skip
 """The named rules. `[decide.thresholds.NAME]` gives another value, with its source."""
 
 
@@ -212,8 +197,7 @@ def _best_untrained(case: Case, gains: Mapping[str, Difference], bounds: Mapping
         rows = bounds[name]
         if not recipes(name, case.facts) and rows is not None and all(bound.holds for bound in rows):
             untrained.append(name)
-    held_out = case.sets("held-out")
-    return max(untrained, key=lambda name: mean_of(case.results, name, case.measure, held_out) or 0.0)
+    return max(untrained, key=lambda name: case.mean(name) or 0.0)
 
 
 _SAYS = {

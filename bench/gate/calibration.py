@@ -432,7 +432,7 @@ def _cell_rates(
 
     def failed(drop: float) -> float | None:
         try:
-            return stats.calibrate(
+            return stats.outcome_rates(
                 deltas,
                 clusters=labels,
                 margin=cell.margin,
@@ -441,7 +441,7 @@ def _cell_rates(
                 repetitions=repetitions,
                 shift=-drop,
                 rng=rng,
-            ).failed
+            )["fail"]
         except BenchError:
             return None
 

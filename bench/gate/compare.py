@@ -41,18 +41,14 @@ def check_comparable(baseline: Result, candidate: Result, *, reference: str = "b
             f"{subject} its role was {baseline.role} and is {candidate.role}, so another margin would apply. "
             f"If that is intended, {accept}"
         )
-    for verb, part, then, now in (
-        ("differs", "the corpus", baseline.corpus_digest, candidate.corpus_digest),
-        ("differ", "the queries", baseline.query_set_digest, candidate.query_set_digest),
-        ("differ", "the judgements", baseline.labels_digest, candidate.labels_digest),
-        (
-            "differ",
-            "depth, relevance level, drop_self or tie rule",
-            baseline.protocol.digest,
-            candidate.protocol.digest,
-        ),
+    for part, then, now in (
+        ("the corpus", baseline.corpus_digest, candidate.corpus_digest),
+        ("the queries", baseline.query_set_digest, candidate.query_set_digest),
+        ("the judgements", baseline.labels_digest, candidate.labels_digest),
+        ("depth, relevance level, drop_self or tie rule", baseline.protocol.digest, candidate.protocol.digest),
     ):
         if then != now:
+            verb = "differs" if part == "the corpus" else "differ"
             raise NotComparable(
                 f"{subject} {part} {verb} ({then[:8]}… then, {now[:8]}… now). A difference in scores would say "
                 f"nothing about the systems. Evaluate both on the same suite (bench run), {mend}"

@@ -13,16 +13,14 @@ from bench.stats.power import mde, mde80, power_paired_t, queries_needed, querie
 from bench.stats.proportions import mcnemar_midp, tango_interval
 from bench.stats.ratios import RatioInterval, percentile_ratio, ratio_interval
 from bench.stats.recipes import MINIMUM_SEEDS, recipe_interval, recipe_standard_error
-from bench.stats.simulation import Calibration, calibrate, tilted_chances
+from bench.stats.simulation import outcome_rates, tilted_chances
 
 __all__ = [
     "MINIMUM_QUERIES",
     "MINIMUM_SEEDS",
     "ROUNDOFF",
-    "Calibration",
     "Estimate",
     "RatioInterval",
-    "calibrate",
     "cell_outcome",
     "clustered_t",
     "estimate",
@@ -30,6 +28,7 @@ __all__ = [
     "mcnemar_midp",
     "mde",
     "mde80",
+    "outcome_rates",
     "paired_t",
     "percentile_ratio",
     "power_paired_t",

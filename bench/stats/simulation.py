@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,30 +12,7 @@ from bench.stats._inputs import Floats, Labels, Outcome, check_resamples, cluste
 from bench.stats.cells import cell_outcome, estimate
 
 
-@dataclass(frozen=True, kw_only=True)
-class Calibration:
-    """Rates of the outcomes of one cell whose true mean difference is `shift`.
-
-    Attributes:
-        n: queries drawn per repetition (their expected number where clusters are drawn).
-        repetitions: simulated gates.
-        shift: the true mean difference simulated.
-        improved: rate, 0 to 1, as are the three below; the four add up to 1.
-        passed: rate.
-        failed: rate; the false alarm rate at shift 0, the detection rate below it.
-        inconclusive: rate.
-    """
-
-    n: int
-    repetitions: int
-    shift: float
-    improved: float
-    passed: float
-    failed: float
-    inconclusive: float
-
-
-def calibrate(
+def outcome_rates(
     deltas: ArrayLike,
     *,
     clusters: Labels | None = None,
@@ -47,8 +23,8 @@ def calibrate(
     repetitions: int = 2_000,
     shift: float = 0.0,
     rng: np.random.Generator,
-) -> Calibration:
-    """How often one cell fails, passes and so on when the true mean difference is `shift`.
+) -> dict[Outcome, float]:
+    """Rates of the outcomes of one cell whose true mean difference is `shift`.
 
     Observed differences are drawn again, whole clusters at a time, with chances that are tilted
     exponentially so that the mean is exactly `shift`: zeros stay zeros and -1, 0, 1 stay so, so the
@@ -65,6 +41,10 @@ def calibrate(
         repetitions: simulated gates; a rate has a standard error of at most 0.5 / sqrt(repetitions).
         shift: the true mean difference; 0 for the false alarm rate, negative for the detection rate.
         rng: source of the draws.
+
+    Returns:
+        Rates of the four outcomes, 0 to 1. The rate of "fail" is the false alarm rate at shift 0, the detection rate
+        below it.
 
     Source: exponential tilting, Efron 1981, Canadian Journal of Statistics 9; cluster bootstrap, Davison
     and Hinkley 1997, 3.8.
@@ -84,15 +64,8 @@ def calibrate(
         drawn_clusters = np.repeat(np.arange(n_drawn), sizes) if max(sizes) > 1 else None
         cell = estimate(np.concatenate(drawn), clusters=drawn_clusters, alpha=alpha)
         outcomes[cell_outcome(cell, p_adjusted=cell.p, margin=margin, floor=floor, alpha=alpha)] += 1
-    return Calibration(
-        n=n,
-        repetitions=repetitions,
-        shift=shift,
-        improved=outcomes["improved"] / repetitions,
-        passed=outcomes["pass"] / repetitions,
-        failed=outcomes["fail"] / repetitions,
-        inconclusive=outcomes["inconclusive"] / repetitions,
-    )
+    names: tuple[Outcome, ...] = ("improved", "pass", "fail", "inconclusive")
+    return {name: outcomes[name] / repetitions for name in names}
 
 
 def _units(deltas: Floats, labels: NDArray[np.intp], shift: float) -> tuple[list[Floats], Floats]:
