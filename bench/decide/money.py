@@ -13,9 +13,6 @@ from bench.decide.records import Option, Scenario
 
 Order = Callable[[Option], tuple[float, ...]]
 
-VALUE = "answered_query"
-"""The price that is an income."""
-
 
 def order_of(options: Sequence[Option], config: DecideConfig) -> tuple[Order, str]:
     """The sort key for "cheapest", and its name: "cost" where every price of every eligible option is stated.
@@ -44,20 +41,6 @@ def prices(config: DecideConfig) -> dict[str, dict[str, object]]:
     }
 
 
-def scaled(case: Case, key: str, factor: float) -> DecideConfig:
-    """The config with documents, queries or one price multiplied."""
-    config = case.config
-    if key == "documents":
-        documents = max(1, round((config.documents or case.measured.documents) * factor))
-        return config.model_copy(update={"documents": documents})
-    if key == "queries_per_month":
-        queries = max(1, round((config.queries_per_month or 0) * factor))
-        return config.model_copy(update={"queries_per_month": queries})
-    price: PriceConfig = getattr(config.prices, key)
-    changed = price.model_copy(update={"usd": price.usd * factor})
-    return config.model_copy(update={"prices": config.prices.model_copy(update={key: changed})})
-
-
 def scenarios(case: Case, options: Sequence[Option], chosen: Option) -> list[Scenario]:
     """The choice's cost under other assumptions, one changed at a time; empty where no price is stated."""
     stated = prices(case.config)
@@ -82,15 +65,21 @@ def scenarios(case: Case, options: Sequence[Option], chosen: Option) -> list[Sce
             min(eligible, key=order).system if eligible else case.current,
         )
 
-    factors = [("documents", 0.1), ("documents", 10.0)]
-    if case.config.queries_per_month:
-        factors += [("queries_per_month", 0.5), ("queries_per_month", 2.0)]
-    factors += [(name, factor) for name in stated for factor in (0.5, 2.0)]
-    rows = [scenario("as planned", case.config)]
-    for key, factor in factors:
-        label = key.replace("_", " ")
-        label = "value of an answer" if key == VALUE else f"price of {label}" if key in stated else label
-        rows.append(scenario(f"{label} × {factor:g}", scaled(case, key, factor)))
+    config = case.config
+    rows = [scenario("as planned", config)]
+    documents, queries = config.documents or case.measured.documents, config.queries_per_month
+    changes = [("documents", documents, factor) for factor in (0.1, 10.0)]
+    changes += [("queries_per_month", queries, factor) for factor in (0.5, 2.0) if queries]
+    for key, value, factor in changes:
+        scaled = config.model_copy(update={key: max(1, round(value * factor))})
+        rows.append(scenario(f"{key.replace('_', ' ')} × {factor:g}", scaled))
+    for key in stated:
+        label = "value of an answer" if key == "answered_query" else f"price of {key.replace('_', ' ')}"
+        price: PriceConfig = getattr(config.prices, key)
+        for factor in (0.5, 2.0):
+            changed = {key: price.model_copy(update={"usd": price.usd * factor})}
+            scaled = config.model_copy(update={"prices": config.prices.model_copy(update=changed)})
+            rows.append(scenario(f"{label} × {factor:g}", scaled))
     if chosen.gain and chosen.gain.ci:
         for end, gain in zip(("low", "high"), chosen.gain.ci, strict=True):
             rows.append(scenario(f"gain at the {end} end of its interval ({signed(gain)})", case.config, gain))

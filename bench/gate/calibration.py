@@ -116,24 +116,12 @@ class GateCalibration:
 
     def to_json(self) -> dict[str, Any]:
         """The document of `gate --calibrate --json`; null, never NaN, where undefined."""
-
-        def with_errors(rates: Rates) -> dict[str, Any]:
-            document = asdict(rates)
-            errors = {name: self.standard_error(rate) for name, rate in document.items() if name != "drop"}
-            return document | {"standard_errors": errors}
-
-        return {
-            "format": 1,
-            "baseline": self.baseline,
-            "candidate": self.candidate,
-            "policy": asdict(self.policy) | {"digest": self.policy.digest},
-            "repetitions": self.repetitions,
-            "seed": self.seed,
-            "harmless": with_errors(self.harmless),
-            "drops": [with_errors(rates) for rates in self.drops],
-            "beyond_reach": list(self.beyond_reach),
-            "cells": [asdict(cell) for cell in self.cells],
-        }
+        document = asdict(self)
+        document["policy"]["digest"] = self.policy.digest
+        for rates in (document["harmless"], *document["drops"]):
+            errors = {name: self.standard_error(rate) for name, rate in rates.items() if name != "drop"}
+            rates["standard_errors"] = errors
+        return {"format": 1, **document}
 
 
 # --- the gate over drawn differences ---------------------------------------------------------------

@@ -83,16 +83,15 @@ def judge(
             adjusted = adjusted[len(rows) :]
             others = [_decided_check(check, p, policy.alpha) for check, p in zip(others, adjusted, strict=True)]
     others += _ceilings(policy, ceilings)
-    lost = [
-        (query_set, change)
+    lost = dict.fromkeys(
+        (key[1], change)
         for results in references.values()
-        for (variant, query_set), before in results.items()
-        if (variant, query_set) in after
-        for change in pinned_losses(before, after[variant, query_set])
-    ]
-    lost = list(dict.fromkeys(lost))
+        for key, before in results.items()
+        if key in after
+        for change in pinned_losses(before, after[key])
+    )
     n_pinned = sum(sum(result.pinned) for (variant, _), result in after.items() if not variant)
-    outcome = overall_outcome(cells, after, checks=others, lost=lost)
+    outcome = overall_outcome(cells, after, checks=others, lost=[*lost])
     notes = [
         *findings,
         *_unused_rules(policy, after),
@@ -100,7 +99,7 @@ def judge(
         *_cannot_fail(cells, gated, references["baseline"], after),
         *_differences_of_runs(references, after),
         *_doubtful_cells(cells),
-        *_pinned(lost, n_pinned),
+        *_pinned([*lost], n_pinned),
     ]
     return Verdict(
         outcome=outcome,
@@ -347,14 +346,7 @@ def overall_outcome(
     checks: Sequence[Check] = (),
     lost: Sequence[tuple[str, Change]] = (),
 ) -> str:
-    """The outcome of the whole gate.
-
-    Args:
-        cells: with their outcomes.
-        results: the candidate's.
-        checks: rules without a reference, with their outcomes.
-        lost: pinned queries that lost a relevant document.
-    """
+    """The outcome of the gate, from decided cells and checks, the candidate's results, and lost pinned queries."""
     outcomes = {cell.outcome for cell in cells} | {check.outcome for check in checks}
     if "fail" in outcomes or lost:
         return "fail"
