@@ -256,7 +256,7 @@ def test_gain_at_home_is_told_beside_a_larger_one_that_is_not_shown(a_case):
     assert option(found, "hybrid").gain.delta > option(found, "bm25").gain.delta
     assert option(found, "hybrid").gain.shown != "better"
     assert "1 of 2 measured options is shown to help, but a drop on out-of-distribution" in found.sentences[0]
-    assert "The closest is BM25 alone (bm25)" in found.sentences[0]
+    assert "The strongest option is BM25 alone (bm25)" in found.sentences[0]
     assert section.build(Material("x", (), "", recommendation=found))[0].label == "Helps here, not shown safe elsewhere"
 
 

@@ -74,7 +74,7 @@ def helps_but_may_drop(option: Option) -> bool:
     return gain is not None and gain.shown == "better" and failed is not None and failed.rule == "loss-is-bounded"
 
 
-def _closest(rec: Recommendation) -> Measured | None:
+def _strongest(rec: Recommendation) -> Measured | None:
     """The measured option with the largest gain, among those that are shown to help where there are any."""
     measured = _measured(rec.options)
     helpful = [(option, gain) for option, gain in measured if helps_but_may_drop(option)]
@@ -82,13 +82,13 @@ def _closest(rec: Recommendation) -> Measured | None:
 
 
 def _not_shown(rec: Recommendation) -> str:
-    closest = _closest(rec)
-    if closest is None:
+    strongest = _strongest(rec)
+    if strongest is None:
         return (
             f"Leave {rec.current} as it is for now: no other option has been measured. The commands that measure them "
             "are listed below."
         )
-    option, gain = closest
+    option, gain = strongest
     n, n_helpful = len(_measured(rec.options)), sum(map(helps_but_may_drop, rec.options))
     if n_helpful:
         shown = (
@@ -102,7 +102,7 @@ def _not_shown(rec: Recommendation) -> str:
     reason = option.failed
     because = f", but {_why(reason, option)}" if gain.delta > 0 and reason is not None else ""
     return (
-        f"Leave {rec.current} as it is: {shown}. The closest is {_named(option)}, "
+        f"Leave {rec.current} as it is: {shown}. The strongest option is {_named(option)}, "
         f"{signed(gain.delta)} {interval(gain.ci)} {rec.measure}{because}."
     )
 
@@ -148,8 +148,8 @@ def _fine_tuning(rec: Recommendation) -> list[str]:
     numbers = f"({option.system}, {signed(gain.delta)} {interval(gain.ci)})"
     if eligible:
         return [f"Fine-tuning is shown to help too {numbers}, but it is not the cheapest option."]
-    closest = _closest(rec)
-    if rec.outcome != "recommended" and closest is not None and option.system == closest[0].system:
+    strongest = _strongest(rec)
+    if rec.outcome != "recommended" and strongest is not None and option.system == strongest[0].system:
         return []
     because = f": {_why(option.failed, option)}" if option.failed else ""
     return [f"Fine-tuning is not shown to be worth it {numbers}{because}."]

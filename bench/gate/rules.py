@@ -321,10 +321,9 @@ def latency_check(ceiling: Ceiling, ratio: float | None, lower: float | None, up
         upper: likewise.
         n: queries timed.
     """
-    if ratio is not None and ratio <= ceiling.at_most:
-        outcome = "pass"
-    else:
-        outcome = "fail" if lower is not None and lower > ceiling.at_most else "inconclusive"
+    within = ratio is not None and ratio <= ceiling.at_most
+    above = lower is not None and lower > ceiling.at_most
+    outcome = "pass" if within else "fail" if above else "inconclusive"
     return Check("ceiling", ceiling.name, ratio, ceiling.at_most, interval=(lower, upper), n=n, outcome=outcome)
 
 
