@@ -67,8 +67,8 @@ def test_single_queries_are_resampled_where_they_are_at_hand():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"n_queries": 999}, "999 evaluation queries are too few for a forecast; it needs 1,000"),
-        ({"sizes": (250, 500, 1000)}, "3 different numbers of pairs are too few for a curve; it needs 4"),
+        ({"n_queries": 999}, "999 evaluation queries are too few to forecast from; 1,000 are asked for"),
+        ({"sizes": (250, 500, 1000)}, "3 different numbers of pairs are too few for a curve; 4 are asked for"),
     ],
 )
 def test_forecast_is_refused_where_it_would_only_look_like_one(changes, said):

@@ -118,10 +118,10 @@ def forecast(recipe: str, points: Sequence[Point], *, measure: str, least_querie
     sizes = {n: float(np.mean([p.mean for p in points if p.pairs == n])) for n in sorted({p.pairs for p in points})}
     curve = Forecast(recipe, measure, name, sizes, n_queries)
     if n_queries < least_queries:
-        why = f"{n_queries:,} evaluation queries are too few for a forecast; it needs {least_queries:,}."
+        why = f"{n_queries:,} evaluation queries are too few to forecast from; {least_queries:,} are asked for."
         return replace(curve, refusal=why)
     if len(sizes) < LEAST_SIZES:
-        why = f"{len(sizes)} different numbers of pairs are too few for a curve; it needs {LEAST_SIZES}."
+        why = f"{len(sizes)} different numbers of pairs are too few for a curve; {LEAST_SIZES} are asked for."
         return replace(curve, refusal=why)
     ns = np.asarray(list(sizes), dtype=np.float64)
     at = (max(sizes), AHEAD * max(sizes))
