@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.base.errors import NotComparable
-from bench.decide.evidence import gain
+from bench.decide.case import Case
 from bench.gate.compare import check_comparable, compare, corrected, difference, pinned_losses
 from bench.records import EvalProtocol
 from bench.report import Material
@@ -274,7 +274,7 @@ def test_page_letters_decision_and_loop_ask_the_same_difference(make_result):
     page = differences(material, task, "a")["b"]["ndcg@10"]
     role = pooled(material, "ndcg@10", "a")["held-out"]["b"].difference
     stored = {name: {"shop": result} for name, result in results.items()}
-    decided = gain(stored, "b", "a", measure="ndcg@10", query_sets=["shop"], alpha=0.05)
+    decided = Case("s", "a", "", stored, {}).gain("b", "a", "ndcg@10")
     assert [one.p for one in (page, role, decided)] == pytest.approx([expected] * 3)
     assert 0.05 < expected < 0.45
     # Two systems share a letter exactly where this p is not below alpha.

@@ -59,7 +59,7 @@ def test_single_queries_are_resampled_where_they_are_at_hand():
     with_values = forecast("r", points(law, values=True), measure="recall@10", least_queries=1000)
     without = forecast("r", points(law), measure="recall@10", least_queries=1000)
     assert "queries and seeds resampled" in with_values.method
-    assert "widest noise" in without.method
+    assert "largest possible noise" in without.method
     # Queries are shared by all points, so their noise hardly moves the difference between two of them.
     assert with_values.interval[1] - with_values.interval[0] < without.interval[1] - without.interval[0]
 

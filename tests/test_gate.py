@@ -65,7 +65,7 @@ def test_significant_drop_below_the_floor_is_inconclusive_and_no_fail(make_resul
     after = before - 0.004 + 0.2 * (noise - noise.mean())
     verdict = verdict_of(make_result, before, after, policy, measure="ndcg@10")
     assert verdict.outcome == "inconclusive"
-    assert "Cannot tell: neither a drop of 0.01 nor its absence is shown." in verdict.cells[0].reason
+    assert "Inconclusive: a drop of 0.01 is neither shown nor ruled out." in verdict.cells[0].reason
     assert "queries would settle it" in verdict.cells[0].reason
 
 
@@ -87,14 +87,14 @@ def test_under_five_queries_is_always_inconclusive(make_result, n):
     for before, after in ((np.ones(n), np.zeros(n)), (np.zeros(n), np.ones(n)), (np.ones(n), np.ones(n))):
         verdict = verdict_of(make_result, before, after)
         assert verdict.outcome == "inconclusive"
-        assert f"{n} queries are too few" in verdict.cells[0].reason
+        assert f"{n} {'query is' if n == 1 else 'queries are'} too few" in verdict.cells[0].reason
 
 
 def test_reason_is_one_plain_sentence_with_the_numbers(make_result):
     cell = verdict_of(make_result, *cells_of(20, 2, 200)).cells[0]
     assert cell.reason.startswith("recall@10 on shop: 0.990 → 0.900, −0.090 [−0.")
     assert "p < 0.001, one-sided, after Holm" in cell.reason
-    assert cell.reason.endswith("and by at least 0.01: a regression.")
+    assert cell.reason.endswith("and the observed drop is at least 0.01: a regression.")
 
 
 def test_inconclusive_blocks_where_the_policy_says_so(make_result):
@@ -243,7 +243,7 @@ def test_query_that_is_lost_at_two_sizes_counts_once(make_result):
 def test_kept_pinned_queries_are_said_to_be_kept(make_result):
     verdict = verdict_of(make_result, *cells_of(1, 1, 1000), pinned=[5])
     assert verdict.outcome == "pass"
-    assert "All 1 pinned queries kept their documents." in [f.message for f in verdict.findings]
+    assert "No relevant document of 1 pinned query was lost." in [f.message for f in verdict.findings]
 
 
 # --- holes in the judgements ---
@@ -346,7 +346,7 @@ def test_query_missing_from_one_run_is_refused_and_from_both_is_a_finding(make_r
     with pytest.raises(NotComparable, match=r'the candidate run lacks 1 judged queries .*"q007"'):
         verdict_of(make_result, *cells_of(), new={"missing": ["q007"]})
     verdict = verdict_of(make_result, *cells_of(), missing=["q007"])
-    assert "Both runs lack 1 judged queries; they count 0 on both sides." in [f.message for f in verdict.findings]
+    assert "Both runs lack 1 judged query, counted as 0 on both sides." in [f.message for f in verdict.findings]
 
 
 # --- circumstances ---
@@ -374,7 +374,7 @@ def test_equal_environments_are_not_noted(make_result):
 def test_ties_that_move_a_measure_are_noted(make_result):
     noted = verdict_of(make_result, *cells_of(), new={"tie_spread": {"recall@10": 0.006}})
     assert codes(noted) == ["ties"]
-    assert noted.findings[0].message == "recall@10 on shop moves by 0.006 with the order of tied documents."
+    assert noted.findings[0].message == "recall@10 on shop changes by 0.006 with the order of tied documents."
     assert codes(verdict_of(make_result, *cells_of(), new={"tie_spread": {"recall@10": 0.005}})) == []
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from bench.base.errors import ConfigError, NotComparable
 from bench.gate.compare import rows_of
-from bench.gate.rules import asked, keyed, latency_check, size_check
+from bench.gate.rules import gated_cells, keyed, latency_check, size_check
 from bench.gate.verdict import judge
 from bench.records import Ceiling, Policy, Rule
 
@@ -26,7 +26,7 @@ def results(make_result, n=40, *, system="new", slices=None, values=None, **more
 
 
 def margins(policy, found):
-    return {(one.key, one.slice): one.rule.margin for one in asked(policy, keyed(found, "candidate"))}
+    return {(one.key, one.slice): one.rule.margin for one in gated_cells(policy, keyed(found, "candidate"))}
 
 
 def test_rule_for_a_query_set_outranks_one_for_its_role_and_the_smaller_margin_holds(make_result):
@@ -92,7 +92,7 @@ def test_slice_too_small_for_its_margin_is_reported_not_gated(make_result, n, ga
         assert found == []
     else:
         assert (found[0].severity, found[0].where, found[0].value) == ("info", "shop", 132)
-        assert "under 133 not even" in found[0].message
+        assert "with fewer than 133 even" in found[0].message
         assert f"recall@10 1.000 → {1 - 3 / 132:.3f}" in found[0].message
 
 
@@ -108,7 +108,9 @@ def test_small_slice_that_a_rule_names_stays_gated(make_result):
 def test_rules_that_leave_nothing_to_gate_are_refused(make_result):
     before = results(make_result, 40, system="old", slices=["a"] * 20 + ["b"] * 20)
     now = results(make_result, 40, slices=["a"] * 20 + ["b"] * 20)
-    with pytest.raises(ConfigError, match=r"none is large enough: the largest has 20 queries, and under 133"):
+    with pytest.raises(
+        ConfigError, match=r"none is large enough: the largest has 20 queries, and with fewer than 133 even"
+    ):
         judge(before, now, Policy((Rule("held-out", RECALL, 0.02, slice="*"),)))
 
 
@@ -178,7 +180,7 @@ def test_kept_share_is_told_in_three_ways(make_result, lost, outcome):
     (check,) = verdict.checks
     assert (check.kind, check.outcome, verdict.outcome) == ("keeps", outcome, outcome)
     assert check.value == pytest.approx((200 - lost) / 200)
-    assert "at least 98 % wanted" in check.reason
+    assert "required at least 98 %" in check.reason
 
 
 @pytest.mark.parametrize(("found", "outcome"), [(150, "pass"), (136, "inconclusive"), (110, "fail")])
@@ -190,7 +192,7 @@ def test_minimum_fails_only_where_the_mean_is_shown_to_lie_below(make_result, fo
     verdict = judge(now, now, policy)
     (check,) = verdict.checks
     assert (check.outcome, verdict.outcome) == (outcome, outcome)
-    assert f"{found / 200:.3f}, at least 0.7 wanted, n = 200." in check.reason
+    assert f"{found / 200:.3f}, required at least 0.7, n = 200." in check.reason
 
 
 def test_checks_share_alpha_with_the_cells(make_result):
@@ -235,7 +237,7 @@ def test_size_is_exact(make_result, ceiling, value, outcome):
 
 
 def test_unknown_size_is_refused():
-    with pytest.raises(ConfigError, match="not every index it is about tells its size"):
+    with pytest.raises(ConfigError, match="not every index that it is about has a known size"):
         size_check(Ceiling("index_bytes", 1.5, "bm25"), None)
 
 

@@ -19,7 +19,6 @@ from scipy import optimize, stats
 from bench.base.errors import BenchError, TooFewQueries
 from bench.stats import (
     Estimate,
-    calibrate,
     cell_outcome,
     clustered_t,
     estimate,
@@ -27,6 +26,7 @@ from bench.stats import (
     mcnemar_midp,
     mde,
     mde80,
+    outcome_rates,
     paired_t,
     percentile_ratio,
     power_paired_t,
@@ -377,12 +377,11 @@ def test_demanding_proof_of_non_inferiority_blocks_as_many_harmless_changes_as_t
 def test_calibration_repeats_the_gates_table():
     seen = [1.0] * 10 + [-1.0] * 10 + [0.0] * 180
     settings_ = {"margin": 0.02, "floor": 0.0, "repetitions": 1_500}
-    harmless = calibrate(seen, **settings_, rng=np.random.default_rng(1))
-    harmful = calibrate(seen, shift=-0.05, **settings_, rng=np.random.default_rng(2))
-    assert within_binomial_error(harmless.failed, 0.049, 1_500)
-    assert within_binomial_error(harmful.failed, 0.697, 1_500)  # mid-p at 3.04 % gains, 8.04 % losses: the tilt
-    total = harmless.improved + harmless.passed + harmless.failed + harmless.inconclusive
-    assert total == pytest.approx(1)
+    harmless = outcome_rates(seen, **settings_, rng=np.random.default_rng(1))
+    harmful = outcome_rates(seen, shift=-0.05, **settings_, rng=np.random.default_rng(2))
+    assert within_binomial_error(harmless["fail"], 0.049, 1_500)
+    assert within_binomial_error(harmful["fail"], 0.697, 1_500)  # mid-p at 3.04 % gains, 8.04 % losses: the tilt
+    assert sum(harmless.values()) == pytest.approx(1)
 
 
 def test_calibration_draws_whole_clusters():
@@ -390,22 +389,21 @@ def test_calibration_draws_whole_clusters():
     labels = np.repeat(np.arange(40), 5)
     seen = np.repeat(rng.normal(size=40), 5) + rng.normal(size=200)
     options = {"margin": 0.02, "floor": 0.0, "repetitions": 1_000}
-    respected = calibrate(seen, clusters=labels, **options, rng=np.random.default_rng(7))
-    assert 0.03 < respected.failed < 0.08
-    assert respected.n == 200
+    respected = outcome_rates(seen, clusters=labels, **options, rng=np.random.default_rng(7))
+    assert 0.03 < respected["fail"] < 0.08
 
 
 def test_calibration_mirrors_differences_that_lie_on_one_side():
     options = {"margin": 0.02, "repetitions": 400}
     only_gains = [0.3, 0.4, 0.5] + [0.0] * 47
-    drop = calibrate(only_gains, shift=-0.1, **options, rng=np.random.default_rng(8))
-    assert drop.failed > 0.5
+    drop = outcome_rates(only_gains, shift=-0.1, **options, rng=np.random.default_rng(8))
+    assert drop["fail"] > 0.5
 
 
 def test_calibration_can_ask_about_another_number_of_queries():
     seen = [1.0] * 5 + [-1.0] * 5 + [0.0] * 90
     detected = [
-        calibrate(seen, n=n, margin=0.02, shift=-0.05, repetitions=400, rng=np.random.default_rng(9)).failed
+        outcome_rates(seen, n=n, margin=0.02, shift=-0.05, repetitions=400, rng=np.random.default_rng(9))["fail"]
         for n in (50, 500)
     ]
     assert detected[0] < 0.45
@@ -574,7 +572,7 @@ RNG = np.random.default_rng(0)
         (lambda: estimate([[0.1, 0.2]]), "one number per query"),
         (lambda: estimate([0.1, 0.2], clusters=["a"]), "1 labels for 2 queries"),
         (lambda: estimate([0.1, 0.2], alpha=0.5), "alpha is 0.5"),
-        (lambda: estimate([0.1, 0.0], identical=True), "said to be identical but 1 of 2"),
+        (lambda: estimate([0.1, 0.0], identical=True), "marked as identical but 1 of 2"),
         (lambda: cell_outcome(cell(), p_adjusted=1, margin=0), "margin is 0"),
         (lambda: tango_interval(3, 2, 4), "3 gains and 2 losses of 4"),
         (lambda: tango_interval(0, 0, 0), "n is 0"),
@@ -592,8 +590,8 @@ RNG = np.random.default_rng(0)
         (lambda: power_paired_t(-0.1, 1.0, 50), "a drop is positive here"),
         (lambda: recipe_standard_error(0.1, 10, seed_sd=0.1, k_candidate=0, k_baseline=5), "0 and 5 seeds"),
         (lambda: recipe_interval(0, 0.1, n=9, seed_sd=0.1, k_candidate=4, k_baseline=5), "expected 5 or more"),
-        (lambda: calibrate([0.0] * 9, margin=0.02, rng=RNG), "more queries changed"),
-        (lambda: calibrate([0.1, -0.1], margin=0.02, shift=-0.5, rng=RNG), "true mean of -0.5"),
+        (lambda: outcome_rates([0.0] * 9, margin=0.02, rng=RNG), "more queries changed"),
+        (lambda: outcome_rates([0.1, -0.1], margin=0.02, shift=-0.5, rng=RNG), "true mean of -0.5"),
     ],
 )
 def test_unusable_input_raises_a_sentence(call, sentence):

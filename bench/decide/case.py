@@ -1,43 +1,46 @@
-"""All that a decision is made from, and the two questions that are asked of it again and again."""
+"""The inputs of a decision, and the gains and costs that follow from them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from bench.config import DecideConfig
 from bench.decide.costs import Cost, Measured, cost_of
 from bench.decide.curve import Forecast
-from bench.decide.evidence import Results, gain
+from bench.decide.evidence import Bound
 from bench.decide.options import Facts
 from bench.decide.vocabulary import Vocabulary
-from bench.gate.compare import Difference
-from bench.stats import RatioInterval
+from bench.gate.compare import Difference, difference
+from bench.records import Result
+from bench.stats import MINIMUM_QUERIES, RatioInterval
 
 
 @dataclass(frozen=True)
 class Case:
-    """Records, quantities and the config of one decision. Nothing in it needs a model.
+    """Results, quantities and the config of one decision; no model is needed.
 
     Attributes:
         suite: its name.
-        current: the system in use, and `current_from`, how that is known.
+        current: the system in use, and `current_from`, where that is stated.
         results: system → query set → stored result.
         facts: every configured system, in the config's order.
         config: the table `[decide]`.
         measured: quantities for the costs.
         recalls: system → k → recall@k over the held-out queries, from stored rankings.
         latencies: system → its 95th percentile over the current system's.
-        missing: system → the line that makes what is missing.
+        missing: system → the command that makes its result.
         vocabulary: of the largest corpus of held-out queries, or why it is not known.
-        curves: learning curves, or why nothing is forecast.
-        doubts: what else makes these numbers doubtful, a sentence each.
+        curves: learning curves with a forecast, or with the reason for none.
+        doubts: further reasons to doubt these numbers, a sentence each.
     """
 
     suite: str
     current: str
     current_from: str
-    results: Results = field(repr=False)
+    results: Mapping[str, Mapping[str, Result]] = field(repr=False)
     facts: Mapping[str, Facts] = field(repr=False)
     config: DecideConfig = field(default_factory=DecideConfig)
     measured: Measured = field(default_factory=Measured)
@@ -59,32 +62,74 @@ class Case:
 
     @property
     def n_held_out(self) -> int:
-        """Held-out queries that were measured."""
+        """Held-out queries of the current system's results."""
         return sum(len(self.results[self.current][name].scores.query_ids) for name in self.sets("held-out"))
 
     @property
-    def abroad(self) -> dict[str, float]:
-        """Out-of-distribution query sets, each with the loss that is tolerated there."""
-        return dict.fromkeys(self.sets("out-of-distribution"), self.config.out_of_distribution_margin)
+    def headroom(self) -> dict[str, float | None]:
+        """The current system's recall@10 and recall@100, and their difference."""
+        recalls = self.recalls.get(self.current, {})
+        ten, hundred = recalls.get(10), recalls.get(100)
+        between = None if ten is None or hundred is None else hundred - ten
+        return {"recall@10": ten, "recall@100": hundred, "between": between}
+
+    def mean(self, system: str) -> float | None:
+        """A system's mean over all held-out queries; None where it was not measured on all of them."""
+        pairs = self._pairs(system, self.current, self.sets("held-out"))
+        if not pairs or any(self.measure not in result.scores.measures for _, result in pairs):
+            return None
+        return float(np.concatenate([result.scores.column(self.measure) for _, result in pairs]).mean())
 
     def gain(self, system: str, against: str, measure: str | None = None) -> Difference | None:
-        """One system minus another over all held-out queries, by the suite's first measure where none is named."""
-        return gain(
-            self.results,
-            system,
-            against,
-            measure=measure or self.measure,
-            query_sets=self.sets("held-out"),
-            alpha=self.config.alpha,
-        )
+        """A system minus another over all held-out queries, in the suite's first measure unless one is named.
+
+        None where either lacks a result on any of the query sets.
+
+        Raises:
+            NotComparable: results of different tasks, or without this measure.
+        """
+        pairs = self._pairs(system, against, self.sets("held-out"))
+        if not pairs:
+            return None
+        references, systems = zip(*pairs, strict=True)
+        return difference(references, systems, measure or self.measure, alpha=self.config.alpha, label="reference")
+
+    def bounds(
+        self, system: str, against: str, margins: Mapping[str, float] | None = None, alpha: float | None = None
+    ) -> list[Bound] | None:
+        """A bound of the drop for each query set of `margins`, else of those out of distribution.
+
+        None where a result is missing. Each bound is one-sided at 1 − alpha. All must hold, so none needs a correction.
+        """
+        margins = self.out_of_distribution if margins is None else margins
+        alpha = alpha or self.config.alpha
+        pairs = self._pairs(system, against, margins)
+        if pairs is None:
+            return None
+        rows = []
+        for (reference, candidate), (name, margin) in zip(pairs, margins.items(), strict=True):
+            change = difference([reference], [candidate], self.measure, alpha=alpha)
+            # Under five queries an interval would only look like evidence.
+            enough = change.n >= MINIMUM_QUERIES
+            lower = change.lower if enough or change.test == "identical" else None
+            lost = enough and change.p_worse is not None and change.p_worse < alpha and change.delta < 0
+            needed, holds = change.queries_for(margin), change.within(margin)
+            rows.append(Bound(name, candidate.role, change.n, change.delta, lower, margin, holds, lost, needed))
+        return rows
+
+    def _pairs(self, system: str, against: str, query_sets: Iterable[str]) -> list[tuple[Result, Result]] | None:
+        """(reference, system) of each query set; None where a result is missing."""
+        ours, theirs = self.results.get(system, {}), self.results.get(against, {})
+        if any(name not in ours or name not in theirs for name in query_sets):
+            return None
+        return [(theirs[name], ours[name]) for name in query_sets]
+
+    @property
+    def out_of_distribution(self) -> dict[str, float]:
+        """Out-of-distribution query sets, each with the drop that is tolerated there."""
+        return dict.fromkeys(self.sets("out-of-distribution"), self.config.out_of_distribution_margin)
 
     def cost(self, system: str, option: str, config: DecideConfig | None = None) -> Cost:
-        """What a system takes beside the one in use; under other assumptions where a config is given."""
-        return cost_of(
-            system,
-            option,
-            current=self.current,
-            facts=self.facts,
-            config=config or self.config,
-            measured=self.measured,
-        )
+        """Cost of a system as an option, under other assumptions where a config is given."""
+        config = config or self.config
+        return cost_of(system, option, current=self.current, facts=self.facts, config=config, measured=self.measured)

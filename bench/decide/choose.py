@@ -4,53 +4,72 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from bench.base.errors import UsageError
-from bench.decide import conditions, sentences
+from bench.decide import sentences
 from bench.decide.case import Case
 from bench.decide.costs import benefit
-from bench.decide.evidence import Bound, bounds, mean_of
+from bench.decide.evidence import Bound
 from bench.decide.money import order_of, prices, scenarios
-from bench.decide.options import KINDS, RERANK, effort_of, kind_of, known, label_of, recipes, rivals, sizes_of, work_of
-from bench.decide.records import Option, Reason, Recommendation
-from bench.decide.rules import Signs, rules_of_thumb
-from bench.decide.sizes import smaller, smaller_option
+from bench.decide.options import (
+    KINDS,
+    LABELS,
+    RERANK,
+    bits_of,
+    effort_of,
+    kind_of,
+    kinds_of,
+    label_of,
+    recipes,
+    rivals,
+    sizes_of,
+)
+from bench.decide.records import Option, Reason, Recommendation, Smaller
+from bench.decide.rules import conditions, rules_of_thumb
 from bench.gate.compare import Difference, corrected
 
 
 def decide(case: Case) -> Recommendation:
-    """The cheapest option that is shown to help by enough without losing elsewhere; else that none is.
+    """The cheapest option that is shown to help without a drop; the current system where there is none.
 
     Raises:
         UsageError: the current system has no held-out result.
-        ConfigError: `[decide]` names an option, rule or system that is none.
+        ConfigError: `[decide]` names an unknown option, rule or system.
         NotComparable: results of different tasks.
     """
     if not case.sets("held-out"):
         raise UsageError(
-            f'System "{case.current}" has no stored result on a held-out query set of suite "{case.suite}"; what '
-            f"others gain over it cannot be told. Make one: bench run --system {case.current}"
+            f'System "{case.current}" has no stored result on a held-out query set of suite "{case.suite}", so there '
+            f"is nothing to compare other systems with. Make one: bench run --system {case.current}"
         )
     options = _options(case)
     order, cheapest_by = order_of(options, case.config)
     eligible = sorted((option for option in options if option.eligible), key=order)
     chosen = eligible[0] if eligible else next(option for option in options if option.name == "stay")
-    found = Recommendation(
+    reasons = [*rules_of_thumb(case, options), *(reason for option in options for reason in option.conditions)]
+    recommendation = Recommendation(
         suite=case.suite,
         current=case.current,
         current_from=case.current_from,
-        measure=case.measure,
-        alpha=case.config.alpha,
-        minimum_gain=case.config.minimum_gain,
         choice=chosen.name,
         system=chosen.system,
         outcome="recommended" if eligible else "not shown to help",
         sentences=(),
-        options=tuple(options),
-        reasons=(*_rules(case, options), *(reason for option in options for reason in option.conditions)),
-        cheapest_by=cheapest_by,
+        measure=case.measure,
+        alpha=case.config.alpha,
+        minimum_gain=case.config.minimum_gain,
         family=max((option.gain.family for option in options if option.gain), default=0),
+        cheapest_by=cheapest_by,
         n_held_out=case.n_held_out,
+        options=tuple(options),
+        reasons=tuple(reasons),
+        smaller=smallest_size(case, chosen.system),
+        upgrade=_upgrade(case, chosen, eligible),
+        headroom=case.headroom,
+        pairs=case.measured.pairs,
+        vocabulary=case.vocabulary,
+        curves=case.curves,
         plan={
             "documents": float(case.config.documents or case.measured.documents),
             "suite_documents": float(case.measured.documents),
@@ -58,172 +77,156 @@ def decide(case: Case) -> Recommendation:
             "horizon_months": case.config.horizon_months,
         },
         prices=prices(case.config),
-        missing=case.missing,
-        pairs=case.measured.pairs,
-        headroom=_headroom(case),
-        vocabulary=case.vocabulary,
-        curves=case.curves,
-        smaller=smaller(case, chosen.system),
-        upgrade=_upgrade(case, chosen, eligible),
         scenarios=tuple(scenarios(case, options, chosen)),
+        missing=case.missing,
         settle=tuple(option.settle for option in options if option.settle),
     )
-    return replace(found, sentences=sentences.answer(found), doubts=(*case.doubts, *sentences.doubts(found)))
+    return replace(
+        recommendation,
+        sentences=sentences.answer(recommendation),
+        doubts=(*case.doubts, *sentences.doubts(recommendation)),
+    )
 
 
 # --- options ---------------------------------------------------------------------------------------
 
 
 def _options(case: Case) -> list[Option]:
-    """Every option: the current system, its rivals, its own smaller sizes, and what is not configured."""
+    """Every option: the current system, its rivals, its smaller sizes, and options that are not configured."""
     names = rivals(case.facts, case.current, case.config)
-    compared = {name: found for name in names if (found := case.gain(name, case.current)) is not None}
-    gains = dict(zip(compared, corrected(list(compared.values())), strict=True))
-    losses = {
-        name: bounds(
-            case.results, name, case.current, measure=case.measure, margins=case.abroad, alpha=case.config.alpha
-        )
-        for name in gains
-    }
-    judged = conditions.judge(case, gains, losses)
-    made = [_option(case, name, gains.get(name), losses.get(name), judged.get(name, [])) for name in names]
-    current = _option(case, case.current, None, [], [])
-    rows = [current, *made, *smaller_option(case)]
-    return [*rows, *_unmade(case, {option.name for option in rows})]
+    measured = {name: gain for name in names if (gain := case.gain(name, case.current)) is not None}
+    gains = dict(zip(measured, corrected(list(measured.values())), strict=True))
+    bounds = {name: case.bounds(name, case.current) for name in gains}
+    reasons = conditions(case, gains, bounds)
+    rows = [
+        _option(case, case.current, bounds=[]),
+        *(_option(case, name, gains.get(name), bounds.get(name), reasons.get(name, [])) for name in names),
+        *_smaller_option(case),
+    ]
+    return [*rows, *_not_configured(case, {option.name for option in rows})]
+
+
+def _new(case: Case, kind: str, system: str = "", **fields: Any) -> Option:
+    """An option of this kind, with its label, work and effort."""
+    kinds, base = kinds_of(case.facts), kind.removesuffix(RERANK)
+    work = kinds[base].work + ("" if base == kind else ", and a reranker")
+    return Option(kind, label_of(kind, kinds), system, work=work, effort=effort_of(kind, case.config, kinds), **fields)
 
 
 def _option(
-    case: Case, name: str, held: Difference | None, losses: list[Bound] | None, judged: Sequence[Reason]
+    case: Case,
+    name: str,
+    gain: Difference | None = None,
+    bounds: list[Bound] | None = None,
+    reasons: Sequence[Reason] = (),
 ) -> Option:
-    """One system as an option, with all that is known of it."""
-    (kind, known_from), kinds = kind_of(name, case.facts, case.current, case.config), known(case.facts)
+    """A configured system as an option."""
+    kind, known_from = kind_of(name, case.facts, case.current, case.config)
     cost = case.cost(name, kind)
-    worth = None
-    if held is not None:
-        standing = case.cost(case.current, "stay")
-        worth = benefit(cost, standing, delta=held.delta, ci=held.ci, config=case.config)
-    unmeasured = "" if held or name == case.current else "not measured on every held-out query set"
-    option = Option(
-        name=kind,
-        label=label_of(kind, kinds),
-        system=name,
+    current = case.cost(case.current, "stay")
+    unmeasured = "" if gain or name == case.current else "not measured on every held-out query set"
+    option = _new(
+        case,
+        kind,
+        name,
         known_from=known_from,
-        work=work_of(kind, kinds),
-        effort=effort_of(kind, case.config, kinds),
-        mean=mean_of(case.results, name, case.measure, case.sets("held-out")),
-        gain=held,
-        others=_others(case, name) if held else (),
-        losses=None if losses is None else tuple(losses),
-        conditions=tuple(judged),
-        eligible=bool(judged) and all(reason.holds or not reason.asked for reason in judged),
+        mean=case.mean(name),
+        gain=gain,
+        others=_other_measures(case, name) if gain else (),
+        losses=None if bounds is None else tuple(bounds),
+        conditions=tuple(reasons),
+        eligible=bool(reasons) and all(reason.holds or not reason.asked for reason in reasons),
         trained=recipes(name, case.facts),
         cost=cost,
-        benefit=worth,
+        benefit=benefit(cost, current, delta=gain.delta, ci=gain.ci, config=case.config) if gain else None,
         latency=case.latencies.get(name),
         todo=case.missing.get(name) or unmeasured,
     )
     return replace(option, settle=sentences.settle(option, case.config))
 
 
-def _others(case: Case, name: str) -> tuple[Difference, ...]:
-    """Gains by the suite's other measures: shown beside, they decide nothing."""
-    held_out = case.sets("held-out")
-    found = []
-    for measure in case.results[case.current][held_out[0]].protocol.measures[1:]:
-        if all(measure in case.results[who][q].scores.measures for who in (name, case.current) for q in held_out):
-            one = case.gain(name, case.current, measure)
-            found += [one] if one else []
-    return tuple(found)
+def _other_measures(case: Case, name: str) -> tuple[Difference, ...]:
+    """Differences in the suite's other measures, which decide nothing."""
+    ours, current, held_out = case.results[name], case.results[case.current], case.sets("held-out")
+    measures = [
+        measure
+        for measure in current[held_out[0]].protocol.measures[1:]
+        if all(measure in results[q].scores.measures for results in (ours, current) for q in held_out)
+    ]
+    return tuple(gain for measure in measures if (gain := case.gain(name, case.current, measure)))
 
 
-def _unmade(case: Case, made: set[str]) -> list[Option]:
-    """Options that no system of the config stands for, and collecting labels."""
-    made = made | {name.removesuffix(RERANK) for name in made} | {"stay", "smaller", "larger", "other", "embedding"}
-    if any(name.endswith(RERANK) for name in made):
-        made.add("rerank")
-    if not sizes_of(case.current, case.facts) and case.facts[case.current].dim is not None:
-        made.discard("smaller")
-    if (standing := case.facts[case.current].option.name) in ("bm25", "hybrid"):
-        made.add(standing)
-    kinds = known(case.facts)
-    found = [
-        Option(
-            name,
-            kind.label,
-            "",
-            work=kind.work,
-            effort=effort_of(name, case.config, kinds),
-            todo=f"to measure it, {kind.how}",
+def _smaller_option(case: Case) -> list[Option]:
+    """Smaller vectors of the current system: the size without a drop, else the size with the best mean."""
+    full = bits_of(case.facts[case.current])
+    names = [name for name in sizes_of(case.current, case.facts) if name in case.results]
+    names = [name for name in names if bits_of(case.facts[name]) < full]
+    gains = [gain for name in names if (gain := case.gain(name, case.current)) is not None]
+    if not gains:
+        return []
+    small = smallest_size(case, case.current)
+    best = next(g for g in gains if g.system == small.system) if small else max(gains, key=lambda gain: gain.delta)
+    bounds = case.bounds(best.system, case.current)
+    return [
+        _new(
+            case,
+            "smaller",
+            best.system,
+            known_from="config",
+            mean=best.mean,
+            gain=best,
+            losses=None if bounds is None else tuple(bounds),
+            cost=case.cost(best.system, "smaller"),
+            latency=case.latencies.get(best.system),
         )
-        for name, kind in KINDS.items()
-        if name not in made and name != "collect-labels"
+    ]
+
+
+def smallest_size(case: Case, system: str) -> Smaller | None:
+    """The smallest size of a dense system for which a drop of the margin is ruled out on every query set.
+
+    The margin on held-out sets is the smallest gain that counts. The size is picked after its results are seen, so
+    each bound is taken at alpha over the number of sizes (Bonferroni).
+    """
+    sizes = [name for name in sizes_of(system, case.facts) if name in case.results]
+    full = case.cost(system, "stay").index_bytes
+    if not sizes or not full:
+        return None
+    level = case.config.alpha / len(sizes)
+    margins = dict.fromkeys(case.sets("held-out"), case.config.minimum_gain) | case.out_of_distribution
+    fit = []
+    for name in sizes:
+        bounds = case.bounds(name, system, margins, level)
+        size = case.cost(name, "smaller").index_bytes
+        if bounds and size and size < full and all(bound.holds for bound in bounds):
+            fit.append(Smaller(name, system, size, full, tuple(bounds), level, len(sizes)))
+    return min(fit, key=lambda small: small.index_bytes, default=None)
+
+
+def _not_configured(case: Case, names: set[str]) -> list[Option]:
+    """Options that no system of the config is, each with how to measure it; more labels come last."""
+    present = names | {name.removesuffix(RERANK) for name in names}
+    present |= {"stay", "smaller", "larger", "other", "embedding", LABELS}
+    if any(name.endswith(RERANK) for name in names):
+        present.add("rerank")
+    current = case.facts[case.current]
+    if not sizes_of(case.current, case.facts) and current.dim is not None:
+        present.discard("smaller")
+    if current.option.name in ("bm25", "hybrid"):
+        present.add(current.option.name)
+    options = [
+        _new(case, name, todo=f"to measure it, {kind.how}") for name, kind in KINDS.items() if name not in present
     ]
     todo = sentences.labels(case.measured.pairs, case.config, case.curves)
-    effort = effort_of("collect-labels", case.config, kinds)
-    labels = Option(
-        "collect-labels", label_of("collect-labels"), "", work=work_of("collect-labels"), effort=effort, todo=todo
-    )
-    return [*found, labels]
+    return [*options, _new(case, LABELS, todo=todo)]
 
 
 def _upgrade(case: Case, chosen: Option, eligible: Sequence[Option]) -> str:
-    """What the best of the dearer eligible options is shown to add to the choice."""
-    others = [option for option in eligible if option.system != chosen.system]
-    gains = [one for option in others if (one := case.gain(option.system, chosen.system)) is not None]
-    shown = [one for one in corrected(gains) if one.shown == "better" and one.delta >= case.config.minimum_gain]
+    """The gain that the best of the more expensive eligible options is shown to add to the choice."""
+    others = {option.system: option for option in eligible if option.system != chosen.system}
+    gains = [gain for system in others if (gain := case.gain(system, chosen.system)) is not None]
+    shown = [gain for gain in corrected(gains) if gain.shown == "better" and gain.delta >= case.config.minimum_gain]
     if not shown:
         return ""
-    best = max(shown, key=lambda one: one.delta)
-    return sentences.upgrade(best, next(option for option in eligible if option.system == best.system))
-
-
-# --- reasons ---------------------------------------------------------------------------------------
-
-
-def _rules(case: Case, options: Sequence[Option]) -> list[Reason]:
-    recalls = case.recalls.get(case.current, {})
-    signs = Signs(
-        pairs=case.measured.pairs,
-        recall_10=recalls.get(10),
-        recall_100=recalls.get(100),
-        over_hybrid=_over_hybrid(case, options),
-        vocabulary=case.vocabulary,
-        n_held_out=case.n_held_out,
-        ceilings=_ceilings(case, options),
-    )
-    return rules_of_thumb(signs, case.config)
-
-
-def _ceilings(case: Case, options: Sequence[Option]) -> dict[str, float]:
-    """Reranked system → recall of the list that it is given, at its depth."""
-    found = {}
-    for option in options:
-        facts = case.facts.get(option.system)
-        if facts is not None and facts.reorders and facts.parts:
-            ceiling = case.recalls.get(facts.parts[0], {}).get(facts.reorders)
-            if ceiling is not None:
-                found[option.system] = ceiling
-    return found
-
-
-def _over_hybrid(case: Case, options: Sequence[Option]) -> Difference | None:
-    """The best fine-tuned system against the best untrained hybrid; None where either is not measured."""
-    measured = [option for option in options if option.mean is not None]
-    trained = [option for option in measured if option.name.startswith("fine-tune")]
-    hybrids = [
-        option
-        for option in measured
-        if case.facts[option.system].option.name == "hybrid" and not recipes(option.system, case.facts)
-    ]
-    if not trained or not hybrids:
-        return None
-    best, hybrid = (max(group, key=lambda option: option.mean or 0.0) for group in (trained, hybrids))
-    one = case.gain(best.system, hybrid.system)
-    return None if one is None else corrected([one])[0]
-
-
-def _headroom(case: Case) -> dict[str, float | None]:
-    recalls = case.recalls.get(case.current, {})
-    ten, hundred = recalls.get(10), recalls.get(100)
-    between = None if ten is None or hundred is None else hundred - ten
-    return {"recall@10": ten, "recall@100": hundred, "between": between}
+    best = max(shown, key=lambda gain: gain.delta)
+    return sentences.upgrade(best, others[best.system])

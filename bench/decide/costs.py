@@ -1,12 +1,11 @@
-"""What an option takes, once and every month, from measured quantities and prices that the config names.
+"""Cost of an option, once and every month, from measured quantities and the prices of the config.
 
-Every formula is a function of its own. What has no price is told as a quantity and is missing from the sum, which
-then says so; nothing is priced by default.
+Nothing is priced by default. A quantity without a price is shown and left out of the sum, which then says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,9 +17,6 @@ from bench.retrieval.precisions import PRECISIONS
 
 GIB = 2**30
 HOUR = 3600.0
-
-
-# --- formulas --------------------------------------------------------------------------------------
 
 
 def vector_bytes(documents: float, dim: int, precision: str, *, graph_bytes: float = 0.0) -> float:
@@ -44,9 +40,9 @@ def scaled_index_bytes(measured: float, *, measured_documents: int, documents: f
 
 
 def payback_months(once: float, monthly: float, monthly_value: float) -> float | None:
-    """Months until value has paid for what was spent: once / (monthly_value − monthly).
+    """Months until the value has paid for the costs: once / (monthly_value − monthly).
 
-    0 where nothing has to be paid back, None where it never is: a month costs at least what it brings.
+    0 where nothing has to be paid back; None where a month costs at least what it brings.
     """
     net = monthly_value - monthly
     if once <= 0 and net >= 0:
@@ -54,12 +50,9 @@ def payback_months(once: float, monthly: float, monthly_value: float) -> float |
     return once / net if net > 0 else None
 
 
-# --- what was measured -----------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Measured:
-    """Quantities that stored results, models and texts tell; None or absent where they do not.
+    """Quantities from stored results, models and texts; None or absent where not known.
 
     Attributes:
         documents: of the suite's largest corpus.
@@ -70,7 +63,7 @@ class Measured:
         training_seconds: by recipe, all of its seeds together.
         tokens_per_document: by the base's tokenizer.
         tokens_per_query: likewise.
-        pairs: labelled training pairs at hand.
+        pairs: labelled training pairs of the suite.
     """
 
     documents: int = 0
@@ -84,14 +77,11 @@ class Measured:
     pairs: int | None = None
 
 
-# --- a cost ----------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Line:
-    """One thing that is paid for: a quantity in units of its price, "once" or "monthly".
+    """One cost: a quantity in the unit of its price, "once" or "monthly".
 
-    `usd` is None where the quantity or its price is not known; `missing` then names what would have to be stated.
+    `usd` is None where the quantity or its price is not known; `missing` then names the keys to state.
     """
 
     what: str
@@ -106,7 +96,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Cost(JsonRecord, keys="index_bytes missing lines"):
-    """All lines of an option. Sums leave out what has no price, and `missing` says what that is."""
+    """All cost lines of an option. Sums leave out lines without a price; `missing` names what they lack."""
 
     lines: tuple[Line, ...]
     index_bytes: float | None
@@ -117,11 +107,11 @@ class Cost(JsonRecord, keys="index_bytes missing lines"):
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Keys of `[decide]` without which the sums are not whole."""
+        """Keys of `[decide]` that are missing for complete sums."""
         return tuple(dict.fromkeys(key for line in self.lines for key in line.missing))
 
     def total(self, months: float) -> float:
-        """Dollars over a number of months, of what is priced."""
+        """Dollars of all priced lines over a number of months."""
         return self.sum("once") + months * self.sum("monthly")
 
     def to_json(self) -> dict[str, Any]:
@@ -135,201 +125,172 @@ class Cost(JsonRecord, keys="index_bytes missing lines"):
         }
 
 
-class _Till:
-    """Writes lines with their prices."""
+UNITS = {
+    "storage_gib_month": "GiB",
+    "machine_hour": "machine hours",
+    "training_hour": "training hours",
+    "embedding_million_tokens": "million tokens",
+    "llm_million_tokens": "million tokens",
+    "rerank_thousand_queries": "thousand queries",
+}
+"""Price → the unit of the quantity that it is multiplied with."""
 
-    def __init__(self, config: DecideConfig) -> None:
-        self.config = config
+
+class _CostTable:
+    """Collects the lines of one option, each with its price."""
+
+    def __init__(self, config: DecideConfig, measured: Measured, stages: Mapping[str, Facts]) -> None:
+        self.config, self.measured, self.stages = config, measured, stages
+        self.documents = float(config.documents or measured.documents)
+        self.encoders = {stage.weights: stage for stage in stages.values() if stage.weights}
         self.lines: list[Line] = []
 
     def add(
         self,
         what: str,
         when: str,
-        quantity: float | None,
-        unit: str,
         price: str,
         formula: str,
-        lacking: Sequence[str | None] = (),
+        inputs: Mapping[str, float | None],
+        quantity: Callable[..., float],
     ) -> None:
-        """A line; `lacking` names parameters without which there is no quantity."""
-        if quantity == 0:
+        """Add a line for `quantity` of the inputs, unless it is 0. An input that is None makes the quantity unknown."""
+        missing = [key for key, value in inputs.items() if value is None]
+        amount = None if missing else quantity(*inputs.values())
+        if amount == 0:
             return
-        found: PriceConfig | None = getattr(self.config.prices, price)
-        missing = [key for key in lacking if key] if quantity is None else []
-        missing += [] if found else [f"prices.{price}"]
-        usd = None if quantity is None or found is None else quantity * found.usd
-        self.lines.append(Line(what, when, quantity, unit, price, usd, formula, tuple(missing)))
+        stated: PriceConfig | None = getattr(self.config.prices, price)
+        missing += [] if stated else [f"prices.{price}"]
+        usd = None if amount is None or stated is None else amount * stated.usd
+        self.lines.append(Line(what, when, amount, UNITS[price], price, usd, formula, tuple(missing)))
 
-
-@dataclass(frozen=True)
-class _Plan:
-    """What every formula needs: what is planned for, and what was measured."""
-
-    config: DecideConfig
-    measured: Measured
-    facts: Mapping[str, Facts]
-
-    @property
-    def documents(self) -> float:
-        """Documents to plan for: the config's, else the suite's."""
-        return float(self.config.documents or self.measured.documents)
-
-    def embedding(self, stage: Facts, documents: float) -> tuple[float | None, str, str, str, list[str]]:
-        """(quantity, unit, price key, formula, parameters lacking) of embedding so many documents."""
+    def add_embedding(self, what: str, when: str, stage: Facts, documents: float, formula: str = "{}") -> None:
+        """Add a line for embedding this many documents: tokens of a server, else hours of a machine."""
         if stage.paid_by_token:
             tokens = self.config.tokens_per_document or self.measured.tokens_per_document
-            quantity = None if tokens is None else documents * tokens / 1e6
-            lacking = ["tokens_per_document"] if tokens is None else []
-            return (
-                quantity,
-                "million tokens",
-                "embedding_million_tokens",
-                "documents × tokens a document / 1,000,000",
-                lacking,
-            )
-        rate = self.config.documents_per_second or self.measured.encode_rate.get(stage.weights)
-        quantity = None if not rate else documents / rate / HOUR
-        lacking = [] if rate else ["documents_per_second"]
-        return quantity, "machine hours", "machine_hour", "documents / documents a second / 3,600", lacking
+            formula = formula.format("documents × tokens a document / 1,000,000")
+            inputs = {"tokens_per_document": tokens}
+            self.add(what, when, "embedding_million_tokens", formula, inputs, lambda t: documents * t / 1e6)
+        else:
+            rate = self.config.documents_per_second or self.measured.encode_rate.get(stage.weights) or None
+            formula = formula.format("documents / documents a second / 3,600")
+            inputs = {"documents_per_second": rate}
+            self.add(what, when, "machine_hour", formula, inputs, lambda r: documents / r / HOUR)
+
+    def add_storage(self) -> float | None:
+        """Add the indexes of all stages; their bytes, None where one of them is not known."""
+        total: float | None = 0.0
+        for name, stage in self.stages.items():
+            if stage.dim and stage.precision:
+                graph = self.config.graph_bytes_per_document
+                size = vector_bytes(self.documents, stage.dim, stage.precision, graph_bytes=graph)
+                formula = "documents × (bytes of a vector + graph_bytes_per_document) / 2³⁰"
+                what = f"vectors of {name}: {stage.dim} dimensions, {stage.precision}"
+            elif stage.parts:
+                continue
+            elif name in self.measured.index:
+                n_bytes, n_documents = self.measured.index[name]
+                size = scaled_index_bytes(n_bytes, measured_documents=n_documents, documents=self.documents)
+                what = f"{stage.option.stores} of {name}"
+                formula = "measured bytes × documents / measured documents / 2³⁰"
+            else:
+                inputs = {"a measured size": None}
+                self.add(f"index of {name}", "monthly", "storage_gib_month", "not known", inputs, float)
+                total = None
+                continue
+            total = None if total is None else total + size
+            self.add(what, "monthly", "storage_gib_month", formula, {"size": size}, lambda n: n / GIB)
+        return total
+
+    def add_documents(self, present: set[str], *, contextual: bool) -> None:
+        """Add embedding: all documents once with a model that is not `present`, and every month those that change."""
+        for weights, stage in self.encoders.items():
+            if weights not in present or contextual:
+                self.add_embedding(f"embed every document with {stage.system}", "once", stage, self.documents)
+            if self.config.changed_per_month:
+                changed = self.documents * self.config.changed_per_month
+                what = f"embed documents that changed with {stage.system}"
+                self.add_embedding(what, "monthly", stage, changed, "changed_per_month × {}")
+        if contextual:
+            inputs = {"context_tokens_per_document": self.config.context_tokens_per_document}
+            formula = "documents × context_tokens_per_document / 1,000,000"
+            what = "a context for each document"
+            self.add(what, "once", "llm_million_tokens", formula, inputs, lambda t: self.documents * t / 1e6)
+
+    def add_training(self, present: Sequence[str]) -> None:
+        """Add training once for a recipe that is not `present`, and every `retrain_months` training and embedding."""
+        months = self.config.retrain_months
+        trained = {recipe: stage for stage in self.stages.values() for recipe in stage.trained}
+        for recipe, stage in trained.items():
+            seconds = self.measured.training_seconds.get(recipe)
+            inputs = {f"a trained model of {recipe}: bench finetune {recipe}": seconds}
+            if recipe not in present:
+                what, formula = f"train {recipe}", "measured seconds / 3,600"
+                self.add(what, "once", "training_hour", formula, inputs, lambda s: s / HOUR)
+            if months:
+                what, formula = f"train {recipe} again", "measured seconds / 3,600 / retrain_months"
+                self.add(what, "monthly", "training_hour", formula, inputs, lambda s: s / HOUR / months)
+                if stage.weights:
+                    what = f"embed every document again after training {recipe}"
+                    self.add_embedding(what, "monthly", stage, self.documents / months, "{} / retrain_months")
+
+    def add_queries(self, *, rewriting: bool) -> None:
+        """Add the monthly cost of queries: encoding, reranking and the like, rewriting."""
+        config, measured = self.config, self.measured
+        monthly: dict[str, float | None] = {"queries_per_month": config.queries_per_month or None}
+        for weights, stage in self.encoders.items():
+            what = f"encode queries with {stage.system}"
+            if stage.paid_by_token:
+                inputs = monthly | {"tokens_per_query": config.tokens_per_query or measured.tokens_per_query}
+                formula = "queries_per_month × tokens a query / 1,000,000"
+                self.add(what, "monthly", "embedding_million_tokens", formula, inputs, lambda n, t: n * t / 1e6)
+            else:
+                rate = measured.query_rate.get(weights) or None
+                inputs = monthly | {f"a measured time: bench run --system {stage.system}": rate}
+                formula = "queries_per_month / queries a second / 3,600"
+                self.add(what, "monthly", "machine_hour", formula, inputs, lambda n, r: n / r / HOUR)
+        for name, stage in self.stages.items():
+            for key, does in stage.option.per_query.items():
+                what = f"rerank the first {stage.reorders} of each query" if stage.reorders else f"{does} with {name}"
+                if stage.reorders and config.prices.rerank_thousand_queries:
+                    formula = "queries_per_month / 1,000"
+                    self.add(what, "monthly", "rerank_thousand_queries", formula, monthly, lambda n: n / 1000)
+                else:
+                    rate = measured.stage_rate.get((name, key)) or None
+                    inputs = monthly | {f"a measured time: bench run --system {name}": rate}
+                    formula = "queries_per_month × measured seconds a query / 3,600"
+                    self.add(what, "monthly", "machine_hour", formula, inputs, lambda n, r: n / r / HOUR)
+        if rewriting:
+            inputs = monthly | {"rewriting_tokens_per_query": config.rewriting_tokens_per_query}
+            formula = "queries_per_month × rewriting_tokens_per_query / 1,000,000"
+            self.add("rewrite queries", "monthly", "llm_million_tokens", formula, inputs, lambda n, t: n * t / 1e6)
 
 
-def cost_of(system: str, kind: str, *, current: str, facts: Mapping[str, Facts], config: DecideConfig,
-            measured: Measured) -> Cost:  # fmt: skip
-    """What an option takes; `current` is what stands already and costs nothing to build.
+def cost_of(
+    system: str, kind: str, *, current: str, facts: Mapping[str, Facts], config: DecideConfig, measured: Measured
+) -> Cost:
+    """Cost of running a system as an option of this kind; parts of the `current` system need not be built again.
 
     Once: embedding every document with a model that is not in use yet, training, a language model's context for each
     document. Every month: storage, documents that changed, encoding queries, reranking, rewriting, and where
     `retrain_months` is given, training and embedding anew.
     """
-    plan, till = _Plan(config, measured, facts), _Till(config)
-    stages = _stages(system, facts)
-    size = _storage(plan, till, stages)
-    _documents(plan, till, stages, _stages(current, facts), kind)
-    _training(plan, till, stages, standing=recipes(current, facts))
-    _queries(plan, till, stages, kind)
-    return Cost(tuple(till.lines), size)
+    table = _CostTable(config, measured, _stages(system, facts))
+    base = kind.removesuffix(RERANK)
+    index_bytes = table.add_storage()
+    present = {stage.weights for stage in _stages(current, facts).values()}
+    table.add_documents(present, contextual=base == "contextual-chunks")
+    table.add_training(recipes(current, facts))
+    table.add_queries(rewriting=base == "query-rewriting")
+    return Cost(tuple(table.lines), index_bytes)
 
 
 def _stages(system: str, facts: Mapping[str, Facts]) -> dict[str, Facts]:
-    """A system and all that it is made of, by name."""
-    found = {system: facts[system]}
+    """A system and all of its parts, by name."""
+    stages = {system: facts[system]}
     for part in facts[system].parts:
-        found |= _stages(part, facts)
-    return found
-
-
-def _storage(plan: _Plan, till: _Till, stages: Mapping[str, Facts]) -> float | None:
-    total: float | None = 0.0
-    for name, stage in stages.items():
-        if stage.dim and stage.precision:
-            graph = plan.config.graph_bytes_per_document
-            size = vector_bytes(plan.documents, stage.dim, stage.precision, graph_bytes=graph)
-            formula = "documents × (bytes of a vector + graph_bytes_per_document) / 2³⁰"
-            what = f"vectors of {name}: {stage.dim} dimensions, {stage.precision}"
-        elif stage.parts:
-            continue
-        elif name in plan.measured.index:
-            held, n = plan.measured.index[name]
-            size = scaled_index_bytes(held, measured_documents=n, documents=plan.documents)
-            what, formula = f"{stage.option.stores} of {name}", "measured bytes × documents / measured documents / 2³⁰"
-        else:
-            till.add(f"index of {name}", "monthly", None, "GiB", "storage_gib_month", "not known", ("a measured size",))
-            total = None
-            continue
-        total = None if total is None else total + size
-        till.add(what, "monthly", size / GIB, "GiB", "storage_gib_month", formula)
-    return total
-
-
-def _documents(plan: _Plan, till: _Till, stages: Mapping[str, Facts], standing: Mapping[str, Facts], kind: str) -> None:
-    """Embedding: all documents once with a new model, and those that change every month."""
-    config = plan.config
-    present = {stage.weights for stage in standing.values() if stage.weights}
-    contextual = kind.removesuffix(RERANK) == "contextual-chunks"
-    for weights, stage in {stage.weights: stage for stage in stages.values() if stage.weights}.items():
-        what = f"with {stage.system}"
-        if weights not in present or contextual:
-            quantity, unit, price, formula, lacking = plan.embedding(stage, plan.documents)
-            till.add(f"embed every document {what}", "once", quantity, unit, price, formula, lacking)
-        if config.changed_per_month:
-            changed = plan.documents * config.changed_per_month
-            quantity, unit, price, formula, lacking = plan.embedding(stage, changed)
-            formula = f"changed_per_month × {formula}"
-            till.add(f"embed documents that changed {what}", "monthly", quantity, unit, price, formula, lacking)
-    if contextual:
-        tokens = config.context_tokens_per_document
-        quantity = None if tokens is None else plan.documents * tokens / 1e6
-        formula = "documents × context_tokens_per_document / 1,000,000"
-        lacking = ["context_tokens_per_document"] if tokens is None else []
-        till.add("a context for each document", "once", quantity, "million tokens", "llm_million_tokens", formula,
-                 lacking)  # fmt: skip
-
-
-def _training(plan: _Plan, till: _Till, stages: Mapping[str, Facts], *, standing: Sequence[str]) -> None:
-    """Training once, and with embedding again every `retrain_months`."""
-    config = plan.config
-    trained = {recipe: stage for stage in stages.values() for recipe in stage.trained}
-    for recipe, stage in trained.items():
-        seconds = plan.measured.training_seconds.get(recipe)
-        hours = None if seconds is None else seconds / HOUR
-        lacking = [] if seconds is not None else [f"a trained model of {recipe}: bench finetune {recipe}"]
-        if recipe not in standing:
-            formula = "measured seconds / 3,600"
-            till.add(f"train {recipe}", "once", hours, "training hours", "training_hour", formula, lacking)
-        if config.retrain_months:
-            again = None if hours is None else hours / config.retrain_months
-            formula = "measured seconds / 3,600 / retrain_months"
-            till.add(f"train {recipe} again", "monthly", again, "training hours", "training_hour", formula, lacking)
-            if stage.weights:
-                again_each = plan.documents / config.retrain_months
-                quantity, unit, price, formula, lacking = plan.embedding(stage, again_each)
-                formula += " / retrain_months"
-                what = f"embed every document again after training {recipe}"
-                till.add(what, "monthly", quantity, unit, price, formula, lacking)
-
-
-def _queries(plan: _Plan, till: _Till, stages: Mapping[str, Facts], kind: str) -> None:
-    """What every query costs: encoding it, reranking what it found, rewriting it."""
-    config, measured = plan.config, plan.measured
-    monthly = config.queries_per_month
-    asked = [] if monthly else ["queries_per_month"]
-    for weights, stage in {stage.weights: stage for stage in stages.values() if stage.weights}.items():
-        what = f"encode queries with {stage.system}"
-        if stage.paid_by_token:
-            tokens = config.tokens_per_query or measured.tokens_per_query
-            quantity = None if not monthly or tokens is None else monthly * tokens / 1e6
-            lacking = asked + ([] if tokens else ["tokens_per_query"])
-            formula = "queries_per_month × tokens a query / 1,000,000"
-            till.add(what, "monthly", quantity, "million tokens", "embedding_million_tokens", formula, lacking)
-        else:
-            rate = measured.query_rate.get(weights)
-            quantity = None if not monthly or not rate else monthly / rate / HOUR
-            lacking = asked + ([] if rate else [f"a measured time: bench run --system {stage.system}"])
-            formula = "queries_per_month / queries a second / 3,600"
-            till.add(what, "monthly", quantity, "machine hours", "machine_hour", formula, lacking)
-    for name, stage in stages.items():
-        for key, does in stage.option.per_query.items():
-            what = f"rerank the first {stage.reorders} of each query" if stage.reorders else f"{does} with {name}"
-            if stage.reorders and config.prices.rerank_thousand_queries:
-                quantity = None if not monthly else monthly / 1000
-                formula = "queries_per_month / 1,000"
-                till.add(what, "monthly", quantity, "thousand queries", "rerank_thousand_queries", formula, asked)
-            else:
-                rate = measured.stage_rate.get((name, key))
-                quantity = None if not monthly or not rate else monthly / rate / HOUR
-                lacking = asked + ([] if rate else [f"a measured time: bench run --system {name}"])
-                formula = "queries_per_month × measured seconds a query / 3,600"
-                till.add(what, "monthly", quantity, "machine hours", "machine_hour", formula, lacking)
-    if kind.removesuffix(RERANK) == "query-rewriting":
-        tokens = config.rewriting_tokens_per_query
-        quantity = None if not monthly or tokens is None else monthly * tokens / 1e6
-        lacking = asked + ([] if tokens else ["rewriting_tokens_per_query"])
-        formula = "queries_per_month × rewriting_tokens_per_query / 1,000,000"
-        till.add("rewrite queries", "monthly", quantity, "million tokens", "llm_million_tokens", formula, lacking)
-
-
-# --- value -----------------------------------------------------------------------------------------
+        stages |= _stages(part, facts)
+    return stages
 
 
 @dataclass(frozen=True)
@@ -338,10 +299,10 @@ class Benefit(
     keys="monthly_value_usd=monthly_value extra_once_usd=extra_once extra_monthly_usd=extra_monthly "
     "payback_months=payback payback_months_range=payback_range",
 ):
-    """What a gain is worth a month, and after how many months an option has paid for itself beside the current one.
+    """Value of a gain per month, and the months until an option has paid for itself compared with the current system.
 
-    `payback` is None where it never does. `payback_range` belongs to the ends of the gain's interval, the better end
-    first. Only where a value was stated; otherwise there is no Benefit.
+    `payback` is None where the cost is never recovered. `payback_range` belongs to the ends of the gain's interval,
+    the better end first. There is a Benefit only where the value of an answered query is stated.
     """
 
     monthly_value: float
@@ -352,7 +313,7 @@ class Benefit(
 
 
 def value_of_answer(config: DecideConfig) -> float | None:
-    """Dollars that one more answered query is worth: its value, and the language model's tokens that it saves."""
+    """Value of one more answered query in dollars: its stated value, and the language-model tokens that it saves."""
     prices = config.prices
     value = prices.answered_query.usd if prices.answered_query else None
     tokens = config.llm_tokens_saved_per_answered_query
@@ -362,16 +323,16 @@ def value_of_answer(config: DecideConfig) -> float | None:
 
 
 def benefit(
-    cost: Cost, standing: Cost, *, delta: float, ci: tuple[float, float] | None, config: DecideConfig
+    cost: Cost, current: Cost, *, delta: float, ci: tuple[float, float] | None, config: DecideConfig
 ) -> Benefit | None:
-    """What an option brings beside the current one; None unless a value, queries and every price are stated.
+    """Benefit of an option over the current system; None unless a value, queries per month and every price are stated.
 
-    A gain in the primary measure is read as that share of queries answered in addition.
+    A gain of 0.02 in the primary measure is read as 2 % of the queries answered in addition.
     """
     value, queries = value_of_answer(config), config.queries_per_month
-    if value is None or queries is None or cost.missing or standing.missing:
+    if value is None or queries is None or cost.missing or current.missing:
         return None
-    once, monthly = cost.sum("once") - standing.sum("once"), cost.sum("monthly") - standing.sum("monthly")
+    once, monthly = cost.sum("once") - current.sum("once"), cost.sum("monthly") - current.sum("monthly")
     low, high = ci or (delta, delta)
-    paid = [payback_months(once, monthly, gain * queries * value) for gain in (delta, high, low)]
-    return Benefit(delta * queries * value, once, monthly, paid[0], (paid[1], paid[2]))
+    payback, shortest, longest = (payback_months(once, monthly, gain * queries * value) for gain in (delta, high, low))
+    return Benefit(delta * queries * value, once, monthly, payback, (shortest, longest))

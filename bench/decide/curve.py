@@ -1,4 +1,4 @@
-"""What more labels would bring: a power law through measured points, its interval, and when no forecast is made."""
+"""Forecast of what more labels would add: a power law fitted to measured points, with an interval."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from bench.base.json_records import JsonRecord
 Floats = NDArray[np.float64]
 
 LEAST_SIZES = 4
-"""Different numbers of pairs: three parameters through three points would fit anything."""
+"""Different numbers of pairs: a curve of three parameters fits any three points."""
 
-AHEAD = 2.0
-"""How far ahead is told: twice the labels at hand."""
+AHEAD = 2
+"""The forecast is for this many times the largest number of pairs."""
 
 RESAMPLES = 1000
 
 EXPONENTS = np.geomspace(0.02, 3.0, 120)
-"""Of the power law: nearly a logarithm, to a curve that is flat after the first points."""
+"""Of the power law: from nearly a logarithm to a curve that is flat after the first points."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """One trained model: how many pairs it saw, and its mean over evaluation queries.
+    """One trained model: its number of training pairs, and its mean over evaluation queries.
 
-    `values` are float64[n_queries], the single queries behind the mean, where results with them are stored.
+    `values` are float64[n_queries], the values of single queries, where results with them are stored.
     """
 
     pairs: int
@@ -45,17 +45,17 @@ class Point:
 
 @dataclass(frozen=True)
 class Forecast(JsonRecord):
-    """A learning curve, or the reason why nothing is forecast (`refusal`, a sentence).
+    """A learning curve with a forecast, or with the reason why there is none (`refusal`, a sentence).
 
     Attributes:
         sizes: pairs → mean over seeds, as measured.
         n_queries: evaluation queries behind each point.
-        pairs: for which the forecast is.
+        pairs: number of pairs that the forecast is for.
         now: the fitted curve at the largest measured size.
         expected: the fitted curve at `pairs`.
         gain: expected − now.
         interval: 95 % bootstrap interval of `gain`.
-        method: how the interval was made.
+        method: how the interval was computed.
         refusal: why there is no forecast; "" where there is one.
     """
 
@@ -74,14 +74,14 @@ class Forecast(JsonRecord):
 
 
 def read_points(document: Any, *, where: str) -> list[Point]:
-    """The points of a loop's file, all query sets and measures.
+    """Held-out points from the file of a `bench loop`, of all query sets and measures.
 
     Raises:
         StoreError: another format, or no list of points.
     """
     if not isinstance(document, dict) or document.get("format") != 1 or not isinstance(document.get("points"), list):
         raise StoreError(
-            f'{where} is no learning curve of format 1 (expected "format" and "points"); run the loop anew.'
+            f'{where} is not a learning curve of format 1 (expected "format" and "points"); run the loop anew.'
         )
     try:
         return [
@@ -98,43 +98,41 @@ def read_points(document: Any, *, where: str) -> list[Point]:
             if row["role"] == "held-out"
         ]
     except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"{where}: a point lacks or misstates {error}; run the loop anew.") from None
+        raise StoreError(f"{where}: a point has no valid {error}; run the loop anew.") from None
 
 
 def forecast(recipe: str, points: Sequence[Point], *, measure: str, least_queries: int, seed: int = 0) -> Forecast:
-    """The curve of one recipe by one measure, on the query set with the most queries.
+    """The learning curve of one recipe in one measure, on the query set with the most queries.
 
-    Refused under `least_queries` evaluation queries and under four different numbers of pairs.
+    There is no forecast under `least_queries` evaluation queries or under four different numbers of pairs.
 
     The curve is a − b·n^(−c) with b, c > 0: Hestness et al. 2017, "Deep Learning Scaling is Predictable, Empirically"
-    (arXiv 1712.00409), for quality instead of error; so more labels are never forecast to harm. The interval refits
-    it to resampled seeds and, where every point has its single queries, to queries resampled for all points alike.
+    (arXiv 1712.00409), for quality instead of error; a drop is therefore never forecast. The interval refits it to
+    resampled seeds and, where every point has its single queries, to queries resampled for all points alike.
     """
-    mine = [point for point in points if point.measure == measure and point.pairs > 0]
-    if not mine:
+    points = [point for point in points if point.measure == measure and point.pairs > 0]
+    if not points:
         return Forecast(recipe, measure, "", {}, 0, refusal=f"No point of {recipe} is about {measure}.")
-    name = max(mine, key=lambda point: point.n_queries).query_set
-    mine = [point for point in mine if point.query_set == name]
-    n_queries = min(point.n_queries for point in mine)
-    sizes = {n: float(np.mean([p.mean for p in mine if p.pairs == n])) for n in sorted({p.pairs for p in mine})}
-    bare = Forecast(recipe, measure, name, sizes, n_queries)
+    name = max(points, key=lambda point: point.n_queries).query_set
+    points = [point for point in points if point.query_set == name]
+    n_queries = min(point.n_queries for point in points)
+    sizes = {n: float(np.mean([p.mean for p in points if p.pairs == n])) for n in sorted({p.pairs for p in points})}
+    curve = Forecast(recipe, measure, name, sizes, n_queries)
     if n_queries < least_queries:
-        return _refused(
-            bare, f"{n_queries:,} evaluation queries are too few to forecast from; {least_queries:,} are asked for."
-        )
+        why = f"{n_queries:,} evaluation queries are too few to forecast from; {least_queries:,} are asked for."
+        return replace(curve, refusal=why)
     if len(sizes) < LEAST_SIZES:
-        return _refused(
-            bare, f"{len(sizes)} different numbers of pairs are too few for a curve; {LEAST_SIZES} are asked for."
-        )
+        why = f"{len(sizes)} different numbers of pairs are too few for a curve; {LEAST_SIZES} are asked for."
+        return replace(curve, refusal=why)
     ns = np.asarray(list(sizes), dtype=np.float64)
-    most = max(sizes)
-    now, expected = _heights(ns, np.asarray([list(sizes.values())]), (most, AHEAD * most))[0]
-    means, method = _resampled(mine, ns, np.random.default_rng(seed))
-    ends = _heights(ns, means, (most, AHEAD * most))
+    at = (max(sizes), AHEAD * max(sizes))
+    now, expected = _heights(ns, np.asarray([list(sizes.values())]), at)[0]
+    means, method = _resampled(points, ns, np.random.default_rng(seed))
+    ends = _heights(ns, means, at)
     low, high = np.percentile(ends[:, 1] - ends[:, 0], [2.5, 97.5])
     return replace(
-        bare,
-        pairs=int(AHEAD * most),
+        curve,
+        pairs=at[1],
         now=float(now),
         expected=float(expected),
         gain=float(expected - now),
@@ -143,18 +141,14 @@ def forecast(recipe: str, points: Sequence[Point], *, measure: str, least_querie
     )
 
 
-def _refused(bare: Forecast, why: str) -> Forecast:
-    return replace(bare, refusal=why)
-
-
-def _heights(ns: Floats, means: Floats, at: tuple[float, ...]) -> Floats:
-    """float64[n_curves, len(at)]: power laws fitted to float64[n_curves, n_sizes], read off at other numbers of pairs.
+def _heights(ns: Floats, means: Floats, at: tuple[int, int]) -> Floats:
+    """float64[n_curves, 2]: power laws fitted to means float64[n_curves, n_sizes], evaluated at two numbers of pairs.
 
     For a given exponent the best a and b are those of a straight line in n^(−c), so only c is searched, on a grid
     (variable projection: Golub & Pereyra 1973). b is at least 0, and no height is above 1.
     """
     best = np.full(len(means), np.inf)
-    heights = np.zeros((len(means), len(at)))
+    heights = np.zeros((len(means), 2))
     middle = means.mean(axis=1, keepdims=True)
     for c in EXPONENTS:
         # In units of the smallest size, so that n^(−c) neither vanishes nor overflows.
@@ -172,18 +166,18 @@ def _heights(ns: Floats, means: Floats, at: tuple[float, ...]) -> Floats:
 
 def _resampled(points: Sequence[Point], ns: Floats, rng: np.random.Generator) -> tuple[Floats, str]:
     """float64[RESAMPLES, n_sizes] means of resampled curves, and what was resampled."""
-    n_queries = min(point.n_queries for point in points)
-    held = [point.values for point in points if point.values is not None]
-    # One draw of queries for all points: they were all asked the same queries, and most of the noise is shared.
-    whole = len(held) == len(points) and len({len(values) for values in held}) == 1
-    if whole:
-        # How often each query is drawn; a mean over drawn queries is then a product.
-        table = np.stack(held, axis=1)
+    tables = [point.values for point in points if point.values is not None]
+    has_values = len(tables) == len(points) and len({len(values) for values in tables}) == 1
+    # One draw of queries for all points: all were evaluated on the same queries, so most of the noise is shared.
+    if has_values:
+        # How often each query is drawn; the mean over drawn queries is then a product.
+        table = np.stack(tables, axis=1)
         n = len(table)
         draws = (np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(RESAMPLES))
         drawn = np.stack([times @ table / n for times in draws])
     else:
-        # Single queries are not at hand: the most that a mean of values between 0 and 1 can vary.
+        # Without single queries: the largest variance that the mean of values between 0 and 1 can have.
+        n_queries = min(point.n_queries for point in points)
         at = np.asarray([point.mean for point in points])
         drawn = at + rng.normal(size=(RESAMPLES, len(at))) * np.sqrt(np.maximum(at * (1 - at), 0.0) / n_queries)
     means = np.empty((RESAMPLES, len(ns)))
@@ -191,5 +185,5 @@ def _resampled(points: Sequence[Point], ns: Floats, rng: np.random.Generator) ->
         group = np.flatnonzero([point.pairs == n for point in points])
         seeds = rng.choice(group, size=(RESAMPLES, len(group)))
         means[:, place] = np.take_along_axis(drawn, seeds, axis=1).mean(axis=1)
-    how = "queries and seeds resampled" if whole else "seeds resampled, and each mean with the widest noise it may have"
+    how = "queries and seeds resampled" if has_values else "seeds resampled, each mean with the largest possible noise"
     return means, f"power law, {RESAMPLES} refits: {how}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from bench.base.words import signed
 from bench.config import DecideConfig, PriceConfig
 from bench.decide.case import Case
 from bench.decide.costs import benefit
@@ -12,14 +13,11 @@ from bench.decide.records import Option, Scenario
 
 Order = Callable[[Option], tuple[float, ...]]
 
-VALUE = "answered_query"
-"""The one price that is an income."""
-
 
 def order_of(options: Sequence[Option], config: DecideConfig) -> tuple[Order, str]:
-    """The key that "cheapest" sorts by, and its name: "cost" where every eligible option is wholly priced.
+    """The sort key for "cheapest", and its name: "cost" where every price of every eligible option is stated.
 
-    Cost is the sum over `horizon_months`. Else, and among equals, effort decides, then the larger gain.
+    Cost is the sum over `horizon_months`. Otherwise, and at equal cost, effort decides, then the larger gain.
     """
 
     def by_effort(option: Option) -> tuple[float, ...]:
@@ -43,65 +41,46 @@ def prices(config: DecideConfig) -> dict[str, dict[str, object]]:
     }
 
 
-def scaled(case: Case, key: str, factor: float) -> DecideConfig:
-    """The config with documents, queries or one price multiplied."""
-    config = case.config
-    if key == "documents":
-        documents = max(1, round((config.documents or case.measured.documents) * factor))
-        return config.model_copy(update={"documents": documents})
-    if key == "queries_per_month":
-        queries = max(1, round((config.queries_per_month or 0) * factor))
-        return config.model_copy(update={"queries_per_month": queries})
-    price: PriceConfig = getattr(config.prices, key)
-    changed = price.model_copy(update={"usd": price.usd * factor})
-    return config.model_copy(update={"prices": config.prices.model_copy(update={key: changed})})
-
-
 def scenarios(case: Case, options: Sequence[Option], chosen: Option) -> list[Scenario]:
-    """The choice's cost under other assumptions, one changed at a time; nothing where nothing has a price."""
+    """The choice's cost under other assumptions, one changed at a time; empty where no price is stated."""
     stated = prices(case.config)
     if not stated:
         return []
-    wanted: list[tuple[str, float]] = [("documents", 0.1), ("documents", 10.0)]
-    if case.config.queries_per_month:
-        wanted += [("queries_per_month", 0.5), ("queries_per_month", 2.0)]
-    wanted += [(name, factor) for name in stated for factor in (0.5, 2.0)]
-    rows = [_scenario(case, options, chosen, "as planned", case.config)]
-    for key, factor in wanted:
-        label = key.replace("_", " ")
-        what = f"value of an answer × {factor:g}" if key == VALUE else f"{label} × {factor:g}"
-        what = f"price of {what}" if key in stated and key != VALUE else what
-        rows.append(_scenario(case, options, chosen, what, scaled(case, key, factor)))
+
+    def scenario(what: str, config: DecideConfig, delta: float | None = None) -> Scenario:
+        """One row, with `delta` instead of the measured gain."""
+        eligible = [replace(o, cost=case.cost(o.system, o.name, config)) for o in options if o.eligible]
+        order, _ = order_of(eligible, config)
+        cost, value = case.cost(chosen.system, chosen.name, config), None
+        if chosen.gain is not None:
+            gain = chosen.gain.delta if delta is None else delta
+            current = case.cost(case.current, "stay", config)
+            value = benefit(cost, current, delta=gain, ci=None, config=config)
+        return Scenario(
+            what,
+            cost.sum("once"),
+            cost.sum("monthly"),
+            cost.total(config.horizon_months),
+            value.payback if value else None,
+            min(eligible, key=order).system if eligible else case.current,
+        )
+
+    config = case.config
+    rows = [scenario("as planned", config)]
+    documents, queries = config.documents or case.measured.documents, config.queries_per_month
+    changes = [("documents", documents, factor) for factor in (0.1, 10.0)]
+    changes += [("queries_per_month", queries, factor) for factor in (0.5, 2.0) if queries]
+    for key, value, factor in changes:
+        scaled = config.model_copy(update={key: max(1, round(value * factor))})
+        rows.append(scenario(f"{key.replace('_', ' ')} × {factor:g}", scaled))
+    for key in stated:
+        label = "value of an answer" if key == "answered_query" else f"price of {key.replace('_', ' ')}"
+        price: PriceConfig = getattr(config.prices, key)
+        for factor in (0.5, 2.0):
+            changed = {key: price.model_copy(update={"usd": price.usd * factor})}
+            scaled = config.model_copy(update={"prices": config.prices.model_copy(update=changed)})
+            rows.append(scenario(f"{label} × {factor:g}", scaled))
     if chosen.gain and chosen.gain.ci:
-        for end, value in zip(("low", "high"), chosen.gain.ci, strict=True):
-            what = f"gain at the {end} end of its interval ({value:+.3f})"
-            rows.append(_scenario(case, options, chosen, what, case.config, delta=value))
+        for end, gain in zip(("low", "high"), chosen.gain.ci, strict=True):
+            rows.append(scenario(f"gain at the {end} end of its interval ({signed(gain)})", case.config, gain))
     return rows
-
-
-def _scenario(
-    case: Case,
-    options: Sequence[Option],
-    chosen: Option,
-    what: str,
-    config: DecideConfig,
-    *,
-    delta: float | None = None,
-) -> Scenario:
-    """One row; `delta` instead of the gain that was measured."""
-    eligible = [replace(o, cost=case.cost(o.system, o.name, config)) for o in options if o.eligible]
-    order, _ = order_of(eligible, config)
-    cost = case.cost(chosen.system, chosen.name, config)
-    worth = None
-    if chosen.gain is not None:
-        gained = chosen.gain.delta if delta is None else delta
-        standing = case.cost(case.current, "stay", config)
-        worth = benefit(cost, standing, delta=gained, ci=None, config=config)
-    return Scenario(
-        what,
-        cost.sum("once"),
-        cost.sum("monthly"),
-        cost.total(config.horizon_months),
-        worth.payback if worth else None,
-        min(eligible, key=order).system if eligible else case.current,
-    )

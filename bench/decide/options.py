@@ -1,8 +1,8 @@
-"""Which configured system is which option: told by the config, overridden by `[decide]`, never guessed in silence."""
+"""Which option each configured system is: derived from its table, or stated in `[decide]`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bench.base.errors import ConfigError, did_you_mean
@@ -12,14 +12,17 @@ from bench.retrieval.precisions import PRECISIONS
 
 RERANK = "+rerank"
 
+LABELS = "collect-labels"
+"""The option that is not a system and has no result."""
+
 
 @dataclass(frozen=True)
 class Kind:
-    """An option in words: `label` names it, `work` says what it takes, `how` how to put it under test.
+    """An option in words: `label` names it, `work` says what it takes, `how` says how to measure it.
 
-    `effort` is what has to be built and kept running, as a rank: what "cheapest" means where prices are missing. A
-    convention of this project (docs/decisions/0010): a second index is less than a model call per query, and that less
-    than training and embedding anew for as long as the system lives. Only the order counts.
+    `effort` ranks what has to be built and maintained; it defines "cheapest" where prices are missing. A convention of
+    this project (docs/decisions/0010): a second index takes less than a model call per query, and that takes less than
+    training and embedding for as long as the system lives. Only the order counts.
     """
 
     label: str
@@ -30,69 +33,40 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "stay": Kind("Leave it as it is", "nothing", "", 0),
-    "smaller": Kind(
-        "Smaller vectors",
-        "a new index from the vectors at hand",
-        "list more dims or precision in the table of the system in use",
-        1,
-    ),
+    "smaller": Kind("Smaller vectors", "a new index from the vectors at hand",
+                    "list more dims or precision in the table of the system in use", 1),
     "larger": Kind("Larger vectors", "a new index from the vectors at hand", "", 1),
     "bm25": Kind("BM25 alone", "a term index; no vectors", 'add a system of kind "bm25"', 2),
-    "embedding": Kind(
-        "Embedding model alone", "embedding every document", 'add a system of kind "dense" with a public model', 4
-    ),
-    "hybrid": Kind(
-        "Hybrid retrieval",
-        "a term index beside the vectors, and fusion",
-        'add a system of kind "hybrid" of BM25 and the model',
-        3,
-    ),
+    "embedding": Kind("Embedding model alone", "embedding every document",
+                      'add a system of kind "dense" with a public model', 4),
+    "hybrid": Kind("Hybrid retrieval", "a term index beside the vectors, and fusion",
+                   'add a system of kind "hybrid" of BM25 and the model', 3),
     "query-rewriting": Kind(
-        "Query rewriting",
-        "a language-model call before every search",
-        'evaluate it as a system of kind "python" and say so: [decide] options = { NAME = "query-rewriting" }',
-        5,
-    ),
+        "Query rewriting", "a language-model call before every search",
+        'evaluate it as a system of kind "python" and state it: [decide] options = { NAME = "query-rewriting" }', 5),
     "contextual-chunks": Kind(
-        "Contextual chunks",
-        "a language-model call for every document, then embedding all of them",
-        'evaluate it as a system of its own and say so: [decide] options = { NAME = "contextual-chunks" }',
-        6,
-    ),
-    "rerank": Kind(
-        "Reranking",
-        "a reranker that reads every query's first documents",
-        'add a system of kind "rerank"; with a "late-interaction" reranker the model at hand serves',
-        5,
-    ),
+        "Contextual chunks", "a language-model call for every document, then embedding all of them",
+        'evaluate it as a system of its own and state it: [decide] options = { NAME = "contextual-chunks" }', 6),
+    "rerank": Kind("Reranking", "a reranker that reads every query's first documents",
+                   'add a system of kind "rerank"; with a "late-interaction" reranker the model at hand serves', 5),
     "fine-tune": Kind(
-        "Fine-tuning",
-        "labelled pairs, training, embedding every document, and doing it again as documents change",
-        "add a recipe [finetune.NAME] and a dense system with model finetune:NAME",
-        10,
-    ),
-    "fine-tune+hybrid": Kind(
-        "Fine-tuning and hybrid",
-        "all of fine-tuning, and a term index with fusion",
-        'add a system of kind "hybrid" of BM25 and the fine-tuned model',
-        13,
-    ),
-    "collect-labels": Kind("More labels", "people's time", "", 8),
-    "other": Kind("Another system", "what that system takes", "say which option it is: [decide] options", 7),
-}
-"""Options by name. "+rerank" behind a name is that option with a reranker on top."""
-
-UNMEASURED = ("collect-labels",)
-"""Options that are no system and so have no result of their own."""
+        "Fine-tuning", "labelled pairs, training, embedding every document, and doing it again as documents change",
+        "add a recipe [finetune.NAME] and a dense system with model finetune:NAME", 10),
+    "fine-tune+hybrid": Kind("Fine-tuning and hybrid", "all of fine-tuning, and a term index with fusion",
+                             'add a system of kind "hybrid" of BM25 and the fine-tuned model', 13),
+    LABELS: Kind("More labels", "people's time", "", 8),
+    "other": Kind("Another system", "depends on the system", "say which option it is: [decide] options", 7),
+}  # fmt: skip
+"""Options by name. A name with "+rerank" at its end is that option followed by a reranker."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a configured system is made of, read from the config and the models' files; no model is loaded.
+    """What a configured system consists of, read from the config and the models' files; no model is loaded.
 
-    `option` is what its kind says that it is. `dim` and `precision` are those of vectors; `weights` tells encoders
-    apart, and `paid_by_token` says that theirs are bought from a server; `trained` names the recipes that its own model
-    came from. `reorders` is a reranker's depth.
+    `option` is the option that its kind stands for. `dim` and `precision` are those of its vectors; `weights`
+    identifies its encoder, and `paid_by_token` is true where a server sells the vectors; `trained` names the recipes
+    of its own model. `reorders` is a reranker's depth.
     """
 
     system: str
@@ -106,39 +80,46 @@ class Facts:
     reorders: int | None = None
 
 
-def known(facts: Mapping[str, Facts]) -> dict[str, Kind]:
-    """Options by name: ours, and those of kinds of systems that say what they are in words of their own."""
-    said = [one.option for one in facts.values()]
-    return {o.name: Kind(o.label or o.name, o.work, "", o.effort) for o in said} | dict(KINDS)
+def kinds_of(facts: Mapping[str, Facts]) -> dict[str, Kind]:
+    """Options by name: those of KINDS, and those that kinds of systems define themselves."""
+    options = [system.option for system in facts.values()]
+    return {o.name: Kind(o.label or o.name, o.work, "", o.effort) for o in options} | dict(KINDS)
 
 
 def kind_of(system: str, facts: Mapping[str, Facts], current: str, config: DecideConfig) -> tuple[str, str]:
-    """A system's option, and how that is known: "config" or "[decide] options".
+    """A system's option, and where that is stated: "config" or "[decide] options".
 
     Raises:
-        ConfigError: `[decide] options` names no option.
+        ConfigError: `[decide] options` names an unknown option.
     """
     if system == current:
         return "stay", "config"
     for name in (system, table_of(system)):
-        if name in config.options:
-            return _option(config.options[name], f"decide.options.{name}", known(facts)), "[decide] options"
+        if (kind := config.options.get(name)) is not None:
+            names = [known for known in kinds_of(facts) if known != LABELS]
+            if kind.removesuffix(RERANK) not in names or kind == LABELS:
+                raise ConfigError(
+                    f'decide.options.{name} is "{kind}"; expected one of {", ".join(names)}, or one of them with '
+                    f"{RERANK} at its end.{did_you_mean(kind, names)}"
+                )
+            return kind, "[decide] options"
     return _derived(system, facts, current), "config"
 
 
 def _derived(system: str, facts: Mapping[str, Facts], current: str) -> str:
-    mine = facts[system]
-    if mine.option.name == "rerank" and mine.parts:
-        first = mine.parts[0]
-        under = "stay" if first == current else _derived(first, facts, current)
-        return "rerank" if under == "stay" else under + ("" if under.endswith(RERANK) else RERANK)
-    if mine.option.name == "hybrid":
+    """The option that follows from the system's table."""
+    row = facts[system]
+    if row.option.name == "rerank" and row.parts:
+        first = row.parts[0]
+        reordered = "stay" if first == current else _derived(first, facts, current)
+        return "rerank" if reordered == "stay" else reordered.removesuffix(RERANK) + RERANK
+    if row.option.name == "hybrid":
         return "fine-tune+hybrid" if recipes(system, facts) else "hybrid"
-    if mine.option.name == "embedding":
+    if row.option.name == "embedding":
         if table_of(system) == table_of(current):
-            return "larger" if bits_of(mine) > bits_of(facts[current]) else "smaller"
-        return "fine-tune" if mine.trained else "embedding"
-    return mine.option.name
+            return "larger" if bits_of(row) > bits_of(facts[current]) else "smaller"
+        return "fine-tune" if row.trained else "embedding"
+    return row.option.name
 
 
 def bits_of(facts: Facts) -> float:
@@ -147,21 +128,11 @@ def bits_of(facts: Facts) -> float:
 
 
 def recipes(system: str, facts: Mapping[str, Facts]) -> tuple[str, ...]:
-    """Every recipe that a system's models came from, its parts' included."""
-    found = dict.fromkeys(facts[system].trained)
+    """Every recipe that the models of a system and of its parts came from."""
+    names = dict.fromkeys(facts[system].trained)
     for part in facts[system].parts:
-        found |= dict.fromkeys(recipes(part, facts))
-    return tuple(found)
-
-
-def _option(kind: str, place: str, kinds: Mapping[str, Kind]) -> str:
-    if kind.removesuffix(RERANK) not in kinds or kind in UNMEASURED:
-        names = [name for name in kinds if name not in UNMEASURED]
-        raise ConfigError(
-            f'{place} is "{kind}"; expected one of {", ".join(names)}, or one of them with {RERANK} behind it.'
-            f"{did_you_mean(kind, names)}"
-        )
-    return kind
+        names |= dict.fromkeys(recipes(part, facts))
+    return tuple(names)
 
 
 def label_of(kind: str, kinds: Mapping[str, Kind] = KINDS) -> str:
@@ -170,17 +141,11 @@ def label_of(kind: str, kinds: Mapping[str, Kind] = KINDS) -> str:
     return kinds[base].label + (" and reranking" if base != kind else "")
 
 
-def work_of(kind: str, kinds: Mapping[str, Kind] = KINDS) -> str:
-    """What an option takes, in words."""
-    base = kind.removesuffix(RERANK)
-    return kinds[base].work + ("" if base == kind else ", and a reranker")
-
-
 def effort_of(kind: str, config: DecideConfig, kinds: Mapping[str, Kind] = KINDS) -> float:
-    """An option's rank by effort; `[decide.effort]` may say otherwise.
+    """An option's rank by effort; `[decide.effort]` overrides it.
 
     Raises:
-        ConfigError: `[decide.effort]` names no option.
+        ConfigError: `[decide.effort]` names an unknown option.
     """
     for name in config.effort:
         if name.removesuffix(RERANK) not in kinds:
@@ -195,38 +160,31 @@ def effort_of(kind: str, config: DecideConfig, kinds: Mapping[str, Kind] = KINDS
 
 
 def rivals(facts: Mapping[str, Facts], current: str, config: DecideConfig) -> list[str]:
-    """One system of each table that competes with the current one, in the config's order.
+    """One system of each table, to be compared with the current one, in the config's order.
 
-    Of a table with several sizes it is the one of the current system's size, so that like is compared with like; else
-    the first. Of the current system's own table the largest float32 size competes where the current one is smaller;
-    smaller ones are asked whether they lose, not whether they gain. `[decide] systems` names the rivals instead.
+    If a table has several sizes, the one of the current system's size, else the first. From the current system's own
+    table, its largest float32 size if that is larger than the current one; smaller sizes are tested for a drop, not
+    for a gain. `[decide] systems` names the systems instead.
     """
     if config.systems is not None:
-        return [name for name in _expanded(config.systems, facts) if name != current]
+        for name in config.systems:
+            if name not in facts:
+                raise ConfigError(
+                    f'decide.systems names "{name}"; expected one of {", ".join(facts)}.{did_you_mean(name, facts)}'
+                )
+        return [name for name in dict.fromkeys(config.systems) if name != current]
     chosen: dict[str, str] = {}
-    wanted = (facts[current].dim, facts[current].precision)
+    size = (facts[current].dim, facts[current].precision)
     own = [name for name in sizes_of(current, facts) if facts[name].precision == "float32"]
     largest = max(own, key=lambda name: bits_of(facts[name]), default=current)
     if bits_of(facts[largest]) > bits_of(facts[current]):
         chosen[table_of(current)] = largest
-    for name, mine in facts.items():
+    for name, row in facts.items():
         table = table_of(name)
-        if table == table_of(current):
-            continue
-        if table not in chosen or (mine.dim is not None and (mine.dim, mine.precision) == wanted):
+        same_size = row.dim is not None and (row.dim, row.precision) == size
+        if table != table_of(current) and (table not in chosen or same_size):
             chosen[table] = name
     return list(chosen.values())
-
-
-def _expanded(names: Sequence[str], facts: Mapping[str, Facts]) -> list[str]:
-    found = []
-    for name in names:
-        if name not in facts:
-            raise ConfigError(
-                f'decide.systems names "{name}"; expected one of {", ".join(facts)}.{did_you_mean(name, facts)}'
-            )
-        found.append(name)
-    return list(dict.fromkeys(found))
 
 
 def sizes_of(system: str, facts: Mapping[str, Facts]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a decision is made of: reasons, options, and the recommendation itself."""
+"""Records of a decision: reasons, options, and the recommendation."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from bench.stats import RatioInterval
 
 @dataclass(frozen=True)
 class Reason(JsonRecord):
-    """One rule held against one measured value.
+    """A rule, and whether a measured value meets it.
 
-    `holds` is None where nothing was measured; `asked` is False where the suite has nothing to measure it on.
-    `subject` is the system that the rule was held against, "" where it is about the suite; `says`
-    what follows where it holds, or for a condition of an option, what it asks. `unit` tells how the numbers are
-    written: "measure", "count", "share", "pieces" or "p". `queries_needed` is how many held-out queries would show a
-    rule that compares two systems.
+    `holds` is None where nothing was measured; `asked` is False where the suite has no query set for the rule.
+    `subject` is the system that the rule is about, "" where it is about the suite; `says` is the advice that follows
+    where it holds, or for a condition of an option, what it demands. `unit` says how the numbers are written:
+    "measure", "count", "share", "pieces" or "p". `queries_needed` is how many held-out queries would show a rule that
+    compares two systems.
     """
 
     rule: str
@@ -45,20 +45,20 @@ class Option(
     keys="option=name label system? known_from? mean gain other_measures=others out_of_distribution=losses eligible "
     "conditions trained cost benefit latency_p95_ratio=latency index_bytes effort settle? todo?",
 ):
-    """One way to go. `system` is "" for what no system of the config stands for.
+    """A possible change. `system` is "" where no system of the config is this option.
 
     Attributes:
         name: "hybrid", "fine-tune+rerank", …; see `options.KINDS`.
         label: the same in words.
-        known_from: how the system is known to be this option.
-        gain: primary measure against the current system over all held-out queries; None where not measured.
-        others: the other measures, likewise, uncorrected.
+        known_from: where the config says that the system is this option.
+        gain: difference in the primary measure from the current system over all held-out queries; None if not measured.
+        others: differences in the other measures, uncorrected.
         losses: a bound for each out-of-distribution query set; None where one was not measured.
-        conditions: what the option must hold to be chosen; the first that does not hold is why it was not.
-        eligible: whether all hold.
+        eligible: whether all conditions hold, so that the option may be chosen.
+        conditions: the first that does not hold is the reason given.
         trained: recipes that its models came from.
         latency: 95th percentile of a query's time over the current system's, both timed in one process.
-        settle: what would tell, one sentence; "" where nothing is open.
+        settle: what would make it conclusive, one sentence; "" where nothing is open.
         todo: what to run, or to configure, where there is no result.
     """
 
@@ -72,8 +72,8 @@ class Option(
     gain: Difference | None = None
     others: tuple[Difference, ...] = ()
     losses: tuple[Bound, ...] | None = ()
-    conditions: tuple[Reason, ...] = ()
     eligible: bool = False
+    conditions: tuple[Reason, ...] = ()
     trained: tuple[str, ...] = ()
     cost: Cost | None = None
     benefit: Benefit | None = None
@@ -98,7 +98,7 @@ class Option(
 
 @dataclass(frozen=True)
 class Smaller(JsonRecord):
-    """The smallest index of the chosen system for which a loss beyond the margin is ruled out on every query set."""
+    """The smallest index of the chosen system for which a drop of the margin is ruled out on every query set."""
 
     system: str
     of: str
@@ -111,7 +111,7 @@ class Smaller(JsonRecord):
 
 @dataclass(frozen=True)
 class Scenario(JsonRecord, keys="what once_usd=once monthly_usd=monthly total_usd=total payback_months=payback choice"):
-    """One assumption changed: what the choice then costs, and what would be chosen."""
+    """The cost of the choice, and what would be chosen, if one assumption is changed."""
 
     what: str
     once: float
@@ -121,7 +121,7 @@ class Scenario(JsonRecord, keys="what once_usd=once monthly_usd=monthly total_us
     choice: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recommendation(
     JsonRecord,
     keys="suite current choice system outcome sentences measure alpha minimum_gain correction=family cheapest_by "
@@ -135,44 +135,44 @@ class Recommendation(
         choice: the option's name; "stay" where nothing is shown to help.
         system: the chosen system.
         outcome: "recommended" or "not shown to help".
-        sentences: what a reader needs first; the first one alone is the answer.
-        cheapest_by: "cost" or "effort": by what the eligible options were put in order, and why not by cost.
-        family: systems whose gains were tested together (Holm).
+        sentences: the answer, then what a reader needs next.
+        family: number of systems whose gains were tested together (Holm).
+        cheapest_by: "cost" or "effort": what the eligible options were ordered by.
+        smaller: a size that saves space without a drop; None where none is shown.
+        upgrade: what a more expensive option is shown to add to the choice; "" where none is.
+        vocabulary: of the suite's largest corpus, or why it is not known.
+        curves: a forecast, or the reason for none, for each recipe with a learning curve.
         plan: what the costs are for: documents, queries a month, months.
         prices: name → price, source, date.
-        missing: system → the line that makes what is missing.
-        vocabulary: of the suite's largest corpus, or why it is not known.
-        curves: a forecast, or a refusal, for each recipe with a learning curve.
-        smaller: a size that saves without a loss; None where none is shown.
-        upgrade: what a dearer option is shown to add to the choice; "" where none is.
+        missing: system → the command that makes its result.
         doubts: what would change this, a sentence each.
     """
 
     suite: str
     current: str
     current_from: str
-    measure: str
-    alpha: float
-    minimum_gain: float
     choice: str
     system: str
     outcome: str
     sentences: tuple[str, ...]
+    measure: str
+    alpha: float
+    minimum_gain: float
+    family: int
+    cheapest_by: str
+    n_held_out: int
     options: tuple[Option, ...]
     reasons: tuple[Reason, ...]
-    cheapest_by: str
-    family: int
-    n_held_out: int
-    plan: Mapping[str, float | None]
-    prices: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    missing: Mapping[str, str] = field(default_factory=dict)
-    pairs: int | None = None
-    headroom: Mapping[str, float | None] = field(default_factory=dict)
-    vocabulary: Vocabulary | str = ""
-    curves: tuple[Forecast, ...] = ()
     smaller: Smaller | None = None
     upgrade: str = ""
+    headroom: Mapping[str, float | None] = field(default_factory=dict)
+    pairs: int | None = None
+    vocabulary: Vocabulary | str = ""
+    curves: tuple[Forecast, ...] = ()
+    plan: Mapping[str, float | None]
+    prices: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     scenarios: tuple[Scenario, ...] = ()
+    missing: Mapping[str, str] = field(default_factory=dict)
     settle: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
 

@@ -1,320 +1,286 @@
-"""A decision in plain sentences, each computed from its numbers."""
+"""Sentences of a decision, each computed from its numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from bench.base.words import integer, interval, number, signed
+from bench.base.words import count, integer, interval, number, signed
 from bench.config import DecideConfig
 from bench.decide.curve import Forecast
-from bench.decide.evidence import queries_to_show
+from bench.decide.evidence import queries_to_show, worst_of
 from bench.decide.records import Option, Reason, Recommendation
+from bench.decide.rules import threshold
 from bench.gate.compare import Difference
 
-FEW_PAIRS = "few-pairs"
 MUCH_LARGER = 10
-"""Times the suite's documents from which on its recall says little about the corpus that is planned for."""
+"""A corpus this many times larger than the suite's has another recall."""
+
+Measured = tuple[Option, Difference]
 
 
 # --- the answer ------------------------------------------------------------------------------------
 
 
-def answer(found: Recommendation) -> tuple[str, ...]:
-    """What to do, in one sentence; what that says about fine-tuning; what else can be had."""
-    first = _recommended(found) if found.outcome == "recommended" else _not_shown(found)
-    said = [first, _standing(found)] if found.outcome == "recommended" else [first]
-    good = _rule(found, "base-is-good")
-    if found.outcome != "recommended" and good is not None and good.holds and good.value is not None:
-        said.append(f"There is little room: {found.current} already finds {number(good.value)} (recall@10).")
-    said += _fine_tuning(found)
-    if found.smaller is not None:
-        said.append(_saves(found))
-    if found.upgrade:
-        said.append(found.upgrade)
-    return tuple(said)
-
-
-def _recommended(found: Recommendation) -> str:
-    chosen = found.chosen
-    held = chosen.gain
-    assert held is not None  # noqa: S101 (nothing is recommended without a gain)
-    return (
-        f"Choose {_named(chosen)}: {found.measure} rises from {number(held.reference)} to {number(held.mean)}, "
-        f"{signed(held.delta)} {interval(held.ci)} over {integer(held.n)} held-out queries."
-    )
-
-
-def _standing(found: Recommendation) -> str:
-    """Beside which others, and what is known of other queries."""
-    n_eligible = len([option for option in found.options if option.eligible])
-    which = "the only option" if n_eligible == 1 else f"the cheapest (by {found.cheapest_by}) of {n_eligible} options"
-    return f"It is {which} shown to help{_elsewhere(found.chosen)}."
-
-
-def _elsewhere(chosen: Option) -> str:
-    """What is known of other queries, as the end of a sentence."""
-    if not chosen.losses:
-        return "; what it does to queries of another kind was not measured"
-    most = max(0.0, *(-(bound.lower or 0.0) for bound in chosen.losses))
-    if most < 0.0005:
-        return "; out of distribution no query set loses"
-    return f"; out of distribution a loss beyond {number(most)} is ruled out on every query set"
-
-
-def _not_shown(found: Recommendation) -> str:
-    tested = [option for option in found.options if option.gain and option.name not in ("stay", "smaller")]
-    stay = f"Leave {found.current} as it is"
-    if not tested:
-        return f"{stay} for now: no other option has been measured (see what to run below)."
-    at_home = [option for option in tested if helps_at_home(option)]
-    best = max(at_home or tested, key=lambda option: option.gain.delta if option.gain else 0.0)
-    held = best.gain
-    assert held is not None  # noqa: S101 (tested options have one)
-    reason = best.failed
-    because = f", but {_why(reason, best)}" if held.delta > 0 and reason is not None else ""
-    shown = f"of {integer(len(tested))} measured options none is shown to help"
-    if at_home:
-        n = len(at_home)
-        shown = (
-            f"of {integer(len(tested))} measured options {integer(n)} {'is' if n == 1 else 'are'} shown to help, "
-            f"but {'not' if n == 1 else 'none of them'} to lose nothing elsewhere"
+def answer(rec: Recommendation) -> tuple[str, ...]:
+    """What to do; whether fine-tuning helps; smaller vectors and a more expensive option where these are shown."""
+    if rec.outcome == "recommended":
+        sentences = [*_recommended(rec)]
+    else:
+        sentences = [_not_shown(rec)]
+        good = _rule(rec, "base-is-good")
+        if good is not None and good.holds:
+            sentences.append(
+                f"There is little room for improvement: recall@10 of {rec.current} is {number(good.value)}."
+            )
+    sentences += _fine_tuning(rec)
+    if rec.smaller is not None:
+        small = rec.smaller
+        drop = -min(bound.lower for bound in small.bounds if bound.lower is not None)
+        sentences.append(
+            f"{small.of} can be stored as {small.system}, with an index {small.of_bytes / small.index_bytes:.1f} times "
+            f"smaller: a drop of more than {number(max(0.0, drop))} in {rec.measure} is ruled out on every query set."
         )
-    return (
-        f"{stay}: {shown}. The nearest is {_named(best)}, "
-        f"{signed(held.delta)} {interval(held.ci)} {found.measure}{because}."
+    return (*sentences, rec.upgrade) if rec.upgrade else tuple(sentences)
+
+
+def _measured(options: Iterable[Option]) -> list[Measured]:
+    """Options with their gains, those of the current system and its smaller sizes left out."""
+    return [(o, o.gain) for o in options if o.gain is not None and o.name not in ("stay", "smaller")]
+
+
+def _best(measured: Sequence[Measured]) -> Measured:
+    return max(measured, key=lambda pair: pair[1].delta)
+
+
+def _recommended(rec: Recommendation) -> Iterable[str]:
+    chosen, gain = _best(_measured([rec.chosen]))
+    yield (
+        f"Choose {_named(chosen)}: {rec.measure} rises from {number(gain.reference)} to {number(gain.mean)}, "
+        f"{signed(gain.delta)} {interval(gain.ci)} over {integer(gain.n)} held-out queries."
     )
+    n_eligible = sum(option.eligible for option in rec.options)
+    which = "the only option" if n_eligible == 1 else f"the cheapest (by {rec.cheapest_by}) of {n_eligible} options"
+    largest_drop = max(0.0, *(-(bound.lower or 0.0) for bound in chosen.losses)) if chosen.losses else 0.0
+    drop = "a drop" if largest_drop < 0.0005 else f"a drop of more than {number(largest_drop)}"
+    effect = f"{drop} is ruled out on every out-of-distribution query set"
+    if not chosen.losses:
+        effect = "its effect on out-of-distribution queries was not measured"
+    yield f"It is {which} shown to help; {effect}."
 
 
-def helps_at_home(option: Option) -> bool:
-    """Whether it is shown to gain, and what is missing is that it loses nothing out of distribution."""
-    failed = option.failed
+def helps_but_may_drop(option: Option) -> bool:
+    """Whether an option is shown to gain on held-out queries, and may drop on out-of-distribution queries."""
+    failed, gain = option.failed, option.gain
+    return gain is not None and gain.shown == "better" and failed is not None and failed.rule == "loss-is-bounded"
+
+
+def _strongest(rec: Recommendation) -> Measured | None:
+    """The measured option with the largest gain, among those that are shown to help where there are any."""
+    measured = _measured(rec.options)
+    helpful = [(option, gain) for option, gain in measured if helps_but_may_drop(option)]
+    return _best(helpful or measured) if measured else None
+
+
+def _not_shown(rec: Recommendation) -> str:
+    strongest = _strongest(rec)
+    if strongest is None:
+        return (
+            f"Leave {rec.current} as it is for now: no other option has been measured. The commands that measure them "
+            "are listed below."
+        )
+    option, gain = strongest
+    n, n_helpful = len(_measured(rec.options)), sum(map(helps_but_may_drop, rec.options))
+    if n_helpful:
+        shown = (
+            f"{integer(n_helpful)} of {count(n, 'measured option')} {'is' if n_helpful == 1 else 'are'} shown to help, "
+            "but a drop on out-of-distribution queries is not ruled out"
+        )
+    elif n == 1:
+        shown = "the only measured option is not shown to help"
+    else:
+        shown = f"none of the {integer(n)} measured options is shown to help"
+    reason = option.failed
+    because = f", but {_why(reason, option)}" if gain.delta > 0 and reason is not None else ""
     return (
-        option.gain is not None
-        and option.gain.shown == "better"
-        and failed is not None
-        and failed.rule == "loss-is-bounded"
+        f"Leave {rec.current} as it is: {shown}. The strongest option is {_named(option)}, "
+        f"{signed(gain.delta)} {interval(gain.ci)} {rec.measure}{because}."
     )
 
 
 def _named(option: Option) -> str:
-    name = option.label[1:2].isupper()  # BM25, SPLADE
-    label = option.label if name else option.label[:1].lower() + option.label[1:]
+    is_name = option.label[1:2].isupper()  # BM25, SPLADE
+    label = option.label if is_name else option.label[:1].lower() + option.label[1:]
     return f"{label} ({option.system})"
 
 
 def _why(reason: Reason, option: Option) -> str:
     """Why an option is not chosen, as the end of a sentence."""
-    held = option.gain
+    gain = option.gain
     if reason.rule == "gain-is-shown":
-        if held and held.ci and held.ci[0] > 0:
-            return (
-                f"as one of {held.family} options that were tried, that may be chance (p {_p(reason.value)} after Holm)"
-            )
-        return "that may be chance"
+        if gain and gain.ci and gain.ci[0] > 0 and reason.value is not None:
+            p = "p < 0.001" if reason.value < 0.001 else f"p = {reason.value:.3f}"
+            return f"with {gain.family} options tested the gain may be chance ({p} after Holm)"
+        return "the gain may be chance"
     if reason.rule == "gain-is-enough":
-        return f"that is less than the {reason.threshold:g} that counts"
+        return f"the gain is smaller than the {reason.threshold:g} that counts"
     if reason.rule == "loss-is-bounded":
-        worst = min(option.losses or (), key=lambda bound: -2.0 if bound.lower is None else bound.lower, default=None)
+        worst = worst_of(option.losses or ())
         if worst is None:
-            return "nobody measured what it loses out of distribution"
+            return "its effect on out-of-distribution queries was not measured"
         if worst.lost:
-            return f"it is shown to lose out of distribution ({signed(worst.delta)} on {worst.query_set})"
-        return f"a loss of {worst.margin:g} on {worst.query_set} is not ruled out ({signed(worst.delta)} there)"
-    if reason.rule == "beats-its-parts":
-        return f"it is not shown to beat its parts ({reason.note})"
-    if reason.rule == "beats-what-it-reorders":
-        return f"it is not shown to beat the list it reorders ({reason.note})"
-    return f"it is not shown to beat the best option without training ({reason.note})"
+            return f"a drop on out-of-distribution queries is shown ({signed(worst.delta)} on {worst.query_set})"
+        return f"a drop of {worst.margin:g} on {worst.query_set} is not ruled out (difference {signed(worst.delta)})"
+    rival = {"beats-its-parts": "its parts", "beats-what-it-reorders": "the list that it reorders"}
+    return f"it is not shown to beat {rival.get(reason.rule, 'the best option without training')} ({reason.note})"
 
 
-def _p(value: float | None) -> str:
-    return "unknown" if value is None else "under 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _fine_tuning(found: Recommendation) -> list[str]:
-    """The question that is always asked."""
-    if found.chosen.name.startswith("fine-tune"):
+def _fine_tuning(rec: Recommendation) -> list[str]:
+    """Whether fine-tuning helps, unless it is chosen or named already."""
+    if rec.chosen.name.startswith("fine-tune"):
         return []
-    trained = [option for option in found.options if option.name.startswith("fine-tune") and option.system]
-    measured = [option for option in trained if option.gain]
+    options = [option for option in rec.options if option.name.startswith("fine-tune") and option.system]
+    measured = _measured(options)
     if not measured:
-        how = next((option.todo for option in trained if option.todo), "")
-        todo = f" ({how})" if how else ""
-        return [
-            f"Whether fine-tuning would help is not known: no fine-tuned model has been measured{todo}.{_thumbs(found)}"
-        ]
-    eligible = [option for option in measured if option.eligible]
+        how = next((f" ({option.todo})" for option in options if option.todo), "")
+        return [f"Whether fine-tuning helps is not known: no fine-tuned model has been measured{how}.{_thumbs(rec)}"]
+    eligible = [(option, gain) for option, gain in measured if option.eligible]
+    option, gain = _best(eligible or measured)
+    numbers = f"({option.system}, {signed(gain.delta)} {interval(gain.ci)})"
     if eligible:
-        best = max(eligible, key=lambda option: option.gain.delta if option.gain else 0.0)
-        gain = best.gain
-        assert gain is not None  # noqa: S101 (measured)
-        return [f"Fine-tuning helps too ({best.system}, {signed(gain.delta)} {interval(gain.ci)}), but takes more."]
-    best = max(measured, key=lambda option: option.gain.delta if option.gain else 0.0)
-    gain, reason = best.gain, best.failed
-    assert gain is not None  # noqa: S101 (measured)
-    if found.outcome != "recommended" and best.system == _nearest(found):
-        return []  # already said
-    because = f": {_why(reason, best)}" if reason else ""
-    return [
-        f"Fine-tuning is not shown to be worth it ({best.system}, {signed(gain.delta)} {interval(gain.ci)}){because}."
-    ]
+        return [f"Fine-tuning is shown to help too {numbers}, but it is not the cheapest option."]
+    strongest = _strongest(rec)
+    if rec.outcome != "recommended" and strongest is not None and option.system == strongest[0].system:
+        return []
+    because = f": {_why(option.failed, option)}" if option.failed else ""
+    return [f"Fine-tuning is not shown to be worth it {numbers}{because}."]
 
 
-def _rule(found: Recommendation, name: str) -> Reason | None:
-    return next((reason for reason in found.reasons if reason.rule == name), None)
+def _rule(rec: Recommendation, name: str) -> Reason | None:
+    return next((reason for reason in rec.reasons if reason.rule == name), None)
 
 
-def _thumbs(found: Recommendation) -> str:
-    """What the rules of thumb say about trying it, where nobody has."""
+def _thumbs(rec: Recommendation) -> str:
+    """The rules of thumb for and against fine-tuning, where no fine-tuned model has been measured."""
     sides: dict[str, list[str]] = {"for": [], "against": []}
-    for name, wanted, side, words in (
+    for name, holds, side, text in (
         ("room-to-gain", True, "for", "there is room to gain"),
-        ("foreign-vocabulary", True, "for", "many terms are new to the model"),
+        ("foreign-vocabulary", True, "for", "the model hardly knows the vocabulary"),
         ("few-pairs", False, "for", "there are enough labelled pairs"),
         ("few-pairs", True, "against", "there are few labelled pairs"),
         ("base-is-good", True, "against", "the base is good already"),
         ("fast-corpus", True, "against", "the corpus changes fast"),
     ):
-        reason = _rule(found, name)
-        if reason is not None and reason.holds is wanted:
-            sides[side].append(words)
-    said = [f"{side} it: {', '.join(words)}" for side, words in sides.items() if words]
-    return f" Rules of thumb {'; '.join(said)}." if said else ""
-
-
-def _nearest(found: Recommendation) -> str:
-    tested = [option for option in found.options if option.gain and option.name not in ("stay", "smaller")]
-    return max(tested, key=lambda option: option.gain.delta if option.gain else 0.0).system if tested else ""
-
-
-def _saves(found: Recommendation) -> str:
-    small = found.smaller
-    assert small is not None  # noqa: S101 (asked for where there is one)
-    worst = min(bound.lower for bound in small.bounds if bound.lower is not None)
-    ratio = small.of_bytes / small.index_bytes
-    return (
-        f"{small.of} may be stored as {small.system}, an index {ratio:.1f} times smaller: a loss of {found.measure} "
-        f"beyond {number(max(0.0, -worst))} is ruled out on every query set."
-    )
+        reason = _rule(rec, name)
+        if reason is not None and reason.holds is holds:
+            sides[side].append(text)
+    return "".join(f" Rules of thumb {side} it: {', '.join(texts)}." for side, texts in sides.items() if texts)
 
 
 def upgrade(best: Difference, option: Option) -> str:
-    """What a dearer option adds."""
+    """The gain that a more expensive option adds."""
     return (
-        f"If more may be spent: {_named(option)} is shown to add {signed(best.delta)} {interval(best.ci)} "
+        f"For more money or effort, {_named(option)} is shown to add {signed(best.delta)} {interval(best.ci)} "
         f"{best.measure} to {best.against}."
     )
 
 
-# --- what would settle it --------------------------------------------------------------------------
+# --- what would make it conclusive -----------------------------------------------------------------
 
 
 def settle(option: Option, config: DecideConfig) -> str:
-    """How many queries would tell whether an option helps; why none would; "" where nothing is open."""
-    held, reason = option.gain, option.failed
-    if held is None or reason is None:
+    """How many queries would show whether an option helps, or why no number would; "" where nothing is open."""
+    if option.gain is None or option.failed is None:
         return ""
-    who = f"{option.system}: "
-    if any(bound.lost for bound in option.losses or ()):
-        return who + _settle_abroad(option)
-    if held.ci is not None and held.ci[1] < config.minimum_gain:
-        return who + f"a gain of {config.minimum_gain:g} is ruled out; more queries would not change that."
-    if reason.rule in ("gain-is-shown", "gain-is-enough"):
-        effect = max(held.delta, config.minimum_gain)
-        needed = queries_to_show(held, effect=effect)
-        if needed is None:
-            return who + "no query changed, so how many would tell is not known."
-        if needed <= held.n:
-            return who + f"{integer(held.n)} queries would have shown a gain of {effect:.3f} four times in five."
-        return (
-            who + f"about {integer(needed)} held-out queries would show a gain of {effect:.3f} "
-            f"(there are {integer(held.n)})."
-        )
-    if reason.rule == "loss-is-bounded":
-        return who + _settle_abroad(option)
-    if reason.queries_needed and reason.queries_needed > held.n:
-        many = integer(reason.queries_needed)
-        return who + f"about {many} held-out queries would show a lead that counts (now {reason.note})."
-    return who + _why(reason, option) + "."
+    return f"{option.system}: {_settle(option, option.gain, option.failed, config)}."
 
 
-def _settle_abroad(option: Option) -> str:
-    open_ones = [bound for bound in option.losses or () if not bound.holds]
-    lost = [bound for bound in open_ones if bound.lost]
+def _settle(option: Option, gain: Difference, reason: Reason, config: DecideConfig) -> str:
+    violated = [bound for bound in option.losses or () if not bound.holds]
+    lost = [bound for bound in violated if bound.lost]
     if lost:
         worst = min(lost, key=lambda bound: bound.delta)
-        return f"shown to lose on {worst.query_set} ({signed(worst.delta)}); more queries would not change that."
-    known = [bound for bound in open_ones if bound.queries_needed]
-    if not known:
-        return "its loss out of distribution was not measured."
-    worst = max(known, key=lambda bound: (bound.queries_needed or 0) / max(1, bound.n))
-    return (
-        f"about {integer(worst.queries_needed or 0)} queries would tell whether it loses {worst.margin:g} on "
-        f"{worst.query_set} (there are {integer(worst.n)})."
-    )
+        return f"a drop on {worst.query_set} is shown ({signed(worst.delta)}); more queries would not change that"
+    if gain.ci is not None and gain.ci[1] < config.minimum_gain:
+        return f"a gain of {config.minimum_gain:g} is ruled out; more queries would not change that"
+    if reason.rule in ("gain-is-shown", "gain-is-enough"):
+        effect = max(gain.delta, config.minimum_gain)
+        needed = queries_to_show(gain, effect=effect)
+        if needed is None:
+            return "no query changed, so the number of queries needed is not known"
+        if needed <= gain.n:
+            return f"{integer(gain.n)} queries are enough to show a gain of {effect:.3f} four times in five"
+        return (
+            f"about {integer(needed)} held-out queries would show a gain of {effect:.3f} (there are {integer(gain.n)})"
+        )
+    if reason.rule == "loss-is-bounded":
+        if option.losses is None:
+            return "it was not measured on every out-of-distribution query set"
+        known = [bound for bound in violated if bound.queries_needed]
+        if not known:
+            return "the number of out-of-distribution queries needed is not known"
+        worst = max(known, key=lambda bound: (bound.queries_needed or 0) / max(1, bound.n))
+        return (
+            f"about {integer(worst.queries_needed or 0)} queries would show whether it drops by {worst.margin:g} on "
+            f"{worst.query_set} (there are {integer(worst.n)})"
+        )
+    if reason.queries_needed and reason.queries_needed > gain.n:
+        needed = reason.queries_needed
+        return f"about {integer(needed)} held-out queries would show whether it is better (so far {reason.note})"
+    return _why(reason, option)
 
 
 def labels(pairs: int | None, config: DecideConfig, curves: Sequence[Forecast]) -> str:
-    """What more labels would take and bring."""
-    from bench.decide.rules import threshold
-
-    wanted = threshold(FEW_PAIRS, config).value
+    """The cost of more labels, and the gain that is forecast."""
+    wanted = threshold("few-pairs", config).value
     short = max(0.0, wanted - (pairs or 0))
-    said = f"{integer(pairs or 0)} pairs at hand"
-    said += f"; {integer(short)} are missing to {integer(wanted)}" if short else ""
-    if short and config.prices.label:
-        said += f", ${short * config.prices.label.usd:,.0f}"
+    parts = [count(pairs or 0, "labelled pair")]
+    if short:
+        price = config.prices.label
+        cost = f" and would cost ${short * price.usd:,.0f}" if price else ""
+        parts.append(f"{integer(short)} more would reach {integer(wanted)}{cost}")
     for curve in curves:
         if curve.gain is not None and curve.interval is not None:
-            said += (
-                f"; {integer(curve.pairs)} pairs are forecast to add {signed(curve.gain)} {interval(curve.interval)} "
-                f"({curve.recipe})"
-            )
+            gain = f"{signed(curve.gain)} {interval(curve.interval)}"
+            parts.append(f"{integer(curve.pairs)} pairs are forecast to add {gain} ({curve.recipe})")
         else:
-            said += f"; no forecast for {curve.recipe}: {curve.refusal[:1].lower()}{curve.refusal[1:].rstrip('.')}"
-    return said if curves else said + "; no learning curve has been measured, so what more labels bring is not known"
+            refusal = curve.refusal[:1].lower() + curve.refusal[1:].rstrip(".")
+            parts.append(f"no forecast for {curve.recipe}: {refusal}")
+    if not curves:
+        parts.append("no learning curve has been measured, so the gain from more labels is not known")
+    return "; ".join(parts)
 
 
-# --- doubt -----------------------------------------------------------------------------------------
-
-
-def doubts(found: Recommendation) -> list[str]:
-    """What would change this, the weightiest first."""
-    said = []
-    stay, chosen = found.stay, found.chosen
-    if stay.system and not any(option.losses for option in found.options if option.gain):
-        said.append(
-            "The suite has no out-of-distribution query set that was measured: what a gain at home costs elsewhere is "
-            "not known. Add one (docs/suites-ood.md)."
+def doubts(rec: Recommendation) -> list[str]:
+    """What would change this, the most important first."""
+    sentences = []
+    if rec.stay.system and not any(option.losses for option in rec.options if option.gain):
+        sentences.append(
+            "There is no out-of-distribution query set with results, so the effect of a change on such queries is not "
+            "known. Add one (docs/suites-ood.md)."
         )
-    planned, measured = found.plan.get("documents") or 0, found.plan.get("suite_documents") or 0
+    planned, measured = rec.plan.get("documents") or 0, rec.plan.get("suite_documents") or 0
     if measured and planned >= MUCH_LARGER * measured:
-        said.append(
-            f"Recall was measured among {integer(measured)} documents and is planned for {integer(planned)}: it falls "
-            "as documents are added, and not alike for every option."
+        sentences.append(
+            f"Recall was measured on {integer(measured)} documents, and the plan is for {integer(planned)}. Recall "
+            "falls as documents are added, by a different amount for each option."
         )
-    if chosen.trained:
-        said.append(
-            "The fine-tuned model is one training run: another seed gives other numbers. Train several (seeds = [0, 1, "
-            "2]) before relying on the recipe."
+    if rec.chosen.trained:
+        sentences.append(
+            "The fine-tuned model comes from one training run; another seed gives other numbers. Train several seeds "
+            "(seeds = [0, 1, 2]) before you rely on the recipe."
         )
-    unmeasured = [
-        option.system for option in found.options if option.system and not option.gain and option.name != "stay"
-    ]
+    unmeasured = [o.system for o in rec.options if o.system and not o.gain and o.name != "stay"]
     if unmeasured:
-        said.append(f"Not measured, so not considered: {', '.join(unmeasured)}.")
-    if found.outcome == "recommended" and found.cheapest_by == "effort":
-        unpriced = dict.fromkeys(
-            key for option in found.options if option.eligible and option.cost for key in option.cost.missing
+        sentences.append(f"Not measured, so not considered: {', '.join(unmeasured)}.")
+    eligible = [option for option in rec.options if option.eligible]
+    if rec.outcome == "recommended" and rec.cheapest_by == "effort" and len(eligible) > 1:
+        unpriced = dict.fromkeys(key for option in eligible if option.cost for key in option.cost.missing)
+        sentences.append(
+            "The cheapest option was chosen by effort, not by cost, because these values are not stated: "
+            f"{', '.join(list(unpriced)[:8])}."
         )
-        if len([option for option in found.options if option.eligible]) > 1:
-            said.append(
-                "Which option is cheapest goes by effort, not by money, because these are not stated: "
-                f"{', '.join(list(unpriced)[:8])}."
-            )
-    others = sorted({row.choice for row in found.scenarios if row.choice != found.system})
+    others = [row for row in rec.scenarios if row.choice != rec.system]
     if others:
-        rows = [row.what for row in found.scenarios if row.choice != found.system]
-        said.append(f"Another option would be cheapest ({', '.join(others)}) with: {'; '.join(rows[:4])}.")
-    said += list(found.settle)
-    return said
+        names, rows = sorted({row.choice for row in others}), [row.what for row in others[:4]]
+        sentences.append(f"Another option would be cheapest ({', '.join(names)}) with: {'; '.join(rows)}.")
+    return [*sentences, *rec.settle]

@@ -1,12 +1,13 @@
-"""How often the gate, as it is configured, would alarm at nothing, and how often it would notice a loss.
+"""Error rates of a configured gate: how often it fails a harmless change, and how often it detects a drop.
 
-The queries of a comparison are drawn anew many times, under a true difference that is known because it was put
-there, and each time the gate's own functions decide. A team sees its gate's error rates before trusting it.
+The queries of a comparison are drawn again many times under a true difference that is known, and each time the gate's
+own functions decide. A team sees the error rates of its gate before it relies on it.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,25 +20,25 @@ from bench.base.errors import BenchError, UsageError
 from bench.base.json_records import JsonRecord, as_json
 from bench.base.progress import Progress, no_progress
 from bench.gate.compare import rows_of
-from bench.gate.rules import Key, keyed
+from bench.gate.rules import keyed
 from bench.gate.verdict import judge, overall_outcome
 from bench.records import Cell, Policy, Result
 
 Floats = NDArray[np.float64]
 
-TOLD_EVERY = 100
-"""Repetitions between two words of progress."""
+PROGRESS_EVERY = 100
+"""Repetitions between two progress reports."""
 
 USUAL_DROPS = (0.05, 0.10)
-"""True drops that are looked at beside the margin and twice the margin."""
+"""True drops that are simulated besides the margin and twice the margin."""
 
-
-# --- records ---------------------------------------------------------------------------------------
+OUTCOMES = {"fail": "failed", "inconclusive": "inconclusive", "pass": "passed", "improved": "improved"}
+"""Outcome of the gate → its rate in `Rates`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rates:
-    """How often the whole gate says what, at one true drop; the four rates, 0 to 1, add up to 1.
+    """Rates of the whole gate's outcomes at one true drop; the first four, 0 to 1, add up to 1.
 
     Attributes:
         drop: true drop of the first gated measure of every query set; 0 is a harmless change.
@@ -45,7 +46,7 @@ class Rates:
         inconclusive: rate.
         passed: rate of "pass", without "improved".
         improved: rate.
-        blocked: rate of an exit code other than 0, by what the policy says of inconclusive.
+        blocked: rate of an exit code other than 0, by the policy's `on_inconclusive`.
     """
 
     drop: float
@@ -58,22 +59,22 @@ class Rates:
 
 @dataclass(frozen=True, kw_only=True)
 class CellRates:
-    """How often one cell, judged alone (no Holm), fails; None where its differences cannot be drawn so.
+    """Rates at which one cell alone (without Holm) fails; None where its differences allow no such drop.
 
     Attributes:
-        name: what no other cell is called.
+        name: unique among the cells.
         query_set: name.
         measure: name.
-        margin: the drop tolerated.
+        margin: the tolerated drop.
         n: queries.
         n_clusters: where the test uses clusters, else None.
-        test: that of the comparison that was given.
+        test: of the comparison.
         false_alarm: rate at true difference 0, differences mirrored at random (drawn jointly with all cells).
         false_alarm_skewed: rate at true difference 0, chances of the queries tilted so that the differences keep
             their skewness.
         at_margin: rate at a true drop of the margin, tilted likewise.
-        at_margin_predicted: that rate from the standard error of the comparison: the power of the t test, or where
-            these are less, the chance that the floor is reached, or that L <= -margin.
+        at_margin_predicted: that rate, predicted from the standard error of the comparison: the smallest of the power
+            of the t test, the chance that the floor is reached, and the chance that L <= -margin.
         at_twice: rate at twice the margin.
         at_twice_predicted: predicted likewise.
     """
@@ -95,9 +96,9 @@ class CellRates:
 
 @dataclass(frozen=True, kw_only=True)
 class GateCalibration(JsonRecord, format=1):
-    """Error rates of a whole gate and of each of its cells, as measured by drawing queries anew.
+    """Error rates of a whole gate and of each of its cells, measured by drawing queries again.
 
-    `drops` leaves out what the differences cannot carry: `beyond_reach` holds those drops.
+    `beyond_reach` holds the drops that are too large for the given differences; they are not in `drops`.
     """
 
     baseline: str
@@ -126,15 +127,15 @@ class GateCalibration(JsonRecord, format=1):
         return super().to_json() | {"harmless": with_errors(self.harmless), "drops": drops}
 
 
-# --- the gate over differences ---------------------------------------------------------------------
+# --- the gate over drawn differences ---------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class _QuerySet:
-    """One query set's gated differences.
+    """The gated differences of one query set.
 
-    `deltas` is float64[n_queries, n_cells], a column per cell, NaN where a cell's slice does not hold the query;
-    `members` the rows of each cluster; `first` the column on which a drop is imposed.
+    `deltas` is float64[n_queries, n_cells], a column per cell, NaN where a cell's slice does not contain the query;
+    `members` the rows of each cluster; `first` the column that gets the true drop.
     """
 
     cells: tuple[Cell, ...]
@@ -147,41 +148,40 @@ class _QuerySet:
         return len(self.members) < len(self.deltas)
 
     @property
-    def moved(self) -> bool:
+    def changed(self) -> bool:
         """Whether any query differs in any cell."""
         return bool(np.nan_to_num(self.deltas).any())
 
     @property
     def labels(self) -> list[int] | None:
-        """One cluster number per row; None where every query is its own."""
+        """One cluster number per row; None where every query is a cluster of its own."""
         if not self.clustered:
             return None
         numbers = np.empty(len(self.deltas), dtype=np.intp)
         for number, rows in enumerate(self.members):
             numbers[rows] = number
-        found: list[int] = numbers.tolist()
-        return found
+        labels: list[int] = numbers.tolist()
+        return labels
 
     def chances(self, drop: float) -> Floats:
-        """float64[2 n_clusters], clusters as seen and then mirrored, such that the first measure's mean is -drop.
+        """float64[2 n_clusters], chances of the clusters and of their mirror images: the first cell's mean is -drop.
 
-        Equal chances at drop 0, and for a set that nothing can be imposed on because no ranking of it differs.
-        BenchError where no cluster, mirrored or not, drops by as much.
+        Equal chances at drop 0, and for a set in which no query differs. BenchError where no cluster drops by as much.
         """
         n_clusters = len(self.members)
-        if drop == 0 or not self.moved:
+        if drop == 0 or not self.changed:
             return np.full(2 * n_clusters, 0.5 / n_clusters)
-        held = [self.deltas[rows, self.first] for rows in self.members]
-        sums = np.array([np.nansum(values) for values in held])
-        sizes = np.array([np.count_nonzero(~np.isnan(values)) for values in held])
+        values = [self.deltas[rows, self.first] for rows in self.members]
+        sums = np.array([np.nansum(value) for value in values])
+        sizes = np.array([np.count_nonzero(~np.isnan(value)) for value in values])
         return stats.tilted_chances([*sums, *-sums], [*sizes, *sizes], shift=-drop)
 
 
 class Replay:
-    """The gate's own decisions over differences that stand for a candidate's.
+    """The gate's decisions on drawn differences.
 
-    What chance has no part in stays out: pinned queries count as kept and holes in the judgements as absent. Rules that
-    compare with no reference count as held; they keep their place in Holm's family.
+    Only chance is simulated: pinned queries count as kept, and judgements as complete. Rules without a reference count
+    as met; they keep their place in Holm's family.
 
     Args:
         baseline: accepted results.
@@ -194,23 +194,19 @@ class Replay:
     """
 
     def __init__(self, baseline: Sequence[Result], candidate: Sequence[Result], policy: Policy) -> None:
-        # Rules become cells in one place only; what it decided about them is not used.
-        judged = judge(baseline, candidate, replace(policy, ceilings=()))
-        self.baseline, self.candidate, self.policy = judged.baseline, judged.candidate, policy
+        # The verdict gives the cells; its outcomes are not used.
+        verdict = judge(baseline, candidate, replace(policy, ceilings=()))
+        self.baseline, self.candidate, self.policy = verdict.baseline, verdict.candidate, policy
         self._before, self._after = keyed(baseline, "baseline"), keyed(candidate, "candidate")
-        self._n_checks = len(judged.checks)
-        names = dict.fromkeys(cell.query_set for cell in judged.cells)
+        self._n_checks = len(verdict.checks)
         self.query_sets = tuple(
-            self._query_set(name, [cell for cell in judged.cells if cell.query_set == name]) for name in names
+            self._query_set(name, [cell for cell in verdict.cells if cell.query_set == name])
+            for name in dict.fromkeys(cell.query_set for cell in verdict.cells)
         )
-        # In this order everywhere: a query set's cells stand together.
+        # The order of all results below: the cells of a query set are adjacent.
         self.cells = tuple(cell for query_set in self.query_sets for cell in query_set.cells)
-        self._variants = [
-            {outcome: replace(cell, outcome=outcome) for outcome in ("fail", "inconclusive", "pass", "improved")}
-            for cell in self.cells
-        ]
-        self._known: dict[tuple[str, ...], str] = {}
-        if not any(query_set.moved for query_set in self.query_sets):
+        self._overall: dict[tuple[str, ...], str] = {}
+        if not any(query_set.changed for query_set in self.query_sets):
             raise UsageError(
                 f'"{self.candidate}" and the baseline "{self.baseline}" differ on no query in any of '
                 f"{len(self.cells)} gated cells, so there is no difference to draw from. Name another candidate, one "
@@ -218,42 +214,32 @@ class Replay:
             )
 
     def _query_set(self, name: str, cells: Sequence[Cell]) -> _QuerySet:
-        deltas = np.stack([self._column((cell.variant, name), cell) for cell in cells], axis=1)
+        after = self._after[cells[0].variant, name]
+        deltas = np.full((len(after.scores.query_ids), len(cells)), np.nan)
+        for column, cell in enumerate(cells):
+            key = (cell.variant, name)
+            rows = rows_of(self._after[key], cell.slice)
+            then, now = (results[key].scores.column(cell.measure) for results in (self._before, self._after))
+            deltas[rows, column] = (now - then)[rows]
         deltas[np.abs(deltas) <= stats.ROUNDOFF] = 0
-        result = self._after[cells[0].variant, name]
         members: dict[Any, list[int]] = {}
-        for row, label in enumerate(result.clusters):
+        for row, label in enumerate(after.clusters):
             members.setdefault((row,) if label is None else label, []).append(row)
         # The first measure of the whole set; of a slice or a smaller variant where nothing else is gated.
-        order = {measure: place for place, measure in enumerate(result.protocol.measures)}
-
-        def rank(column: int) -> tuple[bool, bool, int]:
-            cell = cells[column]
-            return cell.slice is not None, bool(cell.variant), order.get(cell.measure, len(order))
-
-        return _QuerySet(
-            cells=tuple(cells),
-            deltas=deltas,
-            members=tuple(np.array(rows) for rows in members.values()),
-            first=min(range(len(cells)), key=rank),
-        )
-
-    def _column(self, key: Key, cell: Cell) -> Floats:
-        """float64[n_queries]: one cell's differences, NaN outside of its slice."""
-        before, after = self._before[key], self._after[key]
-        column = np.full(len(after.scores.query_ids), np.nan)
-        rows = rows_of(after, cell.slice)
-        column[rows] = (after.scores.column(cell.measure) - before.scores.column(cell.measure))[rows]
-        return column
+        measures = after.protocol.measures
+        places = [measures.index(cell.measure) if cell.measure in measures else len(measures) for cell in cells]
+        ranks = [(c.slice is not None, bool(c.variant), place) for c, place in zip(cells, places, strict=True)]
+        rows_of_clusters = tuple(np.array(rows) for rows in members.values())
+        return _QuerySet(cells=tuple(cells), deltas=deltas, members=rows_of_clusters, first=ranks.index(min(ranks)))
 
     def outcomes(
         self, deltas: Sequence[Floats], labels: Sequence[Sequence[int] | None]
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """What each cell says, and what each would say alone, without Holm.
+        """Outcomes of the cells after Holm, and of each cell alone without it.
 
         Args:
             deltas: for each query set, float64[n_queries, n_cells of it].
-            labels: for each query set, one cluster number per query; None where each is its own.
+            labels: for each query set, one cluster number per query; None where each is a cluster of its own.
         """
         alpha = self.policy.alpha
         estimates = [
@@ -262,27 +248,26 @@ class Replay:
             for i, cell in enumerate(query_set.cells)
         ]
         family = [estimate.p if estimate else 1.0 for estimate in estimates]
-        adjusted = stats.holm([*family, *([1.0] * self._n_checks)])[: len(family)]
-        together: list[str] = []
-        alone: list[str] = []
-        for cell, estimate, p in zip(self.cells, estimates, adjusted, strict=True):
-            for p_value, said in ((float(p), together), (estimate.p if estimate else None, alone)):
-                said.append(
-                    stats.cell_outcome(estimate, p_adjusted=p_value, margin=cell.margin, floor=cell.floor, alpha=alpha)
-                    if estimate
-                    else "inconclusive"
-                )
-        return tuple(together), tuple(alone)
+        adjusted = stats.holm([*family, *([1.0] * self._n_checks)])[: len(family)].tolist()
+
+        def outcome(cell: Cell, estimate: stats.Estimate | None, p: float | None) -> str:
+            if estimate is None:
+                return "inconclusive"
+            return stats.cell_outcome(estimate, p_adjusted=p, margin=cell.margin, floor=cell.floor, alpha=alpha)
+
+        rows = list(zip(self.cells, estimates, adjusted, strict=True))
+        together = tuple(outcome(cell, estimate, p) for cell, estimate, p in rows)
+        return together, tuple(outcome(cell, estimate, estimate.p if estimate else None) for cell, estimate, _ in rows)
 
     def overall(self, outcomes: tuple[str, ...]) -> str:
-        """What the whole gate says where its cells, in the order of `cells`, say this."""
-        if outcomes not in self._known:
-            cells = [variants[outcome] for variants, outcome in zip(self._variants, outcomes, strict=True)]
-            self._known[outcomes] = overall_outcome(cells, self._after)
-        return self._known[outcomes]
+        """The outcome of the whole gate, from those of its cells in the order of `cells`."""
+        if outcomes not in self._overall:
+            cells = [replace(cell, outcome=outcome) for cell, outcome in zip(self.cells, outcomes, strict=True)]
+            self._overall[outcomes] = overall_outcome(cells, self._after)
+        return self._overall[outcomes]
 
     def draw(self, chances: Sequence[Floats], rng: np.random.Generator) -> tuple[list[Floats], list[list[int] | None]]:
-        """One resample of every query set, in the form that `outcomes` takes: as many clusters as there are."""
+        """One resample of every query set, as many clusters as it has: the arguments of `outcomes`."""
         deltas: list[Floats] = []
         labels: list[list[int] | None] = []
         for query_set, weights in zip(self.query_sets, chances, strict=True):
@@ -292,17 +277,21 @@ class Replay:
             chosen = [query_set.members[cluster] for cluster in drawn % n_clusters]
             sizes = [len(rows) for rows in chosen]
             deltas.append(query_set.deltas[np.concatenate(chosen)] * np.repeat(signs, sizes)[:, None])
-            numbered = np.repeat(np.arange(n_clusters), sizes).tolist() if query_set.clustered else None
-            labels.append(numbered)
+            labels.append(np.repeat(np.arange(n_clusters), sizes).tolist() if query_set.clustered else None)
         return deltas, labels
+
+
+def _without_nan(column: Floats, clusters: Sequence[int] | None) -> tuple[Floats, Sequence[int] | None]:
+    """A cell's own queries, with their cluster numbers."""
+    own = ~np.isnan(column)
+    if own.all():
+        return column, clusters
+    return column[own], None if clusters is None else [c for c, keep in zip(clusters, own, strict=True) if keep]
 
 
 def _estimate(column: Floats, clusters: Sequence[int] | None, cell: Cell, alpha: float) -> stats.Estimate | None:
     """A cell's estimate from its own queries; None where none of them was drawn."""
-    held = ~np.isnan(column)
-    if not held.all():
-        clusters = None if clusters is None else [c for c, kept in zip(clusters, held, strict=True) if kept]
-        column = column[held]
+    column, clusters = _without_nan(column, clusters)
     if not len(column):
         return None
     return stats.estimate(column, clusters=clusters, alpha=alpha, identical=cell.test == "identical")
@@ -329,10 +318,10 @@ def calibrate(
     true difference is 0. For a drop the chances are tilted exponentially until the first gated measure of every
     query set has exactly that true mean; of all chances that do so they are nearest to equal ones.
 
-    Preserved: which differences go together in one query and one cluster, their sizes (-1, 0 and 1 stay so, and
+    Preserved: which differences belong together in one query and one cluster, their sizes (-1, 0 and 1 stay so, and
     so the test), numbers of queries and clusters. Not preserved: skewness (mirroring makes every difference
     symmetric before it is tilted; `CellRates.false_alarm_skewed` keeps it) and the share of queries that change,
-    which grows with the drop. Other measures drop as far as they go along with the first. A set whose rankings
+    which grows with the drop. Other measures drop as far as they correlate with the first. A set whose rankings
     do not differ at all stays as it is. Query sets are drawn independently of each other.
 
     Args:
@@ -342,7 +331,7 @@ def calibrate(
         drops: true drops, positive; the first cell's margin, twice that, .05 and .10 where None.
         repetitions: simulated gates at each drop; a rate has a standard error of at most 0.5 / sqrt(repetitions).
         seed: of the draws.
-        progress: told of finished repetitions.
+        progress: receives the number of finished repetitions.
 
     Raises:
         NotComparable: as `gate.judge`; and ConfigError likewise.
@@ -362,29 +351,28 @@ def calibrate(
     steps = (1 + len(drops) + len(replay.cells)) * repetitions
     done = 0
 
-    def told(more: int) -> None:
+    def advance(more: int) -> None:
         nonlocal done
         done += more
         progress("calibrate", done, steps)
 
-    # A stream for every scenario and cell: asking for another drop moves no other number.
+    # A random stream for every scenario and cell: another drop changes no other number.
     equal = [query_set.chances(0.0) for query_set in replay.query_sets]
-    harmless, alone = _rates(replay, 0.0, equal, repetitions, np.random.default_rng([seed, 0]), told)
-    found, beyond_reach = [], []
+    harmless, alone = _rates(replay, 0.0, equal, repetitions, np.random.default_rng([seed, 0]), advance)
+    rates, beyond_reach, cells = [], [], []
     for drop in drops:
         try:
             chances = [query_set.chances(drop) for query_set in replay.query_sets]
         except BenchError:
             beyond_reach.append(drop)
-            told(repetitions)
+            advance(repetitions)
             continue
         rng = np.random.default_rng([seed, 1, int(1e9 * drop)])
-        found.append(_rates(replay, drop, chances, repetitions, rng, told)[0])
-    cells = []
+        rates.append(_rates(replay, drop, chances, repetitions, rng, advance)[0])
     for number, (query_set, column) in enumerate((q, i) for q in replay.query_sets for i in range(len(q.cells))):
         rng = np.random.default_rng([seed, 2, number])
         cells.append(_cell_rates(query_set, column, alone[number], policy.alpha, repetitions, rng))
-        told(repetitions)
+        advance(repetitions)
     return GateCalibration(
         baseline=replay.baseline,
         candidate=replay.candidate,
@@ -392,7 +380,7 @@ def calibrate(
         repetitions=repetitions,
         seed=seed,
         harmless=harmless,
-        drops=tuple(found),
+        drops=tuple(rates),
         beyond_reach=tuple(beyond_reach),
         cells=tuple(cells),
     )
@@ -404,29 +392,22 @@ def _rates(
     chances: Sequence[Floats],
     repetitions: int,
     rng: np.random.Generator,
-    told: Callable[[int], None],
+    advance: Callable[[int], None],
 ) -> tuple[Rates, list[float]]:
-    """The whole gate's rates at one true drop, which the chances bring about, and how often each cell alone fails."""
-    said: list[str] = []
+    """The whole gate's rates at the true drop that the chances produce, and how often each cell alone fails."""
+    outcomes: Counter[str] = Counter()
     failed = np.zeros(len(replay.cells))
     for repetition in range(repetitions):
         together, alone = replay.outcomes(*replay.draw(chances, rng))
-        said.append(replay.overall(together))
+        outcomes[replay.overall(together)] += 1
         failed += [outcome == "fail" for outcome in alone]
-        if repetition % TOLD_EVERY == TOLD_EVERY - 1:
-            told(TOLD_EVERY)
-    told(repetitions % TOLD_EVERY)
-    shares = {outcome: said.count(outcome) / repetitions for outcome in ("fail", "inconclusive", "pass", "improved")}
+        if repetition % PROGRESS_EVERY == PROGRESS_EVERY - 1:
+            advance(PROGRESS_EVERY)
+    advance(repetitions % PROGRESS_EVERY)
     blocks = replay.policy.on_inconclusive == "block"
-    rates = Rates(
-        drop=drop,
-        failed=shares["fail"],
-        inconclusive=shares["inconclusive"],
-        passed=shares["pass"],
-        improved=shares["improved"],
-        blocked=(said.count("fail") + blocks * said.count("inconclusive")) / repetitions,
-    )
-    return rates, (failed / repetitions).tolist()
+    blocked = (outcomes["fail"] + blocks * outcomes["inconclusive"]) / repetitions
+    shares = {name: outcomes[outcome] / repetitions for outcome, name in OUTCOMES.items()}
+    return Rates(drop=drop, blocked=blocked, **shares), (failed / repetitions).tolist()
 
 
 def _cell_rates(
@@ -434,17 +415,15 @@ def _cell_rates(
 ) -> CellRates:
     from scipy.special import stdtr, stdtrit
 
-    cell, deltas, labels = query_set.cells[column], query_set.deltas[:, column], query_set.labels
-    held = ~np.isnan(deltas)
-    labels = None if labels is None else [label for label, kept in zip(labels, held, strict=True) if kept]
-    deltas = deltas[held]
+    cell = query_set.cells[column]
+    deltas, labels = _without_nan(query_set.deltas[:, column], query_set.labels)
     identical = cell.test == "identical"
-    seen = stats.estimate(deltas, clusters=labels, alpha=alpha, identical=identical)
-    units = seen.n_clusters or seen.n
+    observed = stats.estimate(deltas, clusters=labels, alpha=alpha, identical=identical)
+    units = observed.n_clusters or observed.n
 
     def failed(drop: float) -> float | None:
         try:
-            return stats.calibrate(
+            return stats.outcome_rates(
                 deltas,
                 clusters=labels,
                 margin=cell.margin,
@@ -453,23 +432,20 @@ def _cell_rates(
                 repetitions=repetitions,
                 shift=-drop,
                 rng=rng,
-            ).failed
+            )["fail"]
         except BenchError:
             return None
 
     def predicted(drop: float) -> float | None:
-        error, df = seen.standard_error, units - 1
+        error, df = observed.standard_error, units - 1
         if not error or not df:
             return None
-
-        def reaches(least: float) -> float:
-            return float(stdtr(df, (drop - least) / error))
-
-        # in terms of clusters: degrees of freedom and standard error come out as the cell's own
+        # In terms of clusters: degrees of freedom and standard error are then the cell's own.
         power = stats.power_paired_t(drop, error * math.sqrt(units), units, alpha=alpha) or 0.0
-        # L > -margin where the observed drop is below this
+        floor = cell.margin / 2 if cell.floor is None else cell.floor
+        # L > -margin where the observed drop is below this.
         passing = cell.margin - float(stdtrit(df, 1 - alpha)) * error
-        return min(power, reaches(cell.margin / 2 if cell.floor is None else cell.floor), reaches(passing))
+        return min(power, *(float(stdtr(df, (drop - least) / error)) for least in (floor, passing)))
 
     return CellRates(
         name=cell.name,
@@ -477,7 +453,7 @@ def _cell_rates(
         measure=cell.measure,
         margin=cell.margin,
         n=cell.n,
-        n_clusters=seen.n_clusters,
+        n_clusters=observed.n_clusters,
         test=cell.test,
         false_alarm=false_alarm,
         false_alarm_skewed=0.0 if identical else failed(0.0),

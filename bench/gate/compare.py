@@ -1,7 +1,6 @@
-"""Two systems on one task: their difference, asked here and nowhere else; what cannot be compared is refused.
+"""The difference of two systems on one task, as gate, report, decision and loop use it; refuses different tasks.
 
-The gate's cells, the report's comparisons and letters, the decision's gains and the loop's seeds are all `difference`;
-families of tests (Holm) stay with whoever asks several.
+A family of tests (Holm) belongs to whoever makes several comparisons; `corrected` adjusts them.
 """
 
 from __future__ import annotations
@@ -23,65 +22,60 @@ from bench.records.measures import parse
 
 
 def check_comparable(baseline: Result, candidate: Result, *, reference: str = "baseline") -> None:
-    """Pass if both results answer the same question; `reference` is what the first of them is.
+    """Raise if two results are not of the same task; `reference` says what the first one is in the message.
 
     Raises:
-        NotComparable: says what differs and what mends it.
+        NotComparable: says what differs and what to do.
     """
-    who = reference.replace("-", " ")
+    name = reference.replace("-", " ")
+    accept = 'accept a new baseline: bench baseline accept --reason "…"'
     mend = (
-        'and if the suite was changed on purpose, accept a new baseline: bench baseline accept --reason "…"'
-        if reference == "baseline"
-        else f"or leave the {who} out."
+        f"and if the suite was changed on purpose, {accept}" if reference == "baseline" else f"or leave the {name} out."
     )
-    what = (
-        f'Query set "{candidate.query_set}": {who} "{baseline.system}" and candidate "{candidate.system}" '
+    subject = (
+        f'Query set "{candidate.query_set}": {name} "{baseline.system}" and candidate "{candidate.system}" '
         "cannot be compared:"
     )
     if baseline.role != candidate.role:
         raise NotComparable(
-            f"{what} its role was {baseline.role} and is {candidate.role}, so another margin would apply. "
-            'If that was meant, accept a new baseline: bench baseline accept --reason "…"'
+            f"{subject} its role was {baseline.role} and is {candidate.role}, so another margin would apply. "
+            f"If that is intended, {accept}"
         )
-    for part, ours, theirs in (
+    for part, then, now in (
         ("the corpus", baseline.corpus_digest, candidate.corpus_digest),
         ("the queries", baseline.query_set_digest, candidate.query_set_digest),
         ("the judgements", baseline.labels_digest, candidate.labels_digest),
         ("depth, relevance level, drop_self or tie rule", baseline.protocol.digest, candidate.protocol.digest),
     ):
-        if ours != theirs:
-            plural = "s" if part in ("the queries", "the judgements") else ""
-            verb = "differ" if plural or "," in part else "differs"
+        if then != now:
+            verb = "differs" if part == "the corpus" else "differ"
             raise NotComparable(
-                f"{what} {part} {verb} ({ours[:8]}… then, {theirs[:8]}… now). A difference in scores would say "
+                f"{subject} {part} {verb} ({then[:8]}… then, {now[:8]}… now). A difference in scores would say "
                 f"nothing about the systems. Evaluate both on the same suite (bench run), {mend}"
             )
     if baseline.scores.query_ids != candidate.scores.query_ids:
-        raise NotComparable(f"{what} they hold different queries.")
-    absent_before, absent_now = set(baseline.scores.missing), set(candidate.scores.missing)
-    if absent_before != absent_now:
-        newly = absent_now - absent_before
-        lacking, whose = (newly, "candidate") if newly else (absent_before - absent_now, who)
+        raise NotComparable(f"{subject} they hold different queries.")
+    before, after = set(baseline.scores.missing), set(candidate.scores.missing)
+    if before != after:
+        newly = after - before
+        missing, owner = (newly, "candidate") if newly else (before - after, name)
         raise NotComparable(
-            f'{what} the {whose} run lacks {len(lacking)} judged queries that the other has (first: "{min(lacking)}"). '
-            "Make both runs whole; a missing query would count as a loss or hide one."
+            f"{subject} the {owner} run lacks {len(missing)} judged queries that the other has (first: "
+            f'"{min(missing)}"). Complete both runs; a missing query would count as a loss or hide one.'
         )
 
 
 @dataclass(frozen=True)
 class Difference(JsonRecord, keys="against measure n mean reference delta ci p p_adjusted family test shown? by_set"):
-    """A system minus a reference, paired by query, over one query set or several of one kind.
+    """A system minus a reference, paired by query, over one query set or several of one role.
 
     Attributes:
-        system: whose mean is `mean`.
-        against: the reference, whose mean is `reference`.
+        system: its mean is `mean`.
+        against: the reference; its mean is `reference`.
         before: float64[n], the reference's values; `after` the system's, in the same order of queries.
         query_ids: of the rows.
-        ci: two-sided interval of `delta` at 1 − alpha; `lower` its one-sided bound.
-        p_worse: one-sided, "the system is worse".
-        p: two-sided; None under five queries, where nothing is shown.
         by_set: query set → difference of its means.
-        p_adjusted: p after Holm over the family that the difference was tested in, `family` its size.
+        p_adjusted: p after Holm over the family that the difference was tested in; `family` is its size.
     """
 
     system: str
@@ -98,7 +92,7 @@ class Difference(JsonRecord, keys="against measure n mean reference delta ci p p
 
     @property
     def n(self) -> int:
-        """Queries."""
+        """Number of queries."""
         return self.estimate.n
 
     @property
@@ -118,33 +112,33 @@ class Difference(JsonRecord, keys="against measure n mean reference delta ci p p
 
     @property
     def ci(self) -> tuple[float, float] | None:
-        """Two-sided interval of the mean difference; None where undefined."""
+        """Two-sided interval of the mean difference at 1 − alpha; None where undefined."""
         low, high = self.estimate.low, self.estimate.high
         return None if low is None or high is None else (low, high)
 
     @property
     def lower(self) -> float | None:
-        """One-sided lower bound of the mean difference."""
+        """One-sided lower bound of the mean difference at 1 − alpha."""
         return self.estimate.lower
 
     @property
     def p_worse(self) -> float | None:
-        """One-sided p, "the system is worse"."""
+        """One-sided p-value of "the system is worse"."""
         return self.estimate.p
 
     @property
     def p(self) -> float | None:
-        """Two-sided p; None under five queries, where no verdict is drawn either."""
+        """Two-sided p-value; None under five queries, which show nothing."""
         return self.estimate.p_two_sided if self.n >= stats.MINIMUM_QUERIES else None
 
     @property
     def test(self) -> str:
-        """The method that gave interval, bound and p."""
+        """The method of interval, bound and p."""
         return self.estimate.test
 
     @property
     def spread(self) -> float | None:
-        """Standard deviation of a query's difference, clusters allowed for; None where nothing tells it."""
+        """Standard deviation of a query's difference, with clusters taken into account; None where unknown."""
         error = self.estimate.standard_error
         return error * math.sqrt(self.n) if error else None
 
@@ -157,21 +151,21 @@ class Difference(JsonRecord, keys="against measure n mean reference delta ci p p
 
     @property
     def spans_zero(self) -> bool:
-        """Whether the interval leaves both signs open; so does having none."""
+        """Whether the interval leaves both signs open, or there is none."""
         return self.ci is None or self.ci[0] <= 0 <= self.ci[1]
 
     def within(self, margin: float) -> bool:
-        """Whether a loss of the margin is ruled out."""
+        """Whether a drop of the margin is ruled out."""
         return self.estimate.within(margin)
 
     @property
     def mde80(self) -> float | None:
-        """The drop that these queries would show four times in five; None where nothing tells it."""
+        """The drop that these queries would show four times in five; None where the spread is unknown."""
         error, degrees = self.estimate.standard_error, (self.estimate.n_clusters or self.n) - 1
         return stats.mde(error, degrees, alpha=self.alpha) if error and degrees > 0 else None
 
     def queries_for(self, margin: float) -> int | None:
-        """Queries with which this margin could be told; where no query moved, as many as rule out such a drop."""
+        """Queries that would show a drop of this margin; where no query changed, as many as would rule it out."""
         if margin <= 0 or self.test == "identical":
             return None
         if self.spread:
@@ -180,10 +174,10 @@ class Difference(JsonRecord, keys="against measure n mean reference delta ci p p
 
     @cached_property
     def changes(self) -> list[Change]:
-        """Queries whose value moved, the largest difference first."""
-        moved = np.flatnonzero(np.abs(self.after - self.before) > 1e-12)
-        found = [Change(self.query_ids[i], float(self.before[i]), float(self.after[i])) for i in moved]
-        return sorted(found, key=lambda c: (-abs(c.candidate - c.baseline), c.query_id))
+        """Queries whose value changed, the largest difference first."""
+        rows = np.flatnonzero(np.abs(self.after - self.before) > 1e-12)
+        changes = [Change(self.query_ids[i], float(self.before[i]), float(self.after[i])) for i in rows]
+        return sorted(changes, key=lambda c: (-abs(c.candidate - c.baseline), c.query_id))
 
 
 def difference(
@@ -193,11 +187,11 @@ def difference(
     *,
     slice: str | None = None,
     alpha: float = 0.05,
-    who: str = "baseline",
+    label: str = "baseline",
 ) -> Difference:
     """A system minus a reference over all queries of these results, each counted once.
 
-    Queries of different sets are independent; within a set, clusters count.
+    Queries of different sets are independent; within a set, clusters are taken into account.
 
     Args:
         reference: one result a query set.
@@ -205,7 +199,7 @@ def difference(
         measure: one that all of them have.
         slice: only its queries; all where None.
         alpha: one minus the level of the interval; also the one-sided level of the bound.
-        who: what the reference is called in a refusal.
+        label: name of the reference in an error.
 
     Raises:
         NotComparable: results of different tasks, or without this measure.
@@ -217,17 +211,24 @@ def difference(
     clusters: list[str | None] = []
     identical = True
     for theirs, ours in zip(reference, system, strict=True):
-        check_comparable(theirs, ours, reference=who)
-        require_measure(theirs, measure, who)
+        check_comparable(theirs, ours, reference=label)
+        require_measure(theirs, measure, label)
         require_measure(ours, measure, "candidate")
-        _require_one_package(theirs, ours, measure, who)
+        then, now = theirs.measured_by.get(measure), ours.measured_by.get(measure)
+        if then != now:
+            raise NotComparable(
+                f"{measure} was computed by {then or 'retrieval-gate'} for the {label.replace('-', ' ')} "
+                f'"{theirs.system}" and by {now or "retrieval-gate"} for the candidate "{ours.system}"; another '
+                "version may compute another number. Measure both with one: bench run, then "
+                'bench baseline accept --reason "…"'
+            )
         rows = rows_of(ours, slice)
         before.append(theirs.scores.column(measure)[rows])
         after.append(ours.scores.column(measure)[rows])
         query_ids += [ours.scores.query_ids[row] for row in rows]
-        # A cluster's name means nothing outside its query set.
-        labels = (ours.clusters[row] for row in rows)
-        clusters += [None if label is None else f"{ours.query_set}\x1f{label}" for label in labels]
+        # A cluster's name is unique only within its query set.
+        names = (ours.clusters[row] for row in rows)
+        clusters += [None if name is None else f"{ours.query_set}\x1f{name}" for name in names]
         identical = identical and _identical(theirs, ours, measure, rows)
     old, new = np.concatenate(before), np.concatenate(after)
     return Difference(
@@ -245,33 +246,21 @@ def difference(
 
 def corrected(differences: Sequence[Difference], *, family: int | None = None) -> list[Difference]:
     """The differences with p after Holm over all of them: at most alpha of such families show something false."""
-    held = [d.p for d in differences if d.p is not None]
-    adjusted = iter(stats.holm(held).tolist())
+    adjusted = iter(stats.holm([d.p for d in differences if d.p is not None]).tolist())
     size = len(differences) if family is None else family
     return [replace(d, p_adjusted=None if d.p is None else next(adjusted), family=size) for d in differences]
 
 
-def require_measure(result: Result, measure: str, who: str) -> None:
-    """Pass if a result has a measure.
+def require_measure(result: Result, measure: str, label: str) -> None:
+    """Raise if a result lacks a measure; `label` names the result in the message.
 
     Raises:
-        NotComparable: says which it has.
+        NotComparable: says which measures it has.
     """
     if measure not in result.scores.measures:
         raise NotComparable(
-            f'The {who.replace("-", " ")} "{result.system}" on "{result.query_set}" has no {measure} '
+            f'The {label.replace("-", " ")} "{result.system}" on "{result.query_set}" has no {measure} '
             f"(has: {', '.join(result.scores.measures)}). Add it to the suite's measures and run anew."
-        )
-
-
-def _require_one_package(baseline: Result, candidate: Result, measure: str, who: str) -> None:
-    """Pass if both results have a measure from one version of the package that computes it."""
-    then, now = baseline.measured_by.get(measure), candidate.measured_by.get(measure)
-    if then != now:
-        raise NotComparable(
-            f'{measure} was computed by {then or "retrieval-gate"} for the {who.replace("-", " ")} "{baseline.system}" '
-            f'and by {now or "retrieval-gate"} for the candidate "{candidate.system}"; another version may compute '
-            'another number. Measure both with one: bench run, then bench baseline accept --reason "…"'
         )
 
 
@@ -286,16 +275,16 @@ def compare(
     reference: str = "baseline",
     alpha: float = 0.05,
 ) -> Comparison:
-    """A cell per measure: candidate − baseline, paired by query, by the method that the data call for.
+    """A cell per measure: candidate − baseline, paired by query, by the method that fits the data.
 
     Args:
         baseline: the accepted result.
-        candidate: the result under judgement.
+        candidate: the result to judge.
         measures: names; those of the baseline where None.
-        margin: the drop that would be tolerated; decides nothing here, but how many queries would settle it.
+        margin: the tolerated drop; here it only gives the number of queries that would settle it.
         relative: `margin` is a share of the baseline's mean.
         slice: only its queries; all where None.
-        reference: what the baseline is, kept with the cell.
+        reference: what the baseline is, "baseline" or "merge-base"; stored in the cell.
         alpha: one-sided level of `lower` and `p`; `ci` is two-sided at 1 − alpha.
 
     Raises:
@@ -303,16 +292,48 @@ def compare(
         TooFewQueries: the slice is empty.
     """
     cells = []
+    results = (baseline, candidate)
     for measure in measures or baseline.scores.measures:
-        one = difference([baseline], [candidate], measure, slice=slice, alpha=alpha, who=reference)
-        tolerated = margin * one.reference if relative else margin
-        cell = _cell(one, baseline, candidate, rows_of(candidate, slice), tolerated)
-        cells.append(replace(cell, slice=slice, reference=reference, variant=candidate.variant))
+        change = difference([baseline], [candidate], measure, slice=slice, alpha=alpha, label=reference)
+        tolerated = margin * change.reference if relative else margin
+        rows = rows_of(candidate, slice)
+        then, now = (result.scores.judged[rows].mean() for result in results)
+        gained = tuple(c for c in change.changes if c.candidate > c.baseline)
+        lost = tuple(c for c in change.changes if c.candidate < c.baseline)
+        cell = Cell(
+            query_set=candidate.query_set,
+            role=candidate.role,
+            slice=slice,
+            measure=measure,
+            n=change.n,
+            baseline=change.reference,
+            candidate=change.mean,
+            delta=change.delta,
+            ci=change.ci,
+            lower=change.lower,
+            p=change.p_worse,
+            test=change.test,
+            margin=tolerated,
+            mde80=change.mde80,
+            queries_for_margin=change.queries_for(tolerated),
+            wins=len(gained),
+            ties=change.n - len(change.changes),
+            losses=len(lost),
+            n_clusters=change.estimate.n_clusters,
+            judged_drop=float(then - now),
+            condensed_delta=_condensed_delta(baseline, candidate, measure, rows),
+            tie_spread=max(result.scores.tie_spread.get(measure, 0.0) for result in results),
+            lost=lost,
+            gained=gained,
+            variant=candidate.variant,
+            reference=reference,
+        )
+        cells.append(cell)
     return Comparison(baseline.system, candidate.system, candidate.query_set, alpha, tuple(cells))
 
 
 def rows_of(result: Result, slice: str | None) -> NDArray[np.intp]:
-    """int[n]: the places of a slice's queries; of all where None.
+    """int[n]: rows of the queries of a slice; of all queries where None.
 
     Raises:
         TooFewQueries: no query has this slice.
@@ -329,63 +350,30 @@ def rows_of(result: Result, slice: str | None) -> NDArray[np.intp]:
     return rows
 
 
-def _cell(one: Difference, baseline: Result, candidate: Result, rows: NDArray[np.intp], margin: float) -> Cell:
-    wins = tuple(c for c in one.changes if c.candidate > c.baseline)
-    losses = tuple(c for c in one.changes if c.candidate < c.baseline)
-    both = [result.scores.tie_spread.get(one.measure, 0.0) for result in (baseline, candidate)]
-    return Cell(
-        query_set=candidate.query_set,
-        role=candidate.role,
-        slice=None,
-        measure=one.measure,
-        n=one.n,
-        baseline=one.reference,
-        candidate=one.mean,
-        delta=one.delta,
-        ci=one.ci,
-        lower=one.lower,
-        p=one.p_worse,
-        test=one.test,
-        margin=margin,
-        mde80=one.mde80,
-        queries_for_margin=one.queries_for(margin),
-        wins=len(wins),
-        ties=one.n - len(one.changes),
-        losses=len(losses),
-        n_clusters=one.estimate.n_clusters,
-        judged_drop=float(baseline.scores.judged[rows].mean() - candidate.scores.judged[rows].mean()),
-        condensed_delta=_condensed_delta(baseline, candidate, one.measure, rows),
-        tie_spread=max(both),
-        lost=losses,
-        gained=wins,
-    )
-
-
 def _identical(baseline: Result, candidate: Result, measure: str, rows: NDArray[np.intp]) -> bool:
-    """Whether a measure sees the same of both rankings: the same set down to its cutoff, or the same order."""
-    seen = baseline.scores.lists.get(measure)
-    if seen is not None and seen == candidate.scores.lists.get(measure):
+    """Whether both rankings are the same to a measure: the same set down to its cutoff, or the same order."""
+    digest = baseline.scores.lists.get(measure)
+    if digest is not None and digest == candidate.scores.lists.get(measure):
         return True
-    asked = parse(measure)
-    if len(rows) == len(baseline.scores.query_ids) or not 0 < asked.cutoff <= TOP_IDS:
+    parsed = parse(measure)
+    if len(rows) == len(baseline.scores.query_ids) or not 0 < parsed.cutoff <= TOP_IDS:
         return False
-    # Of a slice there is no digest, but of the first ranks there are the ids.
-    ours, theirs = ([result.top_ids[row][: asked.cutoff] for row in rows] for result in (baseline, candidate))
-    return ours == theirs if asked.ordered else [set(ids) for ids in ours] == [set(ids) for ids in theirs]
+    # A slice has no digest, but the ids of the first ranks are stored.
+    before, after = ([result.top_ids[row][: parsed.cutoff] for row in rows] for result in (baseline, candidate))
+    return before == after if parsed.ordered else list(map(set, before)) == list(map(set, after))
 
 
 def _condensed_delta(baseline: Result, candidate: Result, measure: str, rows: NDArray[np.intp]) -> float | None:
-    """The difference on rankings from which unjudged documents are removed; None where that was not measured."""
-    columns = []
-    for result in (baseline, candidate):
-        if result.scores.condensed is None:
-            return None
-        columns.append(result.scores.condensed[rows, result.scores.measures.index(measure)])
-    return float((columns[1] - columns[0]).mean())
+    """The difference on rankings without their unjudged documents; None where that was not measured."""
+    if baseline.scores.condensed is None or candidate.scores.condensed is None:
+        return None
+    before = baseline.scores.condensed[rows, baseline.scores.measures.index(measure)]
+    after = candidate.scores.condensed[rows, candidate.scores.measures.index(measure)]
+    return float((after - before).mean())
 
 
 def pinned_measure(baseline: Result, candidate: Result) -> str:
-    """The measure by which pinned queries are held, see `pinned_losses`."""
+    """The measure that must not fall for a pinned query, see `pinned_losses`."""
     first = baseline.protocol.measures[0]
     wanted = f"recall@{first.split('@')[1]}" if "@" in first else first
     return wanted if wanted in candidate.scores.measures and wanted in baseline.scores.measures else first
@@ -395,7 +383,7 @@ def pinned_losses(baseline: Result, candidate: Result) -> list[Change]:
     """Pinned queries whose recall at the first measure's cutoff fell: a must-not-lose list, no statistics.
 
     The recall is the first measure where that is a recall, else recall at the same cutoff if it was measured,
-    else the first measure itself. Which is first, the baseline says: another order in the suite must not unpin.
+    else the first measure itself. The first measure is the baseline's: another order in the suite must not unpin.
 
     Raises:
         NotComparable: there are pinned queries, and the candidate lacks that measure.

@@ -1,29 +1,28 @@
-"""What a policy asks of two sets of results: cells to compare, and checks that are no comparison. Decides nothing."""
+"""Rules of a policy applied to results: comparisons with a reference, and rules without one. Outcomes stay open."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
 from bench import stats
 from bench.base.errors import ConfigError, NotComparable, UsageError, did_you_mean
-from bench.gate.compare import compare, rows_of
+from bench.gate.compare import compare, require_measure, rows_of
 from bench.records import Ceiling, Cell, Check, Finding, Policy, Result, Rule
 from bench.records.measures import parse_list
 
 Key = tuple[str, str]
-"""(variant, query set): what one system has one result of."""
+"""(variant, query set): identifies one result of a system."""
 
 LEAST_MARGIN = 1e-9
-"""A share of a mean that is 0 is no margin; this much of a drop is none either."""
+"""A relative margin of a mean of 0 is no margin; this is used instead."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One rule brought down to one measure of one query set (or of one of its slices)."""
+class GatedCell:
+    """A rule for one measure of one query set, or of one of its slices."""
 
     key: Key
     slice: str | None
@@ -35,192 +34,183 @@ class Asked:
         """Whether the rule is about a difference from a reference."""
         return self.rule.kind == "margin"
 
+    @property
+    def place(self) -> str:
+        """The query set, with variant and slice in brackets."""
+        parts = [self.key[0]] if self.key[0] else []
+        parts += [f"slice {self.slice}"] if self.slice is not None else []
+        return f"{self.key[1]} ({', '.join(parts)})" if parts else self.key[1]
 
-def keyed(results: Iterable[Result], who: str) -> dict[Key, Result]:
-    """Results by variant and query set.
+
+def keyed(results: Iterable[Result], owner: str) -> dict[Key, Result]:
+    """Results by variant and query set; `owner` names them in an error.
 
     Raises:
-        NotComparable: none, or two of one kind.
+        NotComparable: no result, or two for one key.
     """
-    found: dict[Key, Result] = {}
+    by_key: dict[Key, Result] = {}
     for result in results:
         key = (result.variant, result.query_set)
-        if key in found:
+        if key in by_key:
             raise NotComparable(
-                f'The {who} holds two results on query set "{result.query_set}"; expected one. Take one out.'
+                f'The {owner} holds two results on query set "{result.query_set}"; expected one. Take one out.'
             )
-        found[key] = result
-    if not found:
-        raise NotComparable(f"The {who} holds no result; nothing can be judged.")
-    return found
+        by_key[key] = result
+    if not by_key:
+        raise NotComparable(f"The {owner} holds no result; nothing can be judged.")
+    return by_key
 
 
-def asked(policy: Policy, results: Mapping[Key, Result]) -> list[Asked]:
-    """Every cell and check that the rules ask of these results, in the results' order, then the rules'.
+def gated_cells(policy: Policy, results: Mapping[Key, Result]) -> list[GatedCell]:
+    """Every cell that the rules gate, in the order of the results, then of the rules.
 
-    Where two margins meet on one cell, a rule that names the query set outranks one that names its role, then the
-    smaller margin holds.
+    Where two margins apply to one cell, a rule that names the query set takes precedence over one that names its role,
+    then the smaller margin.
 
     Raises:
-        ConfigError: a rule that applies to nothing, or none at all.
+        ConfigError: a rule that applies to nothing, or no rule that applies.
     """
-    found: dict[tuple[Key, str | None, str, str], Asked] = {}
+    cells: dict[tuple[Key, str | None, str, str], GatedCell] = {}
     used: set[int] = set()
     for key, result in results.items():
-        mine = [
+        rules = [
             (place, rule)
             for place, rule in enumerate(policy.rules)
             if rule.role == result.role and rule.variant == key[0] and rule.query_set in (None, key[1])
         ]
-        for place, rule in sorted(mine, key=lambda item: rank(item[1]), reverse=True):
-            for slice in _slices(rule, result):
+        for place, rule in sorted(rules, key=lambda item: rank(item[1]), reverse=True):
+            known = dict.fromkeys(name for names in result.slices for name in names)
+            slices = [rule.slice] if rule.slice is None or rule.slice in known else []
+            for slice in known if rule.slice == "*" else slices:
                 used.add(place)
                 for measure in rule.measures:
-                    one = Asked(key, slice, measure, rule)
-                    found[key, slice, measure, rule.kind] = one
+                    cells[key, slice, measure, rule.kind] = GatedCell(key, slice, measure, rule)
     for place, rule in enumerate(policy.rules):
         if place not in used:
-            _explain(rule, results)
-    if not found:
+            _explain_unused(rule, results)
+    if not cells:
         roles = ", ".join(sorted({result.role for result in results.values()}))
         raise ConfigError(
             f"No gate rule applies: rules are for {', '.join(sorted({r.role for r in policy.rules})) or 'nothing'}, "
             f"evaluated sets are {roles}. A gate without a rule would pass everything."
         )
-    # As people wrote them: the order in which rules were weighed is nobody's business.
-    sets, rules = list(results), list(policy.rules)
-    return sorted(found.values(), key=lambda one: (sets.index(one.key), rules.index(one.rule)))
+    keys, ordered = list(results), list(policy.rules)
+    return sorted(cells.values(), key=lambda cell: (keys.index(cell.key), ordered.index(cell.rule)))
 
 
 def rank(rule: Rule) -> tuple[bool, bool, float]:
-    """Of two rules for one cell, the one that ranks lower holds."""
+    """Sort key of a rule: of two rules for one cell, the one that sorts first applies."""
     threshold = next(t for t in (rule.margin, rule.relative_margin, rule.minimum, rule.keeps) if t is not None)
     return rule.query_set is None, rule.slice == "*", threshold
 
 
-def _slices(rule: Rule, result: Result) -> list[str | None]:
-    if rule.slice is None:
-        return [None]
-    known: list[str | None] = [*dict.fromkeys(name for names in result.slices for name in names)]
-    return known if rule.slice == "*" else [rule.slice] if rule.slice in known else []
-
-
-def _explain(rule: Rule, results: Mapping[Key, Result]) -> None:
+def _explain_unused(rule: Rule, results: Mapping[Key, Result]) -> None:
     """Raise for a rule that gates nothing, unless only its role is absent: the default policy has a rule for each."""
-    sets = [result for key, result in results.items() if key[0] == rule.variant]
-    if not sets:
+    evaluated = [result for key, result in results.items() if key[0] == rule.variant]
+    if not evaluated:
         raise ConfigError(
             f'A gate rule asks for "{rule.variant}" of the gated system, which was not evaluated. Its kind must have '
             "dimensions or precisions, and its table must list this one (dims, precision)."
         )
-    names = [result.query_set for result in sets]
-    if rule.query_set is not None and rule.query_set not in names:
+    roles = {result.query_set: result.role for result in evaluated}
+    if rule.query_set is not None and rule.query_set not in roles:
         raise ConfigError(
             f'A gate rule names query set "{rule.query_set}", which was not evaluated (evaluated: '
-            f"{', '.join(names)}).{did_you_mean(rule.query_set, names)}"
+            f"{', '.join(roles)}).{did_you_mean(rule.query_set, roles)}"
         )
-    if rule.query_set is not None:
-        role = next(result.role for result in sets if result.query_set == rule.query_set)
-        if role != rule.role:
-            raise ConfigError(
-                f'A gate rule for role {rule.role} names query set "{rule.query_set}", whose role is {role}; '
-                "it would gate nothing."
-            )
-    if rule.slice is not None:
-        mine = [r for r in sets if r.role == rule.role and rule.query_set in (None, r.query_set)]
-        known = sorted({name for result in mine for names in result.slices for name in names})
-        if mine:
-            raise ConfigError(
-                f'A gate rule names slice "{rule.slice}", which no {rule.role} query has (slices: '
-                f"{', '.join(known) or 'none'}); it would gate nothing.{did_you_mean(rule.slice, known)}"
-            )
+    if rule.query_set is not None and roles[rule.query_set] != rule.role:
+        raise ConfigError(
+            f'A gate rule for role {rule.role} names query set "{rule.query_set}", whose role is '
+            f"{roles[rule.query_set]}; it would gate nothing."
+        )
+    matching = [r for r in evaluated if r.role == rule.role and rule.query_set in (None, r.query_set)]
+    if rule.slice is not None and matching:
+        known = sorted({name for result in matching for names in result.slices for name in names})
+        raise ConfigError(
+            f'A gate rule names slice "{rule.slice}", which no {rule.role} query has (slices: '
+            f"{', '.join(known) or 'none'}); it would gate nothing.{did_you_mean(rule.slice, known)}"
+        )
 
 
-class _TooSmall(NamedTuple):
-    """A slice's queries, as many as its margin needs, and its means in words."""
+def without_small_slices(
+    cells: Sequence[GatedCell], baseline: Mapping[Key, Result], candidate: Mapping[Key, Result], *, alpha: float
+) -> tuple[list[GatedCell], list[Finding]]:
+    """The cells whose slices are large enough to be gated, and a finding for each slice that is too small.
 
-    n: int
-    needed: int
-    means: str
-
-
-def bearable(
-    wanted: Sequence[Asked], baseline: Mapping[Key, Result], candidate: Mapping[Key, Result], *, alpha: float
-) -> tuple[list[Asked], list[Finding]]:
-    """What is gated of what the rules ask, and a finding for each slice that is too small to be.
-
-    A rule for every slice ("*") takes in what people or the program happened to name. Where not even a candidate whose
-    every number stays could pass, a slice would make every verdict inconclusive. A slice that a rule names stays.
+    A slice is too small where even a candidate without any change could not pass, so that every verdict would be
+    inconclusive. Only rules for every slice ("*") leave slices out; a slice that a rule names stays.
 
     Args:
-        wanted: from `asked`.
-        baseline: results; a margin that is a share is a share of their means.
+        cells: from `gated_cells`.
+        baseline: results; a relative margin is a share of their means.
         candidate: results; their slices count.
         alpha: one-sided level.
 
     Raises:
-        ConfigError: nothing is left, so that everything would pass.
+        ConfigError: no cell is left, so that everything would pass.
     """
-    kept: list[Asked] = []
-    small: dict[tuple[Key, str], _TooSmall] = {}
-    for one in wanted:
-        n, needed = 0, 0
-        measured = one.measure in candidate[one.key].scores.measures
-        if one.rule.slice == "*" and one.slice is not None and one.compares and measured:
-            rows = rows_of(candidate[one.key], one.slice)
-            n, margin = len(rows), one.rule.margin or 0.0
-            before = baseline.get(one.key)
-            # What cannot be compared is refused where it is compared, in better words than ours.
-            if one.rule.relative_margin is not None and before is not None and one.measure in before.scores.measures:
-                values = before.scores.column(one.measure)
-                margin = one.rule.relative_margin * float(values[rows].mean()) if rows.max() < len(values) else 0.0
-            needed = stats.queries_to_rule_out(margin, alpha=alpha) if margin > LEAST_MARGIN else 0
-        if n < needed and one.slice is not None:
-            after = candidate[one.key]
-            told = ""
-            same = before is not None and before.scores.query_ids == after.scores.query_ids
-            if before is not None and same and one.measure in before.scores.measures:
-                means = [result.scores.column(one.measure)[rows].mean() for result in (before, after)]
-                told = f" {one.measure} {means[0]:.3f} → {means[1]:.3f}."
-            small.setdefault((one.key, one.slice), _TooSmall(n, needed, told))
-        else:
-            kept.append(one)
+    kept: list[GatedCell] = []
+    small: dict[tuple[Key, str], tuple[int, int, str]] = {}
+    for cell in cells:
+        before, after = baseline.get(cell.key), candidate[cell.key]
+        if cell.rule.slice != "*" or cell.slice is None or not cell.compares:
+            kept.append(cell)
+            continue
+        rows = rows_of(after, cell.slice)
+        needed = _queries_needed(cell, before, after, rows, alpha)
+        if len(rows) >= needed:
+            kept.append(cell)
+            continue
+        means, measure = "", cell.measure
+        same_queries = before is not None and before.scores.query_ids == after.scores.query_ids
+        if before is not None and same_queries and measure in before.scores.measures:
+            then, now = (result.scores.column(measure)[rows].mean() for result in (before, after))
+            means = f" {measure} {then:.3f} → {now:.3f}."
+        small.setdefault((cell.key, cell.slice), (len(rows), needed, means))
     if not kept:
-        most = max(slice.n for slice in small.values())
-        needed = min(slice.needed for slice in small.values())
         raise ConfigError(
-            f'The gate rules ask for every slice ("*"), and none is large enough: the largest has {most} queries, and '
-            f"under {needed} not even a candidate that changes no number could pass. Gate the whole set too, widen the "
-            "margin, or name the slices that must be looked at."
+            'The gate rules ask for every slice ("*"), and none is large enough: the largest has '
+            f"{max(n for n, _, _ in small.values())} queries, and with fewer than "
+            f"{min(needed for _, needed, _ in small.values())} even a candidate without any change could not pass. "
+            "Gate the whole set too, widen the margin, or name the slices to gate."
         )
     findings = [
         Finding(
             "info",
             "slice-too-small",
-            key[1],
-            f"Slice {name} of {key[1]}{f' ({key[0]})' if key[0] else ''} is reported, not gated: it has {slice.n} "
-            f"queries, and under {slice.needed} not even a candidate that changes no number could pass.{slice.means}",
-            slice.n,
+            query_set,
+            f"Slice {slice} of {query_set}{f' ({variant})' if variant else ''} is reported but not gated: it has {n} "
+            f"queries, and with fewer than {needed} even a candidate without any change could not pass.{means}",
+            n,
         )
-        for (key, name), slice in small.items()
+        for ((variant, query_set), slice), (n, needed, means) in small.items()
     ]
     return kept, findings
 
 
-# --- comparisons -----------------------------------------------------------------------------------
+def _queries_needed(cell: GatedCell, before: Result | None, after: Result, rows: np.ndarray, alpha: float) -> int:
+    """Queries with which a candidate without any change passes; 0 where that cannot be computed yet."""
+    if cell.measure not in after.scores.measures:
+        return 0
+    margin, share = cell.rule.margin or 0.0, cell.rule.relative_margin
+    # Results that cannot be compared are refused later, in `compare`, with a better message.
+    if share is not None and before is not None and cell.measure in before.scores.measures:
+        values = before.scores.column(cell.measure)
+        margin = share * float(values[rows].mean()) if rows.max() < len(values) else 0.0
+    return stats.queries_to_rule_out(margin, alpha=alpha) if margin > LEAST_MARGIN else 0
 
 
-def cells(
-    wanted: Sequence[Asked],
+def comparisons(
+    cells: Sequence[GatedCell],
     references: Mapping[str, Mapping[Key, Result]],
     candidate: Mapping[Key, Result],
     *,
     alpha: float,
 ) -> list[Cell]:
-    """One cell for each reference and each rule that compares; outcomes are still open.
+    """A comparison for each reference and each rule with a margin; outcomes are still open.
 
     Args:
-        wanted: from `asked`.
+        cells: from `gated_cells`.
         references: "baseline" and perhaps "merge-base" → results.
         candidate: results.
         alpha: one-sided level.
@@ -228,172 +218,113 @@ def cells(
     Raises:
         NotComparable: different tasks, or a variant that a reference lacks.
     """
-    found = []
+    rows = []
     for reference, results in references.items():
-        for one in wanted:
-            if not one.compares:
+        for cell in cells:
+            if not cell.compares:
                 continue
-            if one.key not in results:
+            if cell.key not in results:
                 raise NotComparable(
-                    f'The {reference} holds no result of "{one.key[0]}" on query set "{one.key[1]}", which a gate rule '
-                    "compares. "
+                    f'The {reference} holds no result of "{cell.key[0]}" on query set "{cell.key[1]}", which a gate '
+                    "rule compares. "
                     + (
                         'Accept a new baseline that has it: bench baseline accept --reason "…"'
                         if reference == "baseline"
                         else "Evaluate it there with the same rules: bench run --gated --out DIR"
                     )
                 )
-            rule = one.rule
-            relative = rule.relative_margin is not None
-            margin = rule.relative_margin if rule.relative_margin is not None else rule.margin
-            (cell,) = compare(
-                results[one.key],
-                candidate[one.key],
-                measures=[one.measure],
-                margin=margin or 0.0,
-                relative=relative,
-                slice=one.slice,
+            share = cell.rule.relative_margin
+            (row,) = compare(
+                results[cell.key],
+                candidate[cell.key],
+                measures=[cell.measure],
+                margin=(cell.rule.margin if share is None else share) or 0.0,
+                relative=share is not None,
+                slice=cell.slice,
                 reference=reference,
                 alpha=alpha,
             ).cells
-            found.append(replace(cell, margin=max(cell.margin, LEAST_MARGIN), floor=rule.floor))
-    return found
+            rows.append(replace(row, margin=max(row.margin, LEAST_MARGIN), floor=cell.rule.floor))
+    return rows
 
 
-# --- checks ----------------------------------------------------------------------------------------
-
-
-def checks(wanted: Sequence[Asked], candidate: Mapping[Key, Result], *, alpha: float) -> list[Check]:
-    """One check for each rule that is no comparison with a reference; outcomes are still open.
+def checks(cells: Sequence[GatedCell], candidate: Mapping[Key, Result], *, alpha: float) -> list[Check]:
+    """A row for each rule without a reference, a minimum or a share to keep; outcomes are still open.
 
     Raises:
         NotComparable: a measure that was not measured.
     """
-    found = []
-    for one in wanted:
-        if one.compares:
+    rows_of_rules = []
+    for cell in cells:
+        if cell.compares:
             continue
-        result = candidate[one.key]
-        if one.measure not in result.scores.measures:
-            raise NotComparable(
-                f'The candidate "{result.system}" on "{result.query_set}" has no {one.measure} '
-                f"(has: {', '.join(result.scores.measures)}). Add it to the suite's measures and run anew."
-            )
-        rows = rows_of(result, one.slice)
-        values = result.scores.column(one.measure)[rows]
+        (variant, query_set), measure = cell.key, cell.measure
+        result = candidate[cell.key]
+        require_measure(result, measure, "candidate")
+        rows = rows_of(result, cell.slice)
+        values = result.scores.column(measure)[rows]
         clusters = [result.clusters[row] for row in rows]
-        place = _place(one)
-        if one.rule.minimum is not None:
-            # Its p asks: were the mean the minimum, how likely would so low a mean be?
-            least = one.rule.minimum
+        if (least := cell.rule.minimum) is not None:
+            # p: if the true mean were the minimum, how likely would a mean this low be?
             estimate = stats.estimate(values - least, clusters=clusters, alpha=alpha)
-            found.append(
-                Check(
-                    kind="minimum",
-                    name=f"minimum of {one.measure} on {place}",
-                    value=float(values.mean()),
-                    threshold=least,
-                    p=estimate.p,
-                    interval=_shifted(estimate, least, alpha, values - least, clusters),
-                    n=len(rows),
-                    query_set=one.key[1],
-                    measure=one.measure,
-                    variant=one.key[0],
-                    slice=one.slice,
-                )
-            )
+            # The upper bound of the mean is the lower bound of the mirrored values.
+            mirrored = stats.estimate(-(values - least), clusters=clusters, alpha=alpha)
+            low = None if estimate.lower is None else estimate.lower + least
+            high = None if mirrored.lower is None else least - mirrored.lower
+            name, mean = f"minimum of {measure} on {cell.place}", float(values.mean())
+            row = Check("minimum", name, mean, least, estimate.p, (low, high))
         else:
-            found.append(_keeps(one, values, candidate, clusters, alpha, place))
-    return found
-
-
-def _place(one: Asked) -> str:
-    variant, query_set = one.key
-    narrowed = [variant] if variant else []
-    narrowed += [f"slice {one.slice}"] if one.slice is not None else []
-    return f"{query_set} ({', '.join(narrowed)})" if narrowed else query_set
-
-
-def _shifted(
-    estimate: stats.Estimate, by: float, alpha: float, values: np.ndarray, clusters: Sequence[str | None]
-) -> tuple[float | None, float | None]:
-    """One-sided bounds of the mean: the lower as estimated, the upper as the lower of the mirrored values."""
-    mirrored = stats.estimate(-values, clusters=clusters, alpha=alpha)
-    low = None if estimate.lower is None else estimate.lower + by
-    high = None if mirrored.lower is None else by - mirrored.lower
-    return low, high
-
-
-def _keeps(
-    one: Asked,
-    values: np.ndarray,
-    candidate: Mapping[Key, Result],
-    clusters: Sequence[str | None],
-    alpha: float,
-    place: str,
-) -> Check:
-    """How much of the gated system's own quality its smaller variant keeps, as a ratio of means."""
-    whole = candidate["", one.key[1]]
-    full = whole.scores.column(one.measure)[rows_of(whole, one.slice)]
-    share = one.rule.keeps or 0.0
-    # Fieller's way round a ratio: it keeps the share exactly where the mean of v − share × f is not below 0.
-    short = stats.estimate(values - share * full, clusters=clusters, alpha=alpha)
-    bounds = stats.ratio_interval(values, full, level=1 - 2 * alpha)
-    return Check(
-        kind="keeps",
-        name=f"share of {one.measure} kept on {place}",
-        value=bounds.ratio,
-        threshold=share,
-        p=short.p,
-        interval=(bounds.low, bounds.high) if short.n_clusters is None else (None, None),
-        n=len(values),
-        # Decided here by its own bound, since the bound is of another unit than `value`.
-        outcome="pass" if short.lower is not None and short.lower >= 0 else None,
-        query_set=one.key[1],
-        measure=one.measure,
-        variant=one.key[0],
-        slice=one.slice,
-    )
+            # A share of the quality of the gated system itself, at full size.
+            full_size = candidate["", query_set]
+            full = full_size.scores.column(measure)[rows_of(full_size, cell.slice)]
+            share = cell.rule.keeps or 0.0
+            # Fieller: the ratio of means is at least the share exactly where the mean of v − share × f is at least 0.
+            estimate = stats.estimate(values - share * full, clusters=clusters, alpha=alpha)
+            ratio = stats.ratio_interval(values, full, level=1 - 2 * alpha)
+            interval = (ratio.low, ratio.high) if estimate.n_clusters is None else (None, None)
+            # The outcome is set here because the bound is in another unit than `value`.
+            outcome = "pass" if estimate.lower is not None and estimate.lower >= 0 else None
+            name = f"share of {measure} kept on {cell.place}"
+            row = Check("keeps", name, ratio.ratio, share, estimate.p, interval, outcome=outcome)
+        rows_of_rules.append(
+            replace(row, n=len(rows), query_set=query_set, measure=measure, variant=variant, slice=cell.slice)
+        )
+    return rows_of_rules
 
 
 def size_check(ceiling: Ceiling, value: float | None) -> Check:
-    """The check of a ceiling on the index; sizes are exact, so it passes or fails.
+    """The row of a ceiling on the index; sizes are exact, so it passes or fails.
 
     Args:
-        ceiling: what was asked.
+        ceiling: from the policy.
         value: bytes, or the ratio to what the ceiling names; None where a size is not known.
 
     Raises:
-        ConfigError: a size that nobody measured.
+        ConfigError: a size that is not known.
     """
     if not value:
         raise ConfigError(
-            f"The gate has a ceiling for {ceiling.name}, and not every index it is about tells its size. "
-            "Leave the ceiling out, or gate a system that does."
+            f"The gate has a ceiling for {ceiling.name}, but not every index that it is about has a known size. "
+            "Leave the ceiling out, or gate a system whose index size is known."
         )
-    return Check(
-        "ceiling", ceiling.name, value, ceiling.at_most, outcome="pass" if value <= ceiling.at_most else "fail"
-    )
+    outcome = "pass" if value <= ceiling.at_most else "fail"
+    return Check("ceiling", ceiling.name, value, ceiling.at_most, outcome=outcome)
 
 
 def latency_check(ceiling: Ceiling, ratio: float | None, lower: float | None, upper: float | None, *, n: int) -> Check:
-    """The check of a ceiling on time: fails where the ratio is shown to lie above it, passes where it does not.
+    """The row of a ceiling on time: it fails where the ratio is shown to be above the ceiling, passes where it is not.
 
     Args:
-        ceiling: what was asked.
+        ceiling: from the policy.
         ratio: of the two systems' times.
         lower: one-sided bound of the ratio; None where too few queries were timed for one, as is `upper`.
         upper: likewise.
         n: queries timed.
     """
-    if ratio is not None and ratio <= ceiling.at_most:
-        outcome = "pass"
-    else:
-        outcome = "fail" if lower is not None and lower > ceiling.at_most else "inconclusive"
+    within = ratio is not None and ratio <= ceiling.at_most
+    above = lower is not None and lower > ceiling.at_most
+    outcome = "pass" if within else "fail" if above else "inconclusive"
     return Check("ceiling", ceiling.name, ratio, ceiling.at_most, interval=(lower, upper), n=n, outcome=outcome)
-
-
-# --- what a caller says instead ----------------------------------------------------------------------
 
 
 def changed(
@@ -404,7 +335,7 @@ def changed(
     alpha: float | None = None,
     on_inconclusive: str | None = None,
 ) -> Policy:
-    """The policy with what is said instead of it; None leaves a part as it is.
+    """The policy with these values in place of its own; None leaves a value as it is.
 
     Raises:
         UsageError: a number out of range.
@@ -419,9 +350,5 @@ def changed(
         replace(rule, measures=names or rule.measures, margin=margin if margin and rule.margin else rule.margin)
         for rule in policy.rules
     )
-    return replace(
-        policy,
-        rules=rules,
-        alpha=alpha or policy.alpha,
-        on_inconclusive=on_inconclusive or policy.on_inconclusive,
-    )
+    level, answer = alpha or policy.alpha, on_inconclusive or policy.on_inconclusive
+    return replace(policy, rules=rules, alpha=level, on_inconclusive=answer)

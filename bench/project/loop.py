@@ -443,7 +443,7 @@ def _gains(evaluator: Evaluator, recipe: FinetuneConfig, results: Sequence[Resul
         values = np.mean([result.scores.values for result in seeds], axis=0)
         averaged = replace(seeds[0], scores=replace(seeds[0].scores, values=values, lists={}))
         for measure in base.scores.measures:
-            gain = difference([base], [averaged], measure, who="base")
+            gain = difference([base], [averaged], measure, label="base")
             means = np.stack([result.scores.column(measure) for result in seeds]).mean(axis=1)
             spread = float(means.std(ddof=1)) if len(seeds) > 1 else None
             interval, error = None, gain.estimate.standard_error

@@ -8,22 +8,19 @@ Never imports records; of SciPy only `scipy.special`, inside the functions, beca
 from __future__ import annotations
 
 from bench.stats._inputs import MINIMUM_QUERIES, ROUNDOFF
-from bench.stats.cells import Estimate, cell_outcome, clustered_t, estimate, paired_t
-from bench.stats.families import holm
+from bench.stats.cells import Estimate, cell_outcome, clustered_t, estimate, holm, paired_t
 from bench.stats.power import mde, mde80, power_paired_t, queries_needed, queries_to_rule_out
 from bench.stats.proportions import mcnemar_midp, tango_interval
 from bench.stats.ratios import RatioInterval, percentile_ratio, ratio_interval
 from bench.stats.recipes import MINIMUM_SEEDS, recipe_interval, recipe_standard_error
-from bench.stats.simulation import Calibration, calibrate, tilted_chances
+from bench.stats.simulation import outcome_rates, tilted_chances
 
 __all__ = [
     "MINIMUM_QUERIES",
     "MINIMUM_SEEDS",
     "ROUNDOFF",
-    "Calibration",
     "Estimate",
     "RatioInterval",
-    "calibrate",
     "cell_outcome",
     "clustered_t",
     "estimate",
@@ -31,6 +28,7 @@ __all__ = [
     "mcnemar_midp",
     "mde",
     "mde80",
+    "outcome_rates",
     "paired_t",
     "percentile_ratio",
     "power_paired_t",

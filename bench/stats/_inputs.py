@@ -1,4 +1,4 @@
-"""What every statistic here shares: types, limits, checks of what comes in, a bisection."""
+"""Shared by all statistics here: types, limits, validation of arguments, a bisection."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Labels = Sequence[Hashable | None] | NDArray[np.intp]
 Outcome = Literal["improved", "pass", "fail", "inconclusive"]
 
 MINIMUM_QUERIES = 5
-"""Below this no verdict is drawn: four losses out of four are still p = 1/16 by their signs, five are 1/32."""
+"""Fewer queries allow no verdict: four drops of four have p = 1/16 by the sign test, five have 1/32."""
 
-# Scores are of order one, so a difference of two carries about 1e-16 of rounding. Anything this small is
-# that rounding, and a test of it (0.3 - 0.2 against 0.4 - 0.3) would find certainty in noise.
+# Scores are of order one, so a difference of two has a rounding error of about 1e-16. Without this limit a test
+# would be certain of a rounding error (0.3 - 0.2 against 0.4 - 0.3).
 ROUNDOFF = 1e-12
 
 # Numbers in memory at a time while resampling (8 bytes each).
@@ -28,7 +28,7 @@ BLOCK = 2_000_000
 
 
 def edge(holds: Callable[[float], bool], inside: float, outside: float, *, halvings: int = 60) -> float:
-    """Where `holds` stops between `inside`, where it does, and `outside`; `outside` itself if it never stops."""
+    """The point between `inside`, where `holds` is true, and `outside` from which it is false; else `outside`."""
     for _ in range(halvings):
         middle = (inside + outside) / 2
         inside, outside = (middle, outside) if holds(middle) else (inside, middle)

@@ -1,8 +1,9 @@
-"""One cell, a query set and a measure: its estimate by the method that fits the data, and its outcome."""
+"""The estimate of a cell (a query set and a measure) by the method that fits the data, its outcome, and Holm."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,7 @@ from bench.stats.proportions import mcnemar_midp, tango_interval
 
 @dataclass(frozen=True)
 class Estimate:
-    """What one cell (query set x measure) says about the mean difference, and by which test.
+    """Mean difference of one cell (query set x measure), with interval, bound and p-values of one test.
 
     Attributes:
         test: "paired t", "cluster-robust t", "tango + mcnemar mid-p" or "identical".
@@ -36,7 +37,7 @@ class Estimate:
         lower: one-sided lower bound of level 1 - alpha.
         p: one-sided p-value of "the candidate is worse".
         p_two_sided: p-value of "the two differ".
-        standard_error: of the mean; None where the differences show no spread to take it from.
+        standard_error: of the mean; None where the differences have no spread.
         n_clusters: clusters, singletons included, when the test uses them; else None.
     """
 
@@ -52,18 +53,14 @@ class Estimate:
     n_clusters: int | None = None
 
     def within(self, margin: float) -> bool:
-        """Whether a loss of the margin is ruled out; never under five queries, unless the rankings are identical."""
+        """Whether a drop of the margin is ruled out; never under five queries, unless the rankings are identical."""
         return self.test == "identical" or (
             self.n >= MINIMUM_QUERIES and self.lower is not None and self.lower > -margin
         )
 
 
 def estimate(
-    delta: ArrayLike,
-    *,
-    clusters: Labels | None = None,
-    alpha: float = 0.05,
-    identical: bool = False,
+    delta: ArrayLike, *, clusters: Labels | None = None, alpha: float = 0.05, identical: bool = False
 ) -> Estimate:
     """Mean difference with interval, lower bound and p by the one method that fits the data.
 
@@ -84,13 +81,10 @@ def estimate(
     if identical:
         if delta.any():
             raise BenchError(
-                f"Rankings are said to be identical but {np.count_nonzero(delta)} of {len(delta)} queries differ in "
+                f"Rankings are marked as identical but {np.count_nonzero(delta)} of {len(delta)} queries differ in "
                 "score; expected none. Were the two runs measured against the same judgements? Measure both again."
             )
-        n = len(delta)
-        return Estimate(
-            "identical", n, mean=0.0, low=0.0, high=0.0, lower=0.0, p=1.0, p_two_sided=1.0, standard_error=0
-        )
+        return Estimate("identical", len(delta), 0.0, 0.0, 0.0, 0.0, p=1.0, p_two_sided=1.0, standard_error=0)
     if clusters is not None and repeated and delta.any():
         return clustered_t(delta, clusters, alpha=alpha)
     if np.isin(delta, (-1.0, 0.0, 1.0)).all():
@@ -106,12 +100,12 @@ def cell_outcome(
     Args:
         cell: the estimate, made with the same alpha.
         p_adjusted: its p after Holm over all gated cells; None never fails.
-        margin: the largest loss that is accepted, positive.
+        margin: the largest drop that is tolerated, positive.
         floor: the smallest observed drop that may fail; margin / 2 unless given.
         alpha: level of the failing test.
     """
     check_alpha(alpha)
-    require(margin > 0, f"margin is {margin}; expected a positive number, the largest loss you accept, such as 0.02.")
+    require(margin > 0, f"margin is {margin}; expected a positive number, the largest drop you tolerate, such as 0.02.")
     floor = margin / 2 if floor is None else floor
     if cell.test == "identical":
         return "pass"
@@ -163,47 +157,24 @@ def clustered_t(delta: ArrayLike, clusters: Labels, *, alpha: float = 0.05) -> E
 
 
 def _student(
-    test: str,
-    delta: Floats,
-    standard_error: float,
-    *,
-    units: int,
-    alpha: float,
-    n_clusters: int | None = None,
+    test: str, delta: Floats, standard_error: float, *, units: int, alpha: float, n_clusters: int | None = None
 ) -> Estimate:
     """The estimate whose mean has this standard error, from `units` independent queries or clusters."""
     from scipy.special import stdtr, stdtrit
 
-    mean = float(delta.mean())
-    low: float | None
-    high: float | None
-    lower: float | None
-    p: float | None
-    p_two_sided: float | None
+    mean, n = float(delta.mean()), len(delta)
     if units > 1 and standard_error > ROUNDOFF:
         two_sided, one_sided = stdtrit(units - 1, [1 - alpha / 2, 1 - alpha]) * standard_error
-        low, high, lower = float(mean - two_sided), float(mean + two_sided), float(mean - one_sided)
-        p = float(stdtr(units - 1, mean / standard_error))
-        # The smaller tail is asked for: 1 − p would round it away.
-        p_two_sided = float(2 * stdtr(units - 1, -abs(mean) / standard_error))
-    else:  # no spread: the exact sign-flip test, as clustered_t says
-        chance = 2.0**-units
-        low = high = mean if 2 * chance < alpha else None
-        lower = mean if chance < alpha else None
-        p = None if units == 1 else chance if mean < -ROUNDOFF else 1.0
-        p_two_sided = None if units == 1 else min(1.0, 2 * chance) if abs(mean) > ROUNDOFF else 1.0
-    return Estimate(
-        test=test,
-        n=len(delta),
-        mean=mean,
-        low=low,
-        high=high,
-        lower=lower,
-        p=p,
-        p_two_sided=p_two_sided,
-        standard_error=standard_error if standard_error > ROUNDOFF else None,
-        n_clusters=n_clusters,
-    )
+        bounds = (float(mean - two_sided), float(mean + two_sided), float(mean - one_sided))
+        # p_two_sided comes from the smaller tail: 1 − p would round it away.
+        worse, tail = stdtr(units - 1, mean / standard_error), stdtr(units - 1, -abs(mean) / standard_error)
+        return Estimate(test, n, mean, *bounds, float(worse), float(2 * tail), standard_error, n_clusters)
+    # No spread: the exact sign-flip test, as clustered_t says.
+    chance = 2.0**-units
+    end, lower = mean if 2 * chance < alpha else None, mean if chance < alpha else None
+    p = None if units == 1 else chance if mean < -ROUNDOFF else 1.0
+    p_two_sided = None if units == 1 else min(1.0, 2 * chance) if abs(mean) > ROUNDOFF else 1.0
+    return Estimate(test, n, mean, end, end, lower, p, p_two_sided, None, n_clusters)
 
 
 def _tango_and_mcnemar(delta: Floats, alpha: float) -> Estimate:
@@ -211,13 +182,26 @@ def _tango_and_mcnemar(delta: Floats, alpha: float) -> Estimate:
     low, high = tango_interval(gains, losses, n, level=1 - alpha)
     spread = float(delta.std(ddof=1)) if n > 1 else 0.0
     return Estimate(
-        test="tango + mcnemar mid-p",
-        n=n,
-        mean=(gains - losses) / n,
-        low=low,
-        high=high,
+        "tango + mcnemar mid-p",
+        n,
+        (gains - losses) / n,
+        low,
+        high,
         lower=tango_interval(gains, losses, n, level=1 - 2 * alpha)[0],
         p=mcnemar_midp(gains, losses),
         p_two_sided=mcnemar_midp(gains, losses, alternative="two-sided"),
         standard_error=spread / math.sqrt(n) if spread > ROUNDOFF else None,
     )
+
+
+def holm(p_values: Sequence[float | None] | Floats) -> Floats:
+    """P-values adjusted for their number, in the order given; None (no p-value) counts as 1.
+
+    Source: Holm 1979: adjusted p_(j) = max over i <= j of min(1, (k - i + 1) p_(i)).
+    """
+    p = np.array([1.0 if value is None else value for value in p_values], dtype=np.float64)
+    require(bool(((p >= 0) & (p <= 1)).all()), f"p-values are {p}; expected numbers from 0 to 1, or None.")
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1.0)
+    return adjusted

@@ -1,20 +1,12 @@
-"""Power of a paired t: the drop that so many queries detect, the queries that a drop needs."""
+"""Power of a paired t: the drop that a number of queries detects, and the queries that a drop needs."""
 
 from __future__ import annotations
 
 import math
 
-from bench.stats._inputs import (
-    ROUNDOFF,
-    Alternative,
-    check_alpha,
-    check_alternative,
-    check_effect,
-    check_share,
-    edge,
-)
+from bench.stats._inputs import ROUNDOFF, Alternative, check_alpha, check_alternative, check_effect, check_share, edge
 
-# A query set nobody can collect: past it "how many queries would settle it" has no useful answer.
+# More queries than anyone can collect: beyond this a number of queries needed is of no use.
 MOST_QUERIES = 10**9
 
 
@@ -42,7 +34,7 @@ def mde(standard_error: float, df: float, *, power: float = 0.8, alpha: float = 
     """The smallest true drop that a one-sided t with this standard error detects with this power.
 
     About 2.486 standard errors for large df. Takes the cluster-robust standard error with G - 1 as df.
-    None where there is no spread or no degree of freedom to work from.
+    None where there is no spread or no degree of freedom.
     """
     check_share("power", power)
     check_effect(0.0, standard_error)
@@ -66,7 +58,7 @@ def queries_needed(
 ) -> int | None:
     """The fewest queries with which a paired t detects a true drop of `effect`, positive, with this power.
 
-    None where no number would do: no effect, no spread known, or more than a billion queries.
+    None where no number is enough: no effect, no spread, or more than a billion queries.
     """
     check_share("power", power)
     check_effect(effect, sd)
@@ -89,7 +81,7 @@ def queries_needed(
 
 
 def queries_to_rule_out(margin: float, *, alpha: float = 0.05) -> int:
-    """Queries of which none may move so that a drop of the margin is ruled out.
+    """Queries that rule out a drop of the margin if none of them changes.
 
     Solves z^2 / (n + z^2) < margin, Tango's bound at no gain and no loss.
     """

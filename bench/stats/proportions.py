@@ -8,7 +8,7 @@ from functools import lru_cache
 from bench.stats._inputs import Alternative, check_alternative, check_counts, check_share, edge, require
 
 
-@lru_cache(maxsize=4096)  # simulations meet the same few counts thousands of times
+@lru_cache(maxsize=4096)  # simulations ask for the same few counts thousands of times
 def tango_interval(gains: int, losses: int, n: int, *, level: float = 0.95) -> tuple[float, float]:
     """Two-sided score interval (low, high) for the difference of two paired proportions, in -1 to 1.
 

@@ -25,17 +25,20 @@ def recipe_standard_error(
 
     Source: gate.md: Var = s_d^2 / n + sigma_s^2 (1/K_A + 1/K_B), the two sources taken as independent.
     """
+    return math.sqrt(sum(_variances(delta_sd, n, seed_sd, k_candidate, k_baseline)))
+
+
+def _variances(
+    delta_sd: float, n: int, seed_sd: float, k_candidate: int, k_baseline: int | None
+) -> tuple[float, float]:
+    """Variance of the mean difference from queries, and from seeds."""
     check_effect(0.0, delta_sd)
     check_effect(0.0, seed_sd)
     require(
         min(n, k_candidate, k_baseline or 1) >= 1,
         f"Recipes have {n} queries, {k_candidate} and {k_baseline} seeds; expected 1 or more of each.",
     )
-    return math.sqrt(delta_sd**2 / n + seed_sd**2 * _seed_share(k_candidate, k_baseline))
-
-
-def _seed_share(k_candidate: int, k_baseline: int | None) -> float:
-    return 1 / k_candidate + (1 / k_baseline if k_baseline is not None else 0.0)
+    return delta_sd**2 / n, seed_sd**2 * (1 / k_candidate + (1 / k_baseline if k_baseline is not None else 0.0))
 
 
 def recipe_interval(
@@ -64,10 +67,10 @@ def recipe_interval(
     )
     if n < 2:
         raise TooFewQueries(f"Recipes were compared on {n} query; expected two or more, for a spread between queries.")
-    standard_error = recipe_standard_error(delta_sd, n, seed_sd=seed_sd, k_candidate=k_candidate, k_baseline=k_baseline)
+    queries, seeds = _variances(delta_sd, n, seed_sd, k_candidate, k_baseline)
+    standard_error = math.sqrt(queries + seeds)
     if standard_error <= ROUNDOFF:
         return mean, mean
-    queries, seeds = delta_sd**2 / n, seed_sd**2 * _seed_share(k_candidate, k_baseline)
     seed_df = k_candidate - 1 + (k_baseline - 1 if k_baseline is not None else 0)
     df = (queries + seeds) ** 2 / (queries**2 / (n - 1) + seeds**2 / seed_df)
     half = float(stdtrit(df, 0.5 + level / 2)) * standard_error

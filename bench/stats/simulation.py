@@ -1,8 +1,8 @@
-"""Rates of verdicts, by drawing differences again with a true mean that is known."""
+"""Rates of a cell's outcomes, by drawing differences again with a known true mean."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,30 +12,7 @@ from bench.stats._inputs import Floats, Labels, Outcome, check_resamples, cluste
 from bench.stats.cells import cell_outcome, estimate
 
 
-@dataclass(frozen=True, kw_only=True)
-class Calibration:
-    """How often each verdict is drawn for one cell whose true mean difference is `shift`.
-
-    Attributes:
-        n: queries drawn per repetition (their expected number where clusters are drawn).
-        repetitions: simulated gates.
-        shift: the true mean difference simulated.
-        improved: rate, 0 to 1, as are the three below; the four add up to 1.
-        passed: rate.
-        failed: rate; the false alarm rate at shift 0, the detection rate below it.
-        inconclusive: rate.
-    """
-
-    n: int
-    repetitions: int
-    shift: float
-    improved: float
-    passed: float
-    failed: float
-    inconclusive: float
-
-
-def calibrate(
+def outcome_rates(
     deltas: ArrayLike,
     *,
     clusters: Labels | None = None,
@@ -46,16 +23,16 @@ def calibrate(
     repetitions: int = 2_000,
     shift: float = 0.0,
     rng: np.random.Generator,
-) -> Calibration:
-    """How often one cell fails, passes and so on when the true mean difference is `shift`.
+) -> dict[Outcome, float]:
+    """Rates of the outcomes of one cell whose true mean difference is `shift`.
 
-    Differences seen before are drawn again, whole clusters at a time, with the chances tilted
-    exponentially so that their mean is exactly `shift`: zeros stay zeros and -1, 0, 1 stay so, so the
-    same test runs as in the gate. Where all lie on one side of `shift`, their mirror images join first.
-    A single cell: no adjustment for several. Costs about a tenth of a millisecond per repetition.
+    Observed differences are drawn again, whole clusters at a time, with chances that are tilted
+    exponentially so that the mean is exactly `shift`: zeros stay zeros and -1, 0, 1 stay so, so the
+    same test runs as in the gate. If all lie on one side of `shift`, their mirror images are added first.
+    A single cell: no adjustment for several. Takes about a tenth of a millisecond per repetition.
 
     Args:
-        deltas: float64[n_queries], differences seen in an earlier comparison.
+        deltas: float64[n_queries], differences of an earlier comparison.
         clusters: one label per query; None (or NaN) is a cluster of its own.
         n: queries per repetition; as many as `deltas` unless given.
         margin: as in `cell_outcome`, like the two below.
@@ -64,6 +41,10 @@ def calibrate(
         repetitions: simulated gates; a rate has a standard error of at most 0.5 / sqrt(repetitions).
         shift: the true mean difference; 0 for the false alarm rate, negative for the detection rate.
         rng: source of the draws.
+
+    Returns:
+        Rates of the four outcomes, 0 to 1. The rate of "fail" is the false alarm rate at shift 0, the detection rate
+        below it.
 
     Source: exponential tilting, Efron 1981, Canadian Journal of Statistics 9; cluster bootstrap, Davison
     and Hinkley 1997, 3.8.
@@ -76,26 +57,19 @@ def calibrate(
         raise TooFewQueries(f"n is {n}; expected the number of queries to draw, 1 or more.")
     values, chances = _units(deltas, labels, shift)
     n_drawn = max(1, round(n * (int(labels.max()) + 1) / len(deltas)))
-    outcomes: list[Outcome] = []
+    outcomes: Counter[Outcome] = Counter()
     for _ in range(repetitions):
         drawn = [values[unit] for unit in rng.choice(len(values), n_drawn, p=chances)]
         sizes = [len(value) for value in drawn]
         drawn_clusters = np.repeat(np.arange(n_drawn), sizes) if max(sizes) > 1 else None
         cell = estimate(np.concatenate(drawn), clusters=drawn_clusters, alpha=alpha)
-        outcomes.append(cell_outcome(cell, p_adjusted=cell.p, margin=margin, floor=floor, alpha=alpha))
-    return Calibration(
-        n=n,
-        repetitions=repetitions,
-        shift=shift,
-        improved=outcomes.count("improved") / repetitions,
-        passed=outcomes.count("pass") / repetitions,
-        failed=outcomes.count("fail") / repetitions,
-        inconclusive=outcomes.count("inconclusive") / repetitions,
-    )
+        outcomes[cell_outcome(cell, p_adjusted=cell.p, margin=margin, floor=floor, alpha=alpha)] += 1
+    names: tuple[Outcome, ...] = ("improved", "pass", "fail", "inconclusive")
+    return {name: outcomes[name] / repetitions for name in names}
 
 
 def _units(deltas: Floats, labels: NDArray[np.intp], shift: float) -> tuple[list[Floats], Floats]:
-    """The clusters' differences, mirrored too if need be, and chances under which the mean is `shift`."""
+    """The clusters' differences, with mirror images if needed, and chances under which the mean is `shift`."""
     members = np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1])
     values = [deltas[member] for member in members]
     means = [value.mean() for value in values]
@@ -110,9 +84,9 @@ def tilted_chances(sums: ArrayLike, sizes: ArrayLike, *, shift: float) -> Floats
     Proportional to exp(t (sum - shift * size)): of all chances with that mean, the nearest to equal ones.
 
     Args:
-        sums: float64[n_clusters], each cluster's differences added up.
-        sizes: int[n_clusters], how many they are.
-        shift: the mean wanted; some clusters' means must lie on each side of it, else BenchError.
+        sums: float64[n_clusters], sum of each cluster's differences.
+        sizes: int[n_clusters], number of them.
+        shift: the true mean; some clusters' means must lie on each side of it, else BenchError.
 
     Source: exponential tilting, Efron 1981, Canadian Journal of Statistics 9.
     """
@@ -129,5 +103,5 @@ def tilted_chances(sums: ArrayLike, sizes: ArrayLike, *, shift: float) -> Floats
         weights /= weights.sum()
         return weights
 
-    # 1e6: past it float64 sees only the largest excess anyway
+    # Beyond 1e6 only the largest excess has a weight in float64.
     return chances(edge(lambda tilt: bool(chances(tilt) @ excess < 0), -1e6, 1e6, halvings=80))

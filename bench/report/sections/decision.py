@@ -8,7 +8,7 @@ from bench.base import words
 from bench.decide.costs import Line
 from bench.decide.curve import Forecast
 from bench.decide.records import Option, Reason, Recommendation
-from bench.decide.sentences import helps_at_home
+from bench.decide.sentences import helps_but_may_drop
 from bench.report import Material, datum
 from bench.report.blocks import Banner, Block, Bullets, Column, Columns, Datum, Folded, Head, Heading, Prose, Table
 from bench.report.text import Parts, fill, name, plain, strong
@@ -38,7 +38,7 @@ def build(material: Material) -> list[Block]:
     if decision is None:
         return []
     tone, label = LABELS[decision.outcome]
-    if decision.outcome != "recommended" and any(helps_at_home(option) for option in decision.options):
+    if decision.outcome != "recommended" and any(helps_but_may_drop(option) for option in decision.options):
         label = "Gain shown, but a drop is not ruled out"
     answer, *more = ([plain(sentence, 1000)] for sentence in decision.sentences)
     doubts = [[plain(sentence, 600)] for sentence in decision.doubts]
