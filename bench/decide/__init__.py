@@ -1,4 +1,4 @@
-"""Is it worth it? Options, evidence, costs and one recommendation.
+"""Advice, not a gate: which change is worth its cost (hybrid retrieval, a reranker, fine-tuning, or none).
 
 In: stored results, measured quantities, prices.
 Out: a `Recommendation` with a reason for every option.

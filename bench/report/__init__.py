@@ -1,7 +1,7 @@
-"""Records as people read them: blocks, sections, charts, and the forms that write them.
+"""Everything that people read: blocks, sections, charts, and the forms that write them.
 
-In: records.
-Out: HTML, Markdown, JSON, LaTeX, JUnit, comments, lines of a terminal.
+In: records, comparisons and recommendations.
+Out: HTML, Markdown, JSON, LaTeX, JUnit, comments, metrics, lines of a terminal.
 Never imports a model library, and computes no verdict.
 """
 

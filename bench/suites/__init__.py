@@ -1,4 +1,4 @@
-"""What is measured: suites, where they come from, and what is wrong with them.
+"""Evaluation suites (documents, queries, judgements): read, imported from other formats, checked, altered.
 
 In: folders, files, data sets of other programs.
 Out: a `Suite`, a new suite folder, findings about one.

@@ -1,4 +1,4 @@
-"""From training queries to a fine-tuned model: pairs, hard negatives, fine-tuning, lineage.
+"""From training queries to a fine-tuned model: pairs made and filtered, hard negatives mined, training, lineage.
 
 In: a suite's train and dev sets, files of pairs, clicks, language models.
 Out: pair files, negatives, model folders with their lineage.
