@@ -197,10 +197,7 @@ class Project:
         return baselines.shown(self.workspace, suite=suite, baseline=baseline, whole=whole)
 
     def decide(self, *, current: str | None = None, suite: str | None = None, private: bool = False) -> Decided:
-        """Recommend what to do, from stored results: nothing, a hybrid, a reranker or fine-tuning.
-
-        `current` is the system in use; `[decide] current`, else the accepted baseline's where None.
-        """
+        """Recommend, from stored results: no change, a hybrid, a reranker or fine-tuning; `current`: system in use."""
         from bench.project.decide import decided
 
         return Decided(decided(self.workspace, self.suite(suite), current=current, private=private))

@@ -146,13 +146,8 @@ def evaluate(
         ConfigError: a table that is wrong.
     """
     loaded = load_suite(suite)
-    protocol = replace(
-        loaded.protocol,
-        measures=tuple(
-            dict.fromkeys((*loaded.protocol.measures, *(parse_list(names_of(measures)) if measures else ())))
-        ),
-        depth=depth or loaded.protocol.depth,
-    )
+    wanted = dict.fromkeys((*loaded.protocol.measures, *(parse_list(names_of(measures)) if measures else ())))
+    protocol = replace(loaded.protocol, measures=tuple(wanted), depth=depth or loaded.protocol.depth)
     with TemporaryDirectory(prefix="bench-") as folder:
         place = Store(store or folder)
         evaluator = Evaluator(replace(loaded, protocol=protocol), _built(systems, place), place, progress=progress)
