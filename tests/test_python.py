@@ -216,7 +216,7 @@ def test_command_line_and_method_give_one_document(project, capsys):
         (compared, project.compare("bm25", "no-length", margin=0.1)),
         (["check", "tiny"], project.check()),
         (["decide", "--current", "bm25"], project.decide(current="bm25")),
-        (["history", "--measure", "ndcg@10"], project.history(measures=["ndcg@10"])),
+        (["history", "--measure", "ndcg@10"], project.history(measures="ndcg@10")),
     ):
         main([*line, "--json"])
         assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(answer.to_json())), line
@@ -330,6 +330,7 @@ def test_frames_and_mappings_of_one_run_measure_alike():
     assert means == pytest.approx({"ndcg@10": (1 + 1 / 1.584962500721156) / 2, "mrr": 0.75})
     assert bench.measure(scores, grades, ["ndcg@10", "mrr"]).means == means
     assert bench.measure(ranks, grades, ["ndcg@10", "mrr"]).means == means
+    assert bench.compare(scores, ranks, qrels=grades).outcome == bench.compare(run, run, qrels=qrels).outcome == "pass"
     with pytest.raises(UsageError, match='ranks document "d1" twice under query "q1"'):
         bench.measure(pd.concat([scores, scores]), grades)
     with pytest.raises(UsageError, match="no column for the document's id; expected one of doc_id"):
@@ -366,7 +367,7 @@ def test_judge_measures_a_function_by_what_it_is_judged_by(tiny_suite, results):
     def search(text):
         return ["d01", "d03", "d04", "d13"]
 
-    judged = bench.judge(search, baseline=search, suite=tiny_suite.suite, measures="map", query_sets=["shop"])
+    judged = bench.judge(search, baseline=search, suite=tiny_suite.suite, measures="map", query_sets="shop")
     assert [(cell.measure, cell.query_set, cell.delta) for cell in judged.verdict.cells] == [("map", "shop", 0)]
 
 

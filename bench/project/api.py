@@ -13,7 +13,7 @@ from bench.gate.rules import changed
 from bench.project import baseline as baselines
 from bench.project.answers import Decided, Judged, Results, Told
 from bench.project.compare import calibrate, compare, measure, read_qrels, read_run
-from bench.project.functions import evaluate, judge, load_suite, text_file
+from bench.project.functions import evaluate, judge, load_suite, names_of, text_file
 from bench.project.workspace import Workspace
 from bench.records import Suite
 
@@ -74,14 +74,14 @@ class Project:
         return self.workspace.suite(name)
 
     def check(self, suite: str | None = None, *, models: Sequence[str] = (), progress: Progress = no_progress) -> Told:
-        """What makes a suite's numbers wrong or doubtful. `models`: say of these whether they were trained on it."""
+        """Findings: what makes a suite's numbers wrong or doubtful; `models`: were these trained on its data?"""
         from bench.project.suites import checked
 
         return checked(self.suite(suite).path, models=models, store=self.workspace.store.root, progress=progress)
 
     def run(
         self,
-        systems: Sequence[str] | str | None = None,
+        systems: str | Sequence[str] | None = None,
         *,
         suite: str | None = None,
         gated: bool = False,
@@ -92,7 +92,7 @@ class Project:
         """Evaluate systems on suites; only what changed is computed.
 
         Args:
-            systems: names; all of the config where None.
+            systems: one name or several; all of the config where None.
             suite: one suite; all where None.
             gated: only what the gate needs.
             latency: also time single queries, systems side by side.
@@ -105,15 +105,14 @@ class Project:
         """
         from bench.project.run import evaluated
 
-        names = [systems] if isinstance(systems, str) else systems
-        place = None if out is None else Path(out)
+        place, names = None if out is None else Path(out), names_of(systems)
         return evaluated(
             self.workspace, suite=suite, systems=names, gated=gated, latency=latency, out=place, progress=progress
         )
 
     def results(self, system: str, *, suite: str | None = None) -> Results:
         """The stored results of one system; where there are none, the error says which run makes them."""
-        return Results(tuple(self.workspace.stored(self.workspace.suite(suite), system)))
+        return Results(tuple(self.workspace.stored(self.suite(suite), system)))
 
     def gate(
         self,
@@ -155,7 +154,7 @@ class Project:
         options["on_inconclusive"] = on_inconclusive
         return judged(
             self.workspace,
-            self.workspace.suite(suite),
+            self.suite(suite),
             system=system,
             baseline=None if baseline is None else Path(baseline),
             merge_base=[Path(path) for path in merge_base],
@@ -198,13 +197,10 @@ class Project:
         return baselines.shown(self.workspace, suite=suite, baseline=baseline, whole=whole)
 
     def decide(self, *, current: str | None = None, suite: str | None = None, private: bool = False) -> Decided:
-        """Recommend what to do, from stored results: nothing, a hybrid, a reranker or fine-tuning.
-
-        `current` is the system in use; `[decide] current`, else the accepted baseline's where None.
-        """
+        """Recommend, from stored results: no change, a hybrid, a reranker or fine-tuning; `current`: system in use."""
         from bench.project.decide import decided
 
-        return Decided(decided(self.workspace, self.workspace.suite(suite), current=current, private=private))
+        return Decided(decided(self.workspace, self.suite(suite), current=current, private=private))
 
     def report(
         self,
@@ -238,7 +234,7 @@ class Project:
         name: str | None = None,
         *,
         suite: str | None = None,
-        pairs: Sequence[str] | None = None,
+        pairs: str | Sequence[str] | None = None,
         settings: Mapping[str, Any] | None = None,
         seed: int | None = None,
         out: Path | str | None = None,
@@ -257,7 +253,7 @@ class Project:
             self.workspace,
             name,
             suite=suite,
-            pairs=pairs,
+            pairs=names_of(pairs),
             settings=settings,
             seed=seed,
             out=out,
@@ -323,16 +319,16 @@ class Project:
         self,
         *,
         suite: str | None = None,
-        systems: Sequence[str] | None = None,
-        measures: Sequence[str] | None = None,
+        systems: str | Sequence[str] | None = None,
+        measures: str | Sequence[str] | None = None,
         since: str | None = None,
         alpha: float = 0.05,
     ) -> OverTime:
         """Results over time `since` a date, with accepted baselines and steps; `alpha`: error rate of all steps."""
         from bench.project.history import over_time
 
-        log = self.workspace.history
-        return over_time(log, suite=suite, systems=systems, measures=measures, since=since, alpha=alpha)
+        names = {"systems": names_of(systems), "measures": names_of(measures)}
+        return over_time(self.workspace.history, suite=suite, since=since, alpha=alpha, **names)
 
     def drift(
         self,
@@ -383,7 +379,7 @@ class Project:
         *,
         suite: str | None = None,
         system: str | None = None,
-        query_sets: Sequence[str] | None = None,
+        query_sets: str | Sequence[str] | None = None,
         model_name: str | None = None,
         force: bool = False,
     ) -> Told:
@@ -396,7 +392,7 @@ class Project:
             config=str(self.path),
             suite_name=suite,
             system=system,
-            query_sets=query_sets,
+            query_sets=names_of(query_sets),
             model_name=model_name,
             force=force,
         )

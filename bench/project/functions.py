@@ -97,7 +97,7 @@ def load_suite(
         path = str(text_file(documents, folder / "corpus.jsonl").absolute())
         try:
             what = {"name": name, "corpora": {"documents": {"path": path}}, "query_sets": entries}
-            how = {"measures": list(_names(measures)), "depth": depth, "relevance_level": relevance_level}
+            how = {"measures": list(parse_list(names_of(measures))), "depth": depth, "relevance_level": relevance_level}
             config = SuiteConfig.model_validate(what | how)
             write_text(folder / "suite.toml", suites.toml_of(config))
             loaded = suites.load(folder, progress=progress)
@@ -115,15 +115,16 @@ def text_file(value: Any, path: Path) -> Path:
     return write_text(path, "".join(json.dumps(row, default=str) + "\n" for row in texts_of(value)))
 
 
-def _names(measures: Measures) -> tuple[str, ...]:
-    return parse_list([measures] if isinstance(measures, str) else measures)
+def names_of(names: str | Iterable[str] | None) -> list[str] | None:
+    """Names as a list; one name may stand alone."""
+    return [names] if isinstance(names, str) else None if names is None else list(names)
 
 
 def evaluate(
     suite: Suite | Path | str,
     systems: Mapping[str, SearchFunction | Mapping[str, Any]],
     *,
-    query_sets: Iterable[str] | None = None,
+    query_sets: str | Iterable[str] | None = None,
     measures: Measures = None,
     depth: int | None = None,
     store: Path | str | None = None,
@@ -145,17 +146,13 @@ def evaluate(
         ConfigError: a table that is wrong.
     """
     loaded = load_suite(suite)
-    protocol = replace(
-        loaded.protocol,
-        measures=tuple(dict.fromkeys((*loaded.protocol.measures, *(_names(measures) if measures else ())))),
-        depth=depth or loaded.protocol.depth,
-    )
+    wanted = dict.fromkeys((*loaded.protocol.measures, *(parse_list(names_of(measures)) if measures else ())))
+    protocol = replace(loaded.protocol, measures=tuple(wanted), depth=depth or loaded.protocol.depth)
     with TemporaryDirectory(prefix="bench-") as folder:
         place = Store(store or folder)
         evaluator = Evaluator(replace(loaded, protocol=protocol), _built(systems, place), place, progress=progress)
         chosen = [name for name in evaluator.systems if table_of(name) in systems]
-        names = None if query_sets is None else list(query_sets)
-        return Results(tuple(evaluator.results(chosen, query_sets=names)))
+        return Results(tuple(evaluator.results(chosen, query_sets=names_of(query_sets))))
 
 
 def _built(systems: Mapping[str, Any], store: Store) -> dict[str, System]:
@@ -181,7 +178,7 @@ def judge(
     suite: Suite | Path | str | None = None,
     qrels: Judgements | None = None,
     policy: Policy | None = None,
-    query_sets: Iterable[str] | None = None,
+    query_sets: str | Iterable[str] | None = None,
     measures: Measures = None,
     margin: float | None = None,
     alpha: float | None = None,
@@ -213,7 +210,7 @@ def judge(
             raise UsageError("judge: runs with qrels= are one held-out set; leave out policy=, suite= and query_sets=.")
         return files.judged_runs(baseline, candidate, qrels, **options)
     loaded = None if suite is None else load_suite(suite)
-    names = None if query_sets is None else list(query_sets)
+    names = names_of(query_sets)
     header: Mapping[str, Any] = {}
     if baseline is not None:
         before = _results(baseline, loaded, names, measures, "baseline")
