@@ -28,7 +28,7 @@ _OUTCOME_ORDER = {"fail": 0, "inconclusive": 1, "improved": 2, "pass": 3}
 
 
 def marker(key: str) -> str:
-    """The invisible first line by which a comment is recognised; one per key."""
+    """The invisible first line by which a comment is recognised; each key has its own."""
     cleaned = re.sub(r"[^A-Za-z0-9._/@]+", "-", key)[:80].strip("-")
     return f"<!-- retrieval-gate {cleaned} -->" if cleaned else "<!-- retrieval-gate -->"
 

@@ -26,7 +26,7 @@ LINEAGE = (
     ("best",), ("padding",), ("data", "pairs_digest"), ("data", "negatives_digest"), ("commit",), ("rows_per_second",),
     ("environment", "python"), ("environment", "packages"),
 )  # fmt: skip
-"""Parts of a lineage, beside its recipe, that somebody needs to train the model again."""
+"""Parts of a lineage that are needed, with its recipe, to train the model again."""
 
 Document = Mapping[str, Any]
 """A lineage document, or part of a document of `bench loop`. Any key may be missing or of another type."""
