@@ -131,6 +131,8 @@ class Column:
 Head = str | Column
 """A heading: a title alone, or a column."""
 
+Rows = Sequence[Sequence[Datum]]
+
 Columns = Mapping[Head, Callable[[Row], Datum]]
 """Heading → the cell of a record, from left to right."""
 
@@ -141,7 +143,7 @@ class Table(Block):
 
     caption: str
     columns: Sequence[Column]
-    rows: Sequence[Sequence[Datum]]
+    rows: Rows
     sortable: bool = False
     note: str = ""
 
@@ -163,13 +165,7 @@ class Table(Block):
 
     @classmethod
     def grid(
-        cls,
-        caption: str,
-        columns: Sequence[Head],
-        rows: Sequence[Sequence[Datum]],
-        *,
-        sortable: bool = False,
-        note: str = "",
+        cls, caption: str, columns: Sequence[Head], rows: Rows, *, sortable: bool = False, note: str = ""
     ) -> Table:
         """A table of cells, for columns that depend on the results. Columns of numbers are aligned to the right."""
         heads = [Column(plain(head, NAME_LIMIT)) if isinstance(head, str) else head for head in columns]

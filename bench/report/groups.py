@@ -11,14 +11,14 @@ from bench.gate.compare import check_comparable, corrected, difference
 from bench.report.reading import Task
 
 MOST_SYSTEMS = 24
-"""The best systems get letters; with more, every pair is one test of hundreds, and letters fill the table."""
+"""Only the best systems get letters: with more, there are hundreds of tests, and letters fill the table."""
 
 
 def significance_groups(task: Task, measure: str, systems: Sequence[str], *, alpha: float) -> dict[str, str]:
     """System → letters; two systems share one unless their difference is shown.
 
-    Every pair is tested by the method that fits the data, as everywhere in the report (cluster-robust t, McNemar's
-    mid-p or paired t), two-sided, with Holm's correction over all pairs; docs/decisions/0012 says why the randomised
+    Every pair is tested by the method that fits the data (cluster-robust t, McNemar's mid-p or paired t, as in the rest
+    of the report), two-sided, with Holm's correction over all pairs; docs/decisions/0012 says why the randomised
     Tukey HSD is not used. Empty under five queries, and where results cannot be compared.
     """
     means = {system: task.mean(system, measure) for system in systems}

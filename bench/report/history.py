@@ -117,13 +117,20 @@ def _query_set(group: Sequence[Series], place: int, history: History) -> list[Bl
     marks = {segment.points[i].time for series in group for segment in series.segments for i in segment.marks}
     changes = [(time, f"{plain(why, 200)}; do not compare with numbers before it.") for time, why in cuts]
     changes += [(time, "another part of the suite changed; numbers of this set stay comparable.") for time in marks]
+
+    def weight(series: Series) -> tuple[bool, bool, float, str]:
+        """The order of drawing: series with steps, then accepted ones, then the best."""
+        steps = any(segment.steps for segment in series.segments)
+        accepted = any(point.accepted is not None for segment in series.segments for point in segment.points)
+        return not steps, not accepted, -series.latest.mean.value, series.system
+
     panels = []
     for i, measure in enumerate(dict.fromkeys(series.measure for series in group)):
         title = f"{plain(measure, 40)} on {plain(group[0].query_set, 60)}"
         svg = trend(
             f"trend-{place}-{i}",
             title,
-            sorted((series for series in group if series.measure == measure), key=_weight)[:MOST_LINES],
+            sorted((series for series in group if series.measure == measure), key=weight)[:MOST_LINES],
             cuts=sorted({time for time, _ in cuts}),
             marks=sorted(marks),
         )
@@ -139,13 +146,6 @@ def _query_set(group: Sequence[Series], place: int, history: History) -> list[Bl
     role = Prose([f"{words.ROLES.get(group[0].role, plain(group[0].role, 40)).capitalize()} queries."])
     changed = Bullets([[f"{time:%Y-%m-%d}: {text}"] for time, text in sorted(changes)])
     return [role, *([changed] if changes else []), Figure(panels, caption), _table(group, history)]
-
-
-def _weight(series: Series) -> tuple[bool, bool, float, str]:
-    """The order of drawing: series with steps, then accepted ones, then the best."""
-    steps = any(segment.steps for segment in series.segments)
-    accepted = any(point.accepted is not None for segment in series.segments for point in segment.points)
-    return not steps, not accepted, -series.latest.mean.value, series.system
 
 
 def _table(group: Sequence[Series], history: History) -> Table:

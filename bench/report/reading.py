@@ -145,7 +145,7 @@ def differences(
 
 
 def comparison_errors(material: Material, task: Task) -> list[str]:
-    """Why systems are not compared with the material's reference, a sentence each."""
+    """Why systems are not compared with the reference, a sentence for each error."""
     reference = task.results.get(material.reference)
     if reference is None:
         return []

@@ -34,7 +34,10 @@ def verdict_sentence(verdict: Verdict) -> Parts:
     if verdict.pinned_lost:
         pinned = [f"{len(verdict.pinned_lost)} of {count(verdict.n_pinned, 'pinned query')} lost relevant documents."]
     if failed:
-        parts = [f"A regression is shown in {len(failed)} of {comparisons}. ", *_largest_drop(failed)]
+        worst = min(failed, key=lambda cell: cell.delta)
+        drop = (name(worst.place), plain(worst.measure, 40), strong(signed(worst.delta)), interval(worst.ci))
+        text = "A regression is shown in {} of {}. The largest drop is on {}: {} {} {}. "
+        parts = fill(text, str(len(failed)), comparisons, *drop)
         if verdict.merge_base is not None and {cell.reference for cell in failed} == {"baseline"}:
             parts += ["It is shown for all changes since the baseline together, not for this change alone. "]
         return [*parts, *broken, *pinned]
@@ -55,13 +58,6 @@ def verdict_sentence(verdict: Verdict) -> Parts:
     gains = f" {len(improved)} of them {'shows' if len(improved) == 1 else 'show'} a gain." if improved else ""
     where = "the only comparison" if len(verdict.cells) == 1 else f"all {comparisons}"
     return [f"A drop beyond the margin is ruled out in {where}.{gains}"]
-
-
-def _largest_drop(cells: Sequence[Cell]) -> Parts:
-    worst = min(cells, key=lambda cell: cell.delta)
-    delta = strong(signed(worst.delta))
-    text = "The largest drop is on {}: {} {} {}. "
-    return fill(text, name(worst.place), plain(worst.measure, 40), delta, interval(worst.ci))
 
 
 def _queries_needed(cells: Sequence[Cell]) -> Parts:

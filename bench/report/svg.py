@@ -87,15 +87,12 @@ def _clean(element: ElementTree.Element, uid: str) -> None:
         if key in attributes:
             attributes[key] = f"{mark}{uid}-{attributes[key].removeprefix(mark)}"
     if "d" in attributes:
-        attributes["d"] = _shorter_path(attributes["d"])
+        # Two decimals are finer than any screen.
+        path = " ".join(attributes["d"].split())
+        attributes["d"] = re.sub(r"-?\d+\.\d+", lambda n: f"{float(n[0]):.2f}".rstrip("0").rstrip("."), path)
     if attributes.get("transform", "").startswith("rotate(-0 "):
         del attributes["transform"]
     if classes:
         attributes["class"] = " ".join(classes)
     element.attrib.clear()
     element.attrib |= attributes
-
-
-def _shorter_path(path: str) -> str:
-    """The same path with two decimals, which is finer than any screen."""
-    return re.sub(r"-?\d+\.\d+", lambda match: f"{float(match[0]):.2f}".rstrip("0").rstrip("."), " ".join(path.split()))

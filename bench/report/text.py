@@ -7,7 +7,7 @@ and each form escapes them in one place.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 NAME_LIMIT = 60
@@ -40,6 +40,15 @@ def visible(text: object, limit: int = TEXT_LIMIT) -> str:
 def plain(text: object, limit: int = TEXT_LIMIT) -> str:
     """As `visible`, without spaces at the ends; for names, ids and whole texts."""
     return visible(str(text).strip(), limit).strip(" ")
+
+
+def written(value: object) -> str:
+    """A value of a JSON document in one line: the keys and values of an object, the items of a list."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {written(part)}" for key, part in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(written, value))
+    return "–" if value is None else str(value)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ _OUTCOME_ORDER = {"fail": 0, "inconclusive": 1, "improved": 2, "pass": 3}
 
 
 def marker(key: str) -> str:
-    """The invisible first line by which a comment is recognised; one per key."""
+    """The invisible first line by which a comment is recognised; each key has its own."""
     cleaned = re.sub(r"[^A-Za-z0-9._/@]+", "-", key)[:80].strip("-")
     return f"<!-- retrieval-gate {cleaned} -->" if cleaned else "<!-- retrieval-gate -->"
 
@@ -42,7 +42,7 @@ def comment(material: Material, *, key: str = "", link: str = "") -> str:
         link: https address of the whole report; left out where it is empty or anything else.
     """
     (verdict,) = material.verdicts
-    head: list[Block] = [sentences.verdict_banner(verdict), _table(verdict), *_rules(verdict), *_warnings(verdict)]
+    head: list[Block] = [sentences.verdict_banner(verdict), _table(verdict), *_notes(verdict)]
     changed = queries.changes(material)
     # An address with other characters than these is not one of ours.
     safe = re.fullmatch(r"https://[A-Za-z0-9._~/?=&%#-]+", link)
@@ -89,8 +89,8 @@ def _table(verdict: Verdict) -> Table:
     return Table.grid("", columns, rows, note=more if left_out > 0 else "")
 
 
-def _rules(verdict: Verdict) -> list[Block]:
-    """Other rules that are inconclusive, and pinned queries that were lost; a rule that fails is in the sentence."""
+def _notes(verdict: Verdict) -> list[Block]:
+    """Inconclusive rules, lost pinned queries and warnings; a rule that fails is in the verdict's sentence."""
     items: list[Text] = [
         [strong(f"{words.OUTCOMES['inconclusive']}: "), plain(check.reason, 300)]
         for check in verdict.checks
@@ -100,12 +100,8 @@ def _rules(verdict: Verdict) -> list[Block]:
         names = ", ".join(plain(change.query_id, 60) for _, change in verdict.pinned_lost[:MOST_PINNED])
         more = ", …" if len(verdict.pinned_lost) > MOST_PINNED else ""
         items.append([strong("Pinned queries lost: "), f"{names}{more}"])
-    return [Bullets(items)] if items else []
-
-
-def _warnings(verdict: Verdict) -> list[Block]:
-    warnings = [finding for finding in verdict.findings if finding.severity == "warning"]
-    items: list[Text] = [[strong("Warning: "), plain(finding.message, 400)] for finding in warnings[:MOST_WARNINGS]]
+    warnings = [finding.message for finding in verdict.findings if finding.severity == "warning"]
+    items += [[strong("Warning: "), plain(message, 400)] for message in warnings[:MOST_WARNINGS]]
     if len(warnings) > MOST_WARNINGS:
         items.append([f"{words.count(len(warnings) - MOST_WARNINGS, 'more warning')} in the job summary."])
     return [Bullets(items)] if items else []

@@ -1,7 +1,7 @@
-"""Output for GitHub: workflow commands, step outputs, the job summary, one comment per pull request, one issue.
+"""Output for GitHub: workflow commands, step outputs, the job summary, a comment on the pull request, an issue.
 
-Summary, outputs and annotations need no token and are always written. The comment may fail: a pull request from a fork
-has no right to write one, and that must not hide the verdict.
+Summary, outputs and annotations need no token and are always written. The comment may fail, because a pull request from
+a fork has no right to write one; that must not hide the verdict.
 """
 
 from __future__ import annotations
@@ -100,15 +100,11 @@ def changed_line(config: Path, since: str, tables: Sequence[str]) -> Place | Non
 
 def outputs(verdict: Verdict | None, *, exit_code: int, report: Path | None) -> dict[str, str]:
     """The Action's outputs; the verdict is "error" where there is none."""
-    worst = verdict.worst if verdict else None
-    mde = verdict.mde80 if verdict else None
-    return {
-        "verdict": verdict.outcome if verdict else "error",
-        "exit-code": str(exit_code),
-        "report-path": str(report) if report else "",
-        "worst-cell": visible(worst.name, 200) if worst else "",
-        "mde": "" if mde is None else f"{mde:.4f}",
-    }
+    values = {"verdict": verdict.outcome if verdict else "error", "exit-code": str(exit_code)}
+    values["report-path"] = str(report) if report else ""
+    values["worst-cell"] = visible(verdict.worst.name, 200) if verdict and verdict.worst else ""
+    values["mde"] = "" if verdict is None or verdict.mde80 is None else f"{verdict.mde80:.4f}"
+    return values
 
 
 def write_files(summary: str, values: Mapping[str, str], commands: Sequence[str] = ()) -> None:
@@ -116,7 +112,7 @@ def write_files(summary: str, values: Mapping[str, str], commands: Sequence[str]
     # Standard output may have a JSON document.
     sys.stderr.write("".join(f"{line}\n" for line in commands))
     sys.stderr.flush()
-    # Nobody can know the delimiter beforehand, so no value can end its own text and set another output.
+    # The delimiter cannot be predicted, so no value can end its own text and set another output.
     end = secrets.token_hex(16)
     outputs = "".join(f"{name}<<{end}\n{value}\n{end}\n" for name, value in values.items())
     for variable, text in (("GITHUB_STEP_SUMMARY", summary), ("GITHUB_OUTPUT", outputs)):

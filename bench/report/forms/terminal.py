@@ -140,7 +140,7 @@ def _joined(parts: Sentence) -> str:
 
 @contextlib.contextmanager
 def progress(*, quiet: bool = False) -> Iterator[Progress]:
-    """A progress callback: bars on a terminal, a line per finished stage elsewhere, nothing when quiet."""
+    """A progress callback: bars on a terminal, a line per finished stage in a log file, nothing when quiet."""
     if quiet:
         yield lambda stage, done, total: None
     elif sys.stderr.isatty():

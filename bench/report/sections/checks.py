@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from bench.base import words
 from bench.records import Finding
 from bench.report import Material, datum
@@ -25,11 +27,8 @@ def build(material: Material) -> list[Block]:
         label = words.SEVERITIES.get(finding.severity, plain(finding.severity, 20))
         return Datum(label, place(finding), "outcome", tone=finding.severity if finding.severity in order else "info")
 
-    counts = [
-        words.count(n, label.lower())
-        for severity, label in words.SEVERITIES.items()
-        if (n := sum(finding.severity == severity for finding in material.findings))
-    ]
+    n = Counter(finding.severity for finding in material.findings)
+    counts = [words.count(n[key], label.lower()) for key, label in words.SEVERITIES.items() if n[key]]
     subject = "The check of the suite found" if material.results or material.verdicts else "There is no verdict:"
     table = Table.of(
         "Findings",

@@ -164,7 +164,7 @@ def _how_to_read(decision: Recommendation) -> Prose:
 
 
 def _unmeasured(decision: Recommendation) -> list[Block]:
-    """Options without a result, and how to get one."""
+    """Options without a result, and how to measure them."""
     items: list[Parts] = []
     for option in decision.options:
         if option.gain is None and option.todo and option.name != "stay":
@@ -214,7 +214,7 @@ def _reasons(caption: str, reasons: list[Reason], note: str = "") -> Table:
 
 
 def _signs(decision: Recommendation) -> list[Parts]:
-    """Headroom, labels, vocabulary and learning curves, a sentence each."""
+    """Headroom, labels, vocabulary and learning curves: a sentence for each."""
     items: list[Parts] = []
     ten, more = decision.headroom.get("recall@10"), decision.headroom.get("between")
     if ten is not None and more is not None:

@@ -25,7 +25,7 @@ REASONS = (
 MOST_SUSPECTS, MOST_EXAMPLES = 50, 20
 
 Mining = Mapping[str, Any]
-"""What a lineage, or `bench mine`, says about mining. Any key may be missing or of another type."""
+"""The counts and examples of mining in a lineage or from `bench mine`. Any key may be missing or of another type."""
 
 
 def build(material: Material) -> list[Block]:

@@ -1,4 +1,4 @@
-"""Quality against the size of the index and against time: the systems that no other one beats on all three."""
+"""Quality against index size and latency: the systems that no other system beats on all three."""
 
 from __future__ import annotations
 

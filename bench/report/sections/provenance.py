@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from bench.base import words
 from bench.records import Verdict
 from bench.report import Material, datum
 from bench.report.blocks import Block, Code, Column, Columns, Folded, Head, Heading, Prose, Table
 from bench.report.reading import Task, labelled_results, tasks
-from bench.report.text import plain
+from bench.report.text import plain, written
 
 ORDER = 100
 TITLE = "Provenance"
@@ -84,10 +83,6 @@ def _environments(sets: Sequence[Task]) -> list[Block]:
     if len(distinct) > 1:
         blocks.append(Prose([f"The results come from {len(distinct)} different environments."]))
     for environment in list(distinct.values())[:MOST_ENVIRONMENTS]:
-        rows = [[datum.text(key), datum.sentence(_value(value))] for key, value in environment.items()]
+        rows = [[datum.text(key), datum.sentence(written(value))] for key, value in environment.items()]
         blocks.append(Table.grid("Environment", ["Part", "Value"], rows))
     return blocks
-
-
-def _value(value: Any) -> str:
-    return ", ".join(f"{key} {part}" for key, part in value.items()) if isinstance(value, Mapping) else str(value)

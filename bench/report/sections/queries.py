@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bench.base import words
-from bench.records import Result, Verdict
+from bench.records import Verdict
 from bench.report import Material, explorer, sentences
 from bench.report.blocks import Block, Explorer, Prose, QueryEntry, QueryGroup, QueryList, RelevantDocument
 from bench.report.explorer import MOST_RELEVANT, QUERY_LIMIT, TOP
@@ -59,10 +59,14 @@ def _group(material: Material, verdict: Verdict) -> QueryGroup | None:
     shown = lost[: max(MOST_QUERIES - len(gained), MOST_QUERIES - LEAST_GAINED)]
     shown += gained[: MOST_QUERIES - len(shown)]
     pinned = {(query_set, change.query_id) for query_set, change in verdict.pinned_lost}
-    tops = {
-        query_set: [_tops(judged_result(material, verdict, query_set, side)) for side in (reference, "candidate")]
-        for query_set, _ in shown
-    }
+
+    def tops_of(query_set: str, side: str) -> dict[str, tuple[str, ...]]:
+        """Query id → the first documents of its ranking."""
+        result = judged_result(material, verdict, query_set, side)
+        rankings = zip(result.scores.query_ids, result.top_ids, strict=True) if result else ()
+        return {query_id: ids[:TOP] for query_id, ids in rankings}
+
+    tops = {query_set: [tops_of(query_set, side) for side in (reference, "candidate")] for query_set, _ in shown}
 
     def entry(query_set: str, query_id: str) -> QueryEntry:
         moves, (before, after) = changed[query_set, query_id], (top.get(query_id, ()) for top in tops[query_set])
@@ -107,13 +111,6 @@ def _largest(moves: Sequence[Change]) -> Change:
 def _lost(moves: Sequence[Change]) -> bool:
     _, before, after = _largest(moves)
     return after < before
-
-
-def _tops(result: Result | None) -> dict[str, tuple[str, ...]]:
-    """Query id → the first documents of its ranking."""
-    if result is None:
-        return {}
-    return {q: ids[:TOP] for q, ids in zip(result.scores.query_ids, result.top_ids, strict=True)}
 
 
 def _relevant(

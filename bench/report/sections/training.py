@@ -8,7 +8,7 @@ from typing import Any
 from bench.base import words
 from bench.report import Material, charts, datum
 from bench.report.blocks import Block, Column, Datum, Figure, Folded, Panel, Table
-from bench.report.text import plain
+from bench.report.text import plain, written
 
 ORDER = 80
 TITLE = "Training"
@@ -26,7 +26,7 @@ LINEAGE = (
     ("best",), ("padding",), ("data", "pairs_digest"), ("data", "negatives_digest"), ("commit",), ("rows_per_second",),
     ("environment", "python"), ("environment", "packages"),
 )  # fmt: skip
-"""Parts of a lineage, beside its recipe, that somebody needs to train the model again."""
+"""Parts of a lineage that are needed, with its recipe, to train the model again."""
 
 Document = Mapping[str, Any]
 """A lineage document, or part of a document of `bench loop`. Any key may be missing or of another type."""
@@ -53,7 +53,7 @@ def build(material: Material) -> list[Block]:
         if lineage := _lineage(model):
             seed = "" if model.get("seed") is None else f", seed {plain(model['seed'], 12)}"
             title = f"Lineage of {_name(model)}{seed}"
-            rows = [[datum.text(key), datum.sentence(_written(value))] for key, value in lineage.items()]
+            rows = [[datum.text(key), datum.sentence(written(value))] for key, value in lineage.items()]
             blocks.append(Folded(title, [Table.grid(title, ["Part", "Value"], rows)]))
     return blocks
 
@@ -146,14 +146,6 @@ def _lineage(model: Document) -> dict[str, Any]:
     settings = {str(key): value for key, value in recipe.items()} if isinstance(recipe, Mapping) else {}
     parts = {" ".join(path).replace("_", " "): _part(model, *path) for path in LINEAGE}
     return settings | {key: value for key, value in parts.items() if value is not None and value != ""}
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_written(part)}" for key, part in value.items())
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(_written, value))
-    return "–" if value is None else str(value)
 
 
 # --- bench loop ------------------------------------------------------------------------------------
