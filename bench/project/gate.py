@@ -82,15 +82,7 @@ def judged(
         return touched(workspace.path, ref, workspace.tables(verdict.candidate)) if ref else None
 
     return Judged(
-        verdict,
-        before,
-        after,
-        started,
-        header,
-        suite=suite,
-        commands=commands,
-        find_place=place,
-        private=private,
+        verdict, before, after, started, header, suite=suite, commands=commands, find_place=place, private=private
     )
 
 
@@ -174,9 +166,6 @@ def _baseline_findings(header: Mapping[str, Any], suite: Suite) -> Iterator[Find
             f"{suite.version}: the same corpus, queries and judgements under another name."
         )
         yield Finding("warning", "suite-version", "baseline", sentence)
-
-
-# --- accepting -------------------------------------------------------------------------------------
 
 
 def succession(

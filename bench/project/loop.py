@@ -209,7 +209,11 @@ def loop(
     users = systems_of(workspace, name)
     make_missing(workspace, task.recipe.pairs or [], suite, progress=progress)
     models = task.train()
-    names, missing = task.buildable(users)
+    tables = workspace.config.systems
+    kinds = {tables[user]["kind"] for user in users}
+    # The recipe's systems, the base and every possible counterpart.
+    related = [t for t in tables if t in users or t == task.recipe.base or tables[t]["kind"] in kinds]
+    names, missing = workspace.buildable(suite, related)
     evaluator = workspace.evaluator(suite, names, progress=progress)
     counterparts, left_out = task.counterparts(evaluator, [user for user in users if user in names])
     left_out |= {table: why for table, why in missing.items() if table in users}
@@ -294,21 +298,6 @@ class _Task:
         base, config = self.workspace.base, self.workspace.config
         models = finetune(self.name, self.recipe, evaluator=evaluator, base=base, config=config, progress=self.progress)
         return tuple(models)
-
-    def buildable(self, users: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-        """The recipe's systems, the base and every possible counterpart; and those whose model is missing, with why."""
-        tables = self.workspace.config.systems
-        kinds = {tables[table]["kind"] for table in users}
-        names, missing = [], {}
-        for name, table in tables.items():
-            if name in users or name == self.recipe.base or table["kind"] in kinds:
-                try:
-                    self.workspace.evaluator(self.suite, [name], make=False)
-                except ConfigError as problem:
-                    missing[name] = str(problem)
-                else:
-                    names.append(name)
-        return names, missing
 
     def counterparts(self, evaluator: Evaluator, users: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
         """System of the recipe → the same system on the base model; and the systems that have none, with why."""

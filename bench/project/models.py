@@ -107,9 +107,6 @@ def _short(value: Any) -> str:
     return shortened(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), 100)
 
 
-# --- card and manifest -----------------------------------------------------------------------------
-
-
 def card_written(workspace: Workspace, target: str, *, suite: str | None = None, system: str | None = None) -> Told:
     """Write a model's card beside its weights, with results of `system`, or of all systems that work with the model.
 

@@ -47,9 +47,6 @@ def named(workspace: Workspace, names: Sequence[str], *, besides: Sequence[str] 
     return list(names or known)
 
 
-# --- make ------------------------------------------------------------------------------------------
-
-
 def make_tables(
     workspace: Workspace, names: Sequence[str], *, suite: str | None = None, progress: Progress = no_progress
 ) -> Told:
@@ -139,9 +136,6 @@ def _counts(name: str, counts: Mapping[str, Any]) -> list[Block]:
     lost = ", ".join(kind for kind in read if kind not in counts["kept"])
     text = f"No pair is left of: {lost}. Why: bench pairs show {name} --removed all"
     return [table, Prose([text], "warning")] if lost else [table]
-
-
-# --- audit -----------------------------------------------------------------------------------------
 
 
 def audited(
@@ -245,9 +239,6 @@ def _rates(path: Path, name: str, audit: audits.Audit, pairs: Sequence[Pair], re
         bounds = f"the lower bound is {words.percent(low, 1)}, required is {words.percent(required, 1)}"
         blocks.append(Prose([f"The batch {verdict}: {bounds}."], "good" if accepted else "error"))
     return Told(document, blocks, table=[{"origin": origin, **asdict(rate)} for origin, rate in rates.items()])
-
-
-# --- export, show ----------------------------------------------------------------------------------
 
 
 def exported(
