@@ -176,4 +176,4 @@ def test_loop_prints_one_document_and_exits_as_the_gate_does(workspace, capsys):
     assert main(["loop", "tiny", "--config", str(workspace.path), "--share", "0.5"]) == code
     told = capsys.readouterr().err
     assert "Learning curve" in told
-    assert "tuned@8 is compared with nothing" in told
+    assert "tuned@8 has no counterpart to compare with" in told

@@ -190,9 +190,6 @@ def _hush() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-# --- the parser ------------------------------------------------------------------------------------
-
-
 def _parser() -> Parser:
     parser = Parser(
         prog="bench",

@@ -158,7 +158,7 @@ class FinetuneConfig(Strict):
         if (self.loss == "gist") != (self.guide is not None):
             raise ValueError('loss = "gist" and guide = "a model" go together; found one without the other')
         if self.scale is not None and (self.kind == "cross-encoder" or self.loss not in _SCALE):
-            raise ValueError(f"scale has no place in this loss; it belongs to {', '.join(_SCALE)} of a bi-encoder")
+            raise ValueError(f'loss "{self.loss}" has no scale; scale belongs to {", ".join(_SCALE)} of a bi-encoder')
         if self.margin is not None and self.loss != "triplet":
             raise ValueError('margin belongs to loss = "triplet"; leave it out')
         if self.mini_batch_size is not None and self.loss != "cached-mnrl":

@@ -11,7 +11,7 @@ from bench.records import Ceiling, Policy, Rule
 
 
 class RuleConfig(Strict):
-    """One gate rule: what it is for, and exactly one threshold."""
+    """One gate rule: its scope, and exactly one threshold."""
 
     role: Literal["held-out", "out-of-distribution"]
     measures: list[str] = Field(default=["recall@10", "ndcg@10"], min_length=1)
@@ -43,7 +43,7 @@ class RuleConfig(Strict):
 
 
 class CeilingConfig(Strict):
-    """One ceiling on what the candidate may cost."""
+    """One ceiling on a cost of the candidate."""
 
     what: Literal["index_bytes", "latency_ms_p95"]
     at_most: float = Field(gt=0)
@@ -53,7 +53,7 @@ class CeilingConfig(Strict):
     def _relative(self) -> CeilingConfig:
         if self.what == "latency_ms_p95" and self.of in ("", "baseline"):
             raise ValueError(
-                "a time from another machine or another day says nothing: at_most is a ratio, and of names the "
+                "times of different machines or days cannot be compared: at_most is a ratio, and the key of names the "
                 "system that is timed beside the candidate"
             )
         return self

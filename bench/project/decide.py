@@ -21,7 +21,7 @@ from bench.decide.options import Facts
 from bench.decide.records import Recommendation
 from bench.decide.rules import threshold
 from bench.decide.vocabulary import Vocabulary, read_vocabulary
-from bench.evaluation.evaluate import Evaluator, Missing
+from bench.evaluation.evaluate import Missing
 from bench.evaluation.latency import stored_latency, timed_query_set
 from bench.evaluation.measure import measure
 from bench.gate.verdict import read_baseline
@@ -101,9 +101,11 @@ class _Evidence:
         self.workspace, self.suite = workspace, suite
         self.facts: dict[str, Facts] = {}
         self.results: dict[str, dict[str, Result]] = {}
-        self.missing: dict[str, str] = {}
         self.folders: dict[str, Path] = {}
-        self.evaluator = self._evaluator()
+        built, self.missing = workspace.buildable(suite)
+        if not built:
+            raise UsageError(f"No system of {workspace.path} can be built: {next(iter(self.missing.values()))}")
+        self.evaluator = workspace.evaluator(suite, built, make=False)
         for table in workspace.config.systems:
             self._read(table)
         for facts in list(self.facts.values()):
@@ -113,23 +115,6 @@ class _Evidence:
         names = {query_set.corpus for query_set in suite.of_role("held-out")}
         self.corpora = [corpus for name, corpus in suite.corpora.items() if name in names or not names]
         """The corpora that held-out queries search; all where there are no such queries."""
-
-    def _evaluator(self) -> Evaluator:
-        """The evaluator of all systems that can be built; of the others, `missing` says why not."""
-        tables = list(self.workspace.config.systems)
-        try:
-            return self.workspace.evaluator(self.suite, tables, make=False)
-        except ConfigError:
-            for table in tables:
-                try:
-                    self.workspace.evaluator(self.suite, [table], make=False)
-                except ConfigError as error:
-                    # A model that has not been made or fetched yet.
-                    self.missing[table] = str(error)
-        built = [table for table in tables if table not in self.missing]
-        if not built:
-            raise UsageError(f"No system of {self.workspace.path} can be built: {next(iter(self.missing.values()))}")
-        return self.workspace.evaluator(self.suite, built, make=False)
 
     def _read(self, table: str) -> None:
         """Read the facts and the stored results of a table's systems."""
@@ -181,8 +166,6 @@ class _Evidence:
             reorders=settings.get("depth") if config.option.name == "rerank" else None,
         )
 
-    # --- recall at depths ---
-
     def recalls(self, current: str) -> dict[str, dict[int, float]]:
         """System → k → recall@k over all held-out queries, from stored rankings, for systems that have them all."""
         depths = {10, 100} | {facts.reorders for facts in self.facts.values() if facts.reorders}
@@ -210,8 +193,6 @@ class _Evidence:
                 columns[k].append(scores.column(f"recall@{k}"))
         return {k: float(np.concatenate(parts).mean()) for k, parts in columns.items() if parts}
 
-    # --- times ---
-
     def latencies(self, current: str) -> dict[str, stats.RatioInterval]:
         """System → its 95th percentile over the current system's, where both were timed together."""
         ratios: dict[str, stats.RatioInterval] = {}
@@ -222,8 +203,6 @@ class _Evidence:
             if times is not None:
                 ratios[name] = stats.percentile_ratio(*times, percentile=95, alpha=0.05, rng=rng)
         return ratios
-
-    # --- quantities ---
 
     def quantities(self, vocabulary: Vocabulary | str, tokens_per_query: float | None) -> Measured:
         """Quantities for the costs."""
@@ -293,8 +272,6 @@ class _Evidence:
         documents = read_vocabulary(folder, corpus.texts)
         queries = read_vocabulary(folder, [text for q in self.suite.of_role("held-out") for text in q.texts])
         return documents, None if isinstance(queries, str) else queries.tokens_per_text
-
-    # --- learning curves ---
 
     def curves(self, case: Case) -> Iterator[Forecast]:
         """A forecast, or a refusal, for every loop on this suite."""

@@ -254,7 +254,7 @@ def _query_signals(
     levels, n = {levelled(query) for query in known}, len(log.counts)
     new = [query for query in log.queries if levelled(query) not in levels]
     sample = sampled(new)
-    note = f"{log.n_lines} asked, {n} different, {len(new)} of them new"
+    note = f"{log.n_lines} queries, {n} different ones, {len(new)} of these new"
     side = Side("query log", digest_of(sorted(map(levelled, log.queries))), n, len(sample), note)
     if new:
         return shift("queries", sample, known, len(new) / n), side

@@ -64,7 +64,7 @@ def judged(
         )
         findings.append(Finding("warning", "policy-options", "command line", sentence))
     if candidate:
-        sentence = f"The candidate's numbers were read from {candidate}; the author of that file answers for them."
+        sentence = f"The candidate's numbers were read from {candidate}; they are as reliable as that file."
         findings.append(Finding("info", "candidate-file", "candidate", sentence))
         findings += [finding for path in merge_base for finding in same_file(path, candidate)]
     if not started:
@@ -82,15 +82,7 @@ def judged(
         return changed_line(workspace.path, ref, workspace.tables(verdict.candidate)) if ref else None
 
     return Judged(
-        verdict,
-        before,
-        after,
-        started,
-        header,
-        suite=suite,
-        commands=commands,
-        find_place=place,
-        private=private,
+        verdict, before, after, started, header, suite=suite, commands=commands, find_place=place, private=private
     )
 
 
@@ -132,8 +124,8 @@ def _accepted_file(workspace: Workspace, suite: Suite, file: Path | None) -> tup
         accepted = git.read(workspace.commit, path)
         if accepted is None:
             raise BaselineError(
-                f"{workspace.base_ref} has no accepted baseline at {path}; one that only this change brings judges "
-                "nothing. Merge the baseline first, in a change of its own that people review."
+                f"{workspace.base_ref} has no accepted baseline at {path}, and a change cannot be judged by a baseline "
+                "that it adds. Merge the baseline first, in a change of its own that people review."
             )
         if branch and workspace.commit == git.resolve("HEAD", workspace.base):
             sentence = (
@@ -174,9 +166,6 @@ def _baseline_findings(header: Mapping[str, Any], suite: Suite) -> Iterator[Find
             f"{suite.version}: the same corpus, queries and judgements under another name."
         )
         yield Finding("warning", "suite-version", "baseline", sentence)
-
-
-# --- accepting -------------------------------------------------------------------------------------
 
 
 def succession(

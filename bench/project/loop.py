@@ -116,13 +116,12 @@ class Loop(Answer):
         columns = ["system", "against", "query set", "base", "tuned", "difference", "95 % interval"]
         blocks.append(tables.table(f"{measure}, each taken alone", columns, rows, text=3))
         for system, why in self.left_out.items():
-            blocks.append(Prose([f"{system} is compared with nothing: {why.rstrip('.')}."], "warning"))
-        against = "the accepted baseline" if self.accepted else "the counterpart"
+            blocks.append(Prose([f"{system} has no counterpart to compare with: {why.rstrip('.')}."], "warning"))
+        against = "accepted baseline" if self.accepted else "counterpart on the base model"
         blocks += [*self._seeds(measure), *verdict_blocks(self.verdict)]
-        blocks.append(Prose([f"{self.verdict.baseline} is {against}."]))
+        blocks.append(Prose([f"The verdict compares with {self.verdict.baseline}, the {against}."]))
         if self.verdict.outcome == "pass":
-            text = "Pass: no worse than the margins allow. That it is better is not shown (bench decide says more)."
-            blocks.append(Prose([text]))
+            blocks.append(Prose(["Pass: any drop is within the margins. A gain is not shown; see bench decide."]))
         return [*blocks, Prose([f"Report: bench report --config {self.config} --suite {self.suite}"])]
 
     def _seeds(self, measure: str) -> list[Block]:
@@ -137,8 +136,7 @@ class Loop(Answer):
             columns = ["query set", "seeds", "gain", "spread between seeds", "95 % interval"]
             blocks.append(tables.table(f"{measure}: the recipe against its base, over seeds", columns, rows))
             if any(g.ci is None for g in self.gains if g.n_seeds > 1):
-                few = f"Under {stats.MINIMUM_SEEDS} seeds the spread is too poorly known for an interval of the recipe."
-                blocks.append(Prose([few]))
+                blocks.append(Prose([f"An interval for the recipe needs {stats.MINIMUM_SEEDS} seeds or more."]))
         curve: dict[tuple[str, float], list[Point]] = {}
         for point in sorted(self.points, key=lambda point: (point.query_set, point.share)):
             if point.measure == measure:
@@ -158,8 +156,8 @@ class Loop(Answer):
     def to_json(self) -> dict[str, Any]:
         """The document that `bench decide` and reports read; ids and texts of queries are left out."""
         models = [
-            {"folder": model.folder.name, "pairs": trained_pairs(model.lineage)}
-            | {key: model.lineage[key] for key in ("seed", "weights", "seconds")}
+            {"folder": model.folder.name, "seed": model.lineage["seed"], "pairs": trained_pairs(model.lineage)}
+            | {key: model.lineage[key] for key in ("weights", "seconds")}
             for model in self.models
         ]
         compared = [
@@ -211,7 +209,11 @@ def loop(
     users = systems_of(workspace, name)
     make_missing(workspace, task.recipe.pairs or [], suite, progress=progress)
     models = task.train()
-    names, missing = task.buildable(users)
+    tables = workspace.config.systems
+    kinds = {tables[user]["kind"] for user in users}
+    # The recipe's systems, the base and every possible counterpart.
+    related = [t for t in tables if t in users or t == task.recipe.base or tables[t]["kind"] in kinds]
+    names, missing = workspace.buildable(suite, related)
     evaluator = workspace.evaluator(suite, names, progress=progress)
     counterparts, left_out = task.counterparts(evaluator, [user for user in users if user in names])
     left_out |= {table: why for table, why in missing.items() if table in users}
@@ -296,21 +298,6 @@ class _Task:
         base, config = self.workspace.base, self.workspace.config
         models = finetune(self.name, self.recipe, evaluator=evaluator, base=base, config=config, progress=self.progress)
         return tuple(models)
-
-    def buildable(self, users: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-        """The recipe's systems, the base and every possible counterpart; and those whose model is missing, with why."""
-        tables = self.workspace.config.systems
-        kinds = {tables[table]["kind"] for table in users}
-        names, missing = [], {}
-        for name, table in tables.items():
-            if name in users or name == self.recipe.base or table["kind"] in kinds:
-                try:
-                    self.workspace.evaluator(self.suite, [name], make=False)
-                except ConfigError as problem:
-                    missing[name] = str(problem)
-                else:
-                    names.append(name)
-        return names, missing
 
     def counterparts(self, evaluator: Evaluator, users: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
         """System of the recipe → the same system on the base model; and the systems that have none, with why."""

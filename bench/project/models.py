@@ -112,11 +112,8 @@ def shown(workspace: Workspace, target: str) -> Told:
 
 def _short(value: Any) -> str:
     if isinstance(value, list) and len(value) > 6:
-        return f"{len(value)} of them"
+        return f"{len(value)} values"
     return shortened(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), 100)
-
-
-# --- card and manifest -----------------------------------------------------------------------------
 
 
 def card_written(workspace: Workspace, target: str, *, suite: str | None = None, system: str | None = None) -> Told:
@@ -172,7 +169,9 @@ def manifest_checked(
     """
     path = Path(path)
     if not path.is_file():
-        raise StoreError(f"{path} does not exist: an index without a manifest cannot be trusted to be of one model.")
+        raise StoreError(
+            f"{path} does not exist; expected a manifest, which says which model made the vectors of the index."
+        )
     theirs = read_manifest(path)
     name = (theirs.corpus or {}).get("name")
     if corpus is None and name is not None and name in workspace.suite(suite).corpora:

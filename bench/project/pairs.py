@@ -47,9 +47,6 @@ def named(workspace: Workspace, names: Sequence[str], *, besides: Sequence[str] 
     return list(names or known)
 
 
-# --- make ------------------------------------------------------------------------------------------
-
-
 def make_tables(
     workspace: Workspace, names: Sequence[str], *, suite: str | None = None, progress: Progress = no_progress
 ) -> Told:
@@ -137,11 +134,8 @@ def _counts(name: str, counts: Mapping[str, Any]) -> list[Block]:
     table = tables.table(f"Pairs of {name}", ["what", "pairs"], [[what, words.integer(n)] for what, n in rows])
     read = dict.fromkeys(origin["kind"] for origin in counts["read"] if origin["pairs"])
     lost = ", ".join(kind for kind in read if kind not in counts["kept"])
-    text = f"Nothing is left of: {lost}. Why: bench pairs show {name} --removed all"
+    text = f"No pair is left of: {lost}. Why: bench pairs show {name} --removed all"
     return [table, Prose([text], "warning")] if lost else [table]
-
-
-# --- audit -----------------------------------------------------------------------------------------
 
 
 def audited(
@@ -245,9 +239,6 @@ def _rates(path: Path, name: str, audit: audits.Audit, pairs: Sequence[Pair], re
         bounds = f"the lower bound is {words.percent(low, 1)}, required is {words.percent(required, 1)}"
         blocks.append(Prose([f"The batch {verdict}: {bounds}."], "good" if accepted else "error"))
     return Told(document, blocks, table=[{"origin": origin, **asdict(rate)} for origin, rate in rates.items()])
-
-
-# --- export, show ----------------------------------------------------------------------------------
 
 
 def exported(

@@ -54,7 +54,7 @@ class Attempt(Answer):
             return [*blocks, Prose([text], "error")]
         doubts = {
             "inconclusive": "The verdict is inconclusive, which [gate] on_inconclusive lets pass.",
-            "pass": "The model is no worse than the margins allow; a gain is not shown (bench decide says more).",
+            "pass": "Any drop is within the margins. A gain is not shown; see bench decide.",
         }
         blocks += [Prose([doubts[answer.outcome]], "warning") for answer in self.judged if answer.outcome in doubts]
         text = f"promoted:{self.entry.name} is now {self.entry.weights[:12]}. Commit {self.place}."

@@ -57,9 +57,6 @@ def checked(
     return Told({"format": 1, "findings": documents}, blocks, exit_code=exit_code, table=documents)
 
 
-# --- new suites ---------------------------------------------------------------------------------------------
-
-
 def imported(
     kind: str,
     source: str,
@@ -132,9 +129,6 @@ def perturbed(source: str, out: Path, *, query_set: str, transformations: Sequen
     blocks: list[Block] = [tables.table(str(out), columns, rows, text=2)]
     blocks.append(Prose([f"Look at some of them, then: bench check {out}"]))
     return Told({"format": 1, "suite": str(out), "query_sets": [s.to_json() for s in sets]}, blocks)
-
-
-# --- in another program's format ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -167,6 +167,24 @@ class Workspace:
         built = systems.build(self.config, systems.Context(self.base, self.store), only=only)
         return Evaluator(suite, built, self.store, make=make, progress=progress)
 
+    def buildable(self, suite: Suite, names: Sequence[str] | None = None) -> tuple[list[str], dict[str, str]]:
+        """Tables whose systems can be built, and the errors of the others, such as a model that is not trained yet.
+
+        All tables of the config where `names` is None.
+        """
+        names, errors = list(self.config.systems if names is None else names), {}
+        try:
+            self.evaluator(suite, names, make=False)
+            return names, {}
+        except ConfigError:
+            pass
+        for name in names:
+            try:
+                self.evaluator(suite, [name], make=False)
+            except ConfigError as error:
+                errors[name] = str(error)
+        return [name for name in names if name not in errors], errors
+
     def trainer(self, suite: Suite, recipe: FinetuneConfig, *, progress: Progress = no_progress) -> Evaluator:
         """An evaluator of the systems that a recipe's training needs."""
         tables = {table_of(name) for name in recipe.systems} & set(self.config.systems)

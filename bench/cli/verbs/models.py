@@ -14,10 +14,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "--config": {"metavar": "F", "help": "the config file (default: bench.toml)"},
     "--suite": {"metavar": "S", "help": "a suite of the config, or a path"},
     "--reason": {"metavar": "TEXT", "default": "", "help": "why; required"},
-    "--system": {
-        "metavar": "N",
-        "help": "a system that works with the model: to be judged, or for its results",
-    },
+    "--system": {"metavar": "N", "help": "a system that works with the model: to be judged, or for its results"},
     "--baseline": {"metavar": "F", "help": "the baseline file (default: the suite's baseline.json)"},
     "--base-ref": {"metavar": "REF", "help": "take baseline and rules from this git ref"},
     "--corpus": {"metavar": "C", "help": "the indexed corpus; to check a manifest, it must be the same"},
