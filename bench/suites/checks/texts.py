@@ -110,8 +110,8 @@ def check_texts(part: Corpus | QuerySet, progress: Progress = no_progress) -> It
         if over[256] > 0:
             message = (
                 f"Documents over 256 tokens: {words.percent(over[256], 1)}; over 512: {words.percent(over[512], 1)} "
-                f"(words × {TOKENS_PER_WORD}). Models with these limits ignore the ends. Split the documents, or choose "
-                "a model that reads more."
+                f"(words × {TOKENS_PER_WORD}). Models with these limits ignore the ends. Split such documents, or "
+                "choose a model that reads more."
             )
             yield Finding("info", "long-documents", part.name, message, round(over[256], 4))
     if len(snippets) >= max(MIN_CUT, SNIPPETS_SHARE * n):
