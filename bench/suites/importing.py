@@ -115,10 +115,8 @@ class QuerySetCounts:
     @property
     def note(self) -> str:
         """A sentence about shared documents; empty without any."""
-        judged = (
-            f"{self.n_sharing} of {self.n_queries} queries are judged on a document that an evaluation set is judged"
-        )
-        return f"{judged} on too: gains may be memory." if self.n_sharing else ""
+        text = f"{self.n_sharing} of {self.n_queries} queries are judged on a document of an evaluation set"
+        return f"{text}: gains may be memory." if self.n_sharing else ""
 
 
 @dataclass(frozen=True)

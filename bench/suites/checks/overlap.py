@@ -116,10 +116,8 @@ def _spaced(text: str) -> str:
 
 def _trained_documents(suite: Suite, corpus: str) -> set[str]:
     """Ids of a corpus' documents that answer a training query."""
-    trained = [query_set for query_set in suite.of_role("train") if query_set.corpus == corpus]
-    return {
-        doc_id for query_set in trained for docs in relevant_documents(suite, query_set).values() for doc_id in docs
-    }
+    answers = [relevant_documents(suite, each) for each in suite.of_role("train") if each.corpus == corpus]
+    return {doc_id for relevant in answers for docs in relevant.values() for doc_id in docs}
 
 
 def _repeated_queries(suite: Suite) -> Iterator[Finding]:

@@ -84,7 +84,7 @@ def check_texts(part: Corpus | QuerySet, progress: Progress = no_progress) -> It
     leftovers: dict[str, list[str]] = {code: [] for code in _LEFTOVERS}
     for row, text in enumerate(part.texts):
         if row and row % BLOCK_TEXTS == 0:
-            progress(f"look at {part.name}", row, n)
+            progress(f"check {part.name}", row, n)
         plain = normalized(text)
         if not plain:
             empty.append(ids[row])
@@ -98,7 +98,7 @@ def check_texts(part: Corpus | QuerySet, progress: Progress = no_progress) -> It
                 if pattern.search(text):
                     leftovers[code].append(ids[row])
     if n >= BLOCK_TEXTS:
-        progress(f"look at {part.name}", n, n)
+        progress(f"check {part.name}", n, n)
     severity, why = ("warning", "No query can find them.") if kind == "documents" else ("error", "They ask nothing.")
     what = f"{kind.capitalize()} without text"
     yield from counted(severity, f"empty-{kind}", part, what, empty, f"{why} Drop them, or mend the export.")
@@ -109,16 +109,13 @@ def check_texts(part: Corpus | QuerySet, progress: Progress = no_progress) -> It
         over = {limit: float((n_words * TOKENS_PER_WORD > limit).mean()) for limit in (256, 512)}
         if over[256] > 0:
             message = (
-                f"Long documents: {words.percent(over[256], 1)} exceed 256 tokens and {words.percent(over[512], 1)} "
-                f"exceed 512 (words × {TOKENS_PER_WORD}). A model with that limit does not read their ends. Split them "
-                "into passages, or choose a model that reads more."
+                f"Documents over 256 tokens: {words.percent(over[256], 1)}; over 512: {words.percent(over[512], 1)} "
+                f"(words × {TOKENS_PER_WORD}). Models with these limits ignore the ends. Split such documents, or "
+                "choose a model that reads more."
             )
             yield Finding("info", "long-documents", part.name, message, round(over[256], 4))
     if len(snippets) >= max(MIN_CUT, SNIPPETS_SHARE * n):
-        what, advice = (
-            f"{kind.capitalize()} that end in an ellipsis",
-            "They look like snippets. Import whole texts.",
-        )
+        what, advice = f"{kind.capitalize()} ending in an ellipsis", "They look like snippets. Import whole texts."
         yield from counted("warning", "ellipsis", part, what, snippets, advice)
     for code, having in leftovers.items():
         yield from counted(LEFTOVERS_SHARE, code, part, _LEFTOVERS[code][1], having, _LEFTOVERS[code][2])
@@ -152,8 +149,8 @@ def _cut_off(
     n_open = int(unfinished[cut].sum())
     if longest >= 20 and len(cut) >= max(MIN_CUT, 2 * n_below) and 2 * n_open > len(cut):
         message = (
-            f"Cut-off texts: {words.integer(len(cut))} {noun_of(part)} are exactly {words.integer(longest)} {unit} "
-            f"long, none is longer, and {words.integer(n_open)} of them stop in the middle of a sentence (first: "
-            f"{part.ids[int(cut[0])]}). What was cut off cannot be found. Import the whole texts."
+            f"Cut-off texts: {words.integer(len(cut))} {noun_of(part)} have the greatest length, "
+            f"{words.integer(longest)} {unit}, and {words.integer(n_open)} of them stop in mid-sentence (first: "
+            f"{part.ids[int(cut[0])]}). Nothing finds the missing text. Import whole texts."
         )
         yield Finding("warning", "truncated", part.name, message, len(cut))

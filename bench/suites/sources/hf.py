@@ -42,28 +42,25 @@ def collection(location: str, options: Options) -> Collection:
         MissingExtra: huggingface_hub or PyYAML is not installed.
         SuiteError: no such data set, not available offline, or another layout; says what was found.
     """
-    folder = Path(location)
-    local = folder.is_dir()
-    layout = _Layout(folder if local else _download(location, options), location, options.subset)
+    local = Path(location).is_dir()
+    layout = _Layout(Path(location) if local else _download(location, options), location, options.subset)
+    name = Path(location).resolve().name if local else location.rsplit("/", 1)[-1]
     known = layout.splits("qrels")
     for split in options.splits:
         if split not in known:
-            raise SuiteError(
-                f"{location}: no judgements for split {split!r} (found: {', '.join(known)})."
-                f"{did_you_mean(split, known)}"
-            )
+            hint = did_you_mean(split, known)
+            raise SuiteError(f"{location}: no judgements for split {split!r} (found: {', '.join(known)}).{hint}")
     splits = options.splits or list(known)
     stated = layout.card.get("license") or ""
     origin = {
         "kind": "hf",
-        "location": folder.resolve().name if local else location,
+        "location": name if local else location,
         # The hub's cache names a folder after the commit.
         "revision": options.revision if local else layout.folder.name,
         "license": options.license or (", ".join(map(str, stated)) if isinstance(stated, list) else str(stated)),
         **({"subset": options.subset} if options.subset else {}),
     }
-    name = folder.resolve().name if local else location.rsplit("/", 1)[-1]
-    name = f"{name}-{options.subset}" if options.subset else name
+    name += f"-{options.subset}" if options.subset else ""
     parts = tuple(Part(s, partial(_queries, layout, s), partial(_judgements, layout, s)) for s in splits)
     return Collection(name, partial(_documents, layout, splits), parts, origin)
 
