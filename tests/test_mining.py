@@ -471,7 +471,7 @@ GOOD = '{"query": "what is asked", "negative_ids": ["n10"]}\n'
         ('{"query": "what is asked", "negative_ids": [10]}\n', "expected a list of document ids"),
         ('{"query": "what is asked", "negative_ids": [""]}\n', "expected a list of document ids"),
         ('{"query": "what is asked", "negative_id": null}\n', "expected a list of document ids"),
-        ('{"query": "what is asked", "negative_ids": ["n10", "n10"]}\n', '"n10" stands twice'),
+        ('{"query": "what is asked", "negative_ids": ["n10", "n10"]}\n', '"n10" is listed twice'),
         ('{"query": "what is asked", "negatve_ids": ["n10"]}\n', 'Did you mean "negative_ids"'),
         ('{"query": "what is asked", "negative_ids": ["n01"]}\n', 'not in corpus "kb"'),
         ('{"query": "asked by nobody", "negative_ids": ["n10"]}\n', "none of its 1 lines is of any of the 1"),

@@ -259,7 +259,7 @@ def test_changed_pair_file_makes_the_audit_invalid(tiny_suite, work, capsys):
     assert main(["pairs", "audit", "p", "--answers", _answer([(one, "accept", "") for one in ids])]) == 0
     path = Path("pairs/p.jsonl")
     path.write_text(path.read_text().replace("Saddle height", "Saddle heights", 1))
-    with pytest.raises(PairsError, match="audit is about another"):
+    with pytest.raises(PairsError, match="audit is about an earlier"):
         _load(tiny_suite.suite, work())
     capsys.readouterr()
     assert main(["pairs", "audit", "p", "--answers", "answers.csv", "--json"]) == 2

@@ -199,7 +199,7 @@ def refuse_unaccepted(name: str, path: Path, accept: float) -> None:
     if audit is None:
         raise PairsError(f"pairs:{name} wants an acceptance rate above {accept:g} and has no audit. {again}")
     if audit.digest != file_digest(path):
-        raise PairsError(f"pairs:{name}: the audit is about another {path} than stands there now. {again}")
+        raise PairsError(f"pairs:{name}: the audit is about an earlier {path}; the file has changed since. {again}")
     if audit.open:
         raise PairsError(
             f"pairs:{name}: {len(audit.open)} of {len(audit.sample)} sampled pairs have no answer. {again} --answers F"
@@ -217,8 +217,8 @@ def read_answers(path: Path, audit: Audit) -> dict[str, tuple[bool, str]]:
     """Pair id → (accepted, note), from the page's JSON or from a table with the columns id, answer and note.
 
     Raises:
-        PairsError: a file of another form, about another pair file, a pair that was not sampled or stands twice, an
-            answer that is neither yes nor no; names file and line where there is one.
+        PairsError: a file of another form or about another pair file, a pair that was not sampled or is answered
+            twice, an answer that is neither yes nor no; names file and line where there is one.
     """
     text = read_text(path, "Give the file that the audit's page downloads.")
     rows = _json_answers(path, text, audit) if text.lstrip().startswith(("{", "[")) else _table_answers(path, text)
@@ -228,8 +228,8 @@ def read_answers(path: Path, audit: Audit) -> dict[str, tuple[bool, str]]:
         pair, answer, note = row.get("id"), row.get("answer"), row.get("note") or ""
         if not isinstance(pair, str) or pair not in sample:
             raise PairsError(
-                f"{where}: pair {excerpt(repr(pair))} is none of the {len(sample)} sampled ones; expected the id that "
-                "stands beside it on the page."
+                f"{where}: pair {excerpt(repr(pair))} is none of the {len(sample)} sampled ones; expected an id from "
+                "the page."
             )
         if pair in answers:
             raise PairsError(f'{where}: pair "{pair}" is answered twice; expected one answer each.')

@@ -67,7 +67,6 @@ def filtered(
 
     Args:
         pairs: read once.
-        filters: limits and rules.
         suites: their evaluation data is protected; the first is the pairs' own.
         evaluator: of the first suite, with the systems that the filters name.
 

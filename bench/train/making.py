@@ -54,7 +54,6 @@ def make(
     """Make the pairs of a table.
 
     Args:
-        table: origins and filters.
         evaluator: of the suite that the pairs belong to, with the systems that the filters name.
         protected: further suites whose evaluation data is kept out.
 

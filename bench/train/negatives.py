@@ -171,7 +171,7 @@ def _line(path: Path, number: int, line: str) -> Line:
         raise PairsError(f'{where}: "negative_ids" is {excerpt(repr(ids))}; expected a list of document ids, as texts.')
     if len(set(ids)) < len(ids):
         twice = next(i for i in ids if ids.count(i) > 1)
-        raise PairsError(f'{where}: document "{excerpt(twice)}" stands twice; expected each negative once.')
+        raise PairsError(f'{where}: document "{excerpt(twice)}" is listed twice; expected each negative once.')
     return Line(number, row.get("corpus") or None, row.get("query_id"), query or None, tuple(ids))
 
 

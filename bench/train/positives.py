@@ -27,7 +27,7 @@ class Positives:
 class KnownPositives:
     """Positives of training queries, from pairs and from training and dev judgements.
 
-    Queries of the same normalised text share their positives, whatever their case and spaces.
+    Queries of the same normalised text share their positives, in any case and spacing.
     Judgements of held-out and out-of-distribution sets are not opened.
     """
 

@@ -32,7 +32,7 @@ STATE = "state.pt"
 
 @dataclass
 class Curves:
-    """What happened in a training. Steps and losses are the same for the same seed; seconds are not.
+    """The record of a training. Steps and losses are the same for the same seed; seconds are not.
 
     `history` has a row for each loss or dev measure taken: step, loss, learning_rate; step, dev.
     """

@@ -51,7 +51,6 @@ def build_rows(recipe: FinetuneConfig, pairs: Pairs, negatives: Negatives | None
 
     Args:
         recipe: has the loss, and `max_pairs`: the most rows, drawn with the seed.
-        pairs: (query, positive) with weights.
         negatives: documents that answer no pair of the query.
     """
     shape = LOSSES[recipe.loss_name].rows
@@ -100,7 +99,6 @@ def length_batches(
     Args:
         rows: each row's texts, or what stands for them.
         batch_size: rows in a batch; the last ones may be smaller.
-        generator: numpy Generator.
         lengths: of every row, such as its tokens.
         distinct: a contrastive loss takes the batch's other documents as negatives, so none may stand twice.
         among: the rows to take; all where None.

@@ -1,6 +1,6 @@
 """Models in training, a bi-encoder or a cross-encoder: forward passes of like length, dropout, adapters, precision.
 
-Each text (or pair of texts) of a batch is encoded once, whatever its column.
+Each text (or pair of texts) of a batch is encoded once, in whichever columns it is.
 """
 
 from __future__ import annotations
@@ -206,7 +206,6 @@ class BiEncoder(ModelInTraining):
     """A Sentence Transformers model, its texts tokenised with the prompts that it is used with.
 
     Args:
-        recipe: loss, length, dropout, device.
         prompts: put before queries and documents, as when the model is used.
         guide: vectors of the rows' texts by the guide of `gist`: queries, documents.
     """
@@ -263,7 +262,6 @@ class CrossEncoder(ModelInTraining):
 
     Args:
         base: the model's folder; where it has no head that scores, torch's seed makes one.
-        recipe: loss, length, dropout, device.
     """
 
     output, predict_batch = "scores", 32

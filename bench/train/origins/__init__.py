@@ -23,7 +23,7 @@ __all__ = ["Context", "Pair", "estimate", "pairs"]
 
 @dataclass
 class Context:
-    """What an origin works with.
+    """The input of an origin, and its counts.
 
     `suite` has the corpora of the documents; `base` is the folder that paths start from; `counts` are what an origin
     read, left out and lost, by reason in words. `this_run` has the requests, tokens and money of this run, which may

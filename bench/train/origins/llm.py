@@ -189,7 +189,7 @@ def pairs(config: Config, context: Context) -> Iterator[Pair]:
 
 
 def estimate(config: Config, context: Context) -> Estimate:
-    """What a run would ask and cost, without asking anything."""
+    """The requests and the likely cost of a run, without a request."""
     plan = _plan(config, context)
     jobs, price, spent = plan.jobs, config.price, plan.answers.spent()
     measured, ratio, completion = plan.answers.measured()
