@@ -149,7 +149,11 @@ class Python:
             name, source = self._given, self._code
         else:
             plain = _plain(self.function)
-            name, source = f"{plain.__module__}:{plain.__qualname__}", _source_digest(plain)
+            name, source = f"{plain.__module__}:{plain.__qualname__}", None
+            # A built-in or a function of an interactive session has no file.
+            with contextlib.suppress(OSError, TypeError):
+                data = Path(inspect.getfile(plain)).read_bytes()
+                source = hashlib.blake2b(data, digest_size=16).hexdigest()
         return {"kind": self.kind, "function": name, "version": self.version, "source": source}
 
     def search(self, corpus: Corpus, queries: QuerySet, *, depth: int, parts: Sequence[Run]) -> Ranked:
@@ -266,11 +270,3 @@ def _code_digest(base: Path) -> str:
                     state.update(f"{path.relative_to(base).as_posix()}\0{len(data)}\0".encode("utf-8", "surrogatepass"))
                     state.update(data)
     return state.hexdigest()
-
-
-def _source_digest(plain: Any) -> str | None:
-    """32 hex digits of the file that defines it; None without a file (a built-in, an interactive session)."""
-    try:
-        return hashlib.blake2b(Path(inspect.getfile(plain)).read_bytes(), digest_size=16).hexdigest()
-    except (OSError, TypeError):
-        return None
