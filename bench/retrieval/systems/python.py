@@ -205,10 +205,9 @@ def _ranking(returned: Any, corpus: Corpus, where: str) -> tuple[NDArray[np.int6
     """Corpus rows and scores of one query's answer."""
     if not isinstance(returned, list):
         raise RunError(f"{where} returned {_described(returned)}; {EXPECTED}.")
-    ids: list[str] = []
-    scores: list[float] = []
+    ranking: dict[str, float] = {}
     for rank, item in enumerate(returned):
-        doc_id, score = (item, None) if isinstance(item, str) else _pair(item, rank, where)
+        doc_id, score = (item, float(-rank)) if isinstance(item, str) else _pair(item, rank, where)
         if doc_id not in corpus.row_of:
             raise RunError(
                 f'{where} ranks document "{doc_id}", which corpus "{corpus.name}" lacks. Does the function search the '
@@ -216,12 +215,11 @@ def _ranking(returned: Any, corpus: Corpus, where: str) -> tuple[NDArray[np.int6
             )
         if isinstance(item, str) != isinstance(returned[0], str):
             raise RunError(f"{where} returned some ids with scores and some without; {EXPECTED}.")
-        ids.append(doc_id)
-        scores.append(float(-rank) if score is None else score)
-    if len(set(ids)) < len(ids):
-        twice = next(doc_id for doc_id in ids if ids.count(doc_id) > 1)
-        raise RunError(f'{where} ranks document "{twice}" more than once; expected each document at most once.')
-    return np.asarray([corpus.row_of[doc_id] for doc_id in ids], dtype=np.int64), np.asarray(scores, dtype=np.float32)
+        if doc_id in ranking:
+            raise RunError(f'{where} ranks document "{doc_id}" more than once; expected each document at most once.')
+        ranking[doc_id] = score
+    rows = np.asarray([corpus.row_of[doc_id] for doc_id in ranking], dtype=np.int64)
+    return rows, np.asarray(list(ranking.values()), dtype=np.float32)
 
 
 def _pair(item: Any, rank: int, where: str) -> tuple[str, float]:
