@@ -271,7 +271,7 @@ def test_unknown_names_are_refused(evaluating):
     evaluator = evaluating(Sleeper("alpha", 0))
     with pytest.raises(UsageError, match=r'No system "alpa" to time; expected one of alpha\. Did you mean "alpha"'):
         measure_latency(evaluator, ["alpa"], query_set="shop")
-    with pytest.raises(UsageError, match='No query set "shp" to time on'):
+    with pytest.raises(UsageError, match='No query set "shp" to time'):
         measure_latency(evaluator, ["alpha"], query_set="shp")
     with pytest.raises(UsageError, match="0 queries in 3 repetitions"):
         measure_latency(evaluator, ["alpha"], query_set="shop", n_queries=0)

@@ -156,18 +156,13 @@ def measure_latency(
         SystemFailed: a system broke, or its answers to single queries differ from those in evaluation.
     """
     suite = evaluator.suite
-    if query_set not in suite.query_sets:
-        known = list(suite.query_sets)
-        raise UsageError(
-            f'No query set "{query_set}" to time on; expected one of {", ".join(known)}.'
-            f"{did_you_mean(query_set, known)}"
-        )
-    for name in names or [""]:
-        if name not in evaluator.systems:
-            known = list(evaluator.systems)
-            raise UsageError(
-                f'No system "{name}" to time; expected one of {", ".join(known)}.{did_you_mean(name, known)}'
-            )
+    for subject, name, known in (
+        ("query set", query_set, list(suite.query_sets)),
+        *(("system", name, list(evaluator.systems)) for name in names or [""]),
+    ):
+        if name not in known:
+            listed = ", ".join(known)
+            raise UsageError(f'No {subject} "{name}" to time; expected one of {listed}.{did_you_mean(name, known)}')
     for name, reason in untimed(evaluator, names, query_set).items():
         raise UsageError(f'System "{name}" has no latency on "{query_set}": {reason}. Leave it out.')
     if n_queries < 1 or repetitions < 1:

@@ -206,17 +206,16 @@ def conclude(
     tested = [i for i, signal in enumerate(signals) if signal.p is not None]
     final = list(signals)
     for i, p in zip(tested, holm([signals[i].p for i in tested]), strict=True) if tested else ():
-        final[i] = replace(signals[i], status=_status(signals[i], p < alpha), p_adjusted=float(p))
+        signal, significant = signals[i], p < alpha
+        if signal.about == "recall":
+            # Only a verdict that fails is doubtful: it failed at the gate's own error rate, and must at the shared one.
+            status = SHOWN if signal.status == DOUBTFUL and significant else signal.status
+        else:
+            large = signal.size is not None and signal.floor is not None and signal.size >= signal.floor
+            status = SHOWN if significant and large else NOT_SHOWN
+        final[i] = replace(signal, status=status, p_adjusted=float(p))
     recommendation, subject, sentence = _recommendation(final, fine_tuned)
     return Drift(recommendation, subject, sentence, tuple(final), alpha, system, suite, model, dict(sides or {}), seed)
-
-
-def _status(signal: Signal, significant: bool) -> str:
-    if signal.about == "recall":
-        # Only a verdict that fails is doubtful: it failed at the gate's own error rate, and must at the shared one.
-        return SHOWN if signal.status == DOUBTFUL and significant else signal.status
-    large = signal.size is not None and signal.floor is not None and signal.size >= signal.floor
-    return SHOWN if significant and large else NOT_SHOWN
 
 
 def _recommendation(signals: Sequence[Signal], fine_tuned: bool) -> tuple[str, str, str]:

@@ -18,69 +18,41 @@ WHAT = "results"
 
 
 def export(request: Request) -> Exported:
-    """The system's rankings as result files."""
-    request.results()  # its error says how to make missing results
-    return Exported(
-        export_mteb_results(
-            request.evaluator(),
-            request.system,
-            request.out,
-            query_sets=request.query_sets,
-            model_name=request.model_name,
-            force=request.force,
-        )
-    )
-
-
-def export_mteb_results(
-    evaluator: Evaluator,
-    name: str,
-    folder: Path,
-    *,
-    query_sets: Sequence[str] | None = None,
-    model_name: str | None = None,
-    force: bool = False,
-) -> list[Path]:
-    """Write result files and model_meta.json, and return the files; `mteb.cache.ResultCache(folder)` reads them.
+    """The system's rankings as result files, with a model_meta.json; `mteb.cache.ResultCache(out)` reads them.
 
     The stored rankings give all of mteb's measures at all of the task's cutoffs, not only those of the suite. Each
-    named query set is a task of its own, as from `to_mteb_task(suite, query_set)`.
-
-    Args:
-        evaluator: has the system, and its rankings stored.
-        name: the system's expanded name.
-        folder: becomes an mteb result cache.
-        query_sets: names; one task of all evaluation sets where None.
-        model_name: "organization/model"; "retrieval-gate/" and the system's name where None.
-        force: replace existing result files.
+    named query set is a task of its own, as from `to_mteb_task(suite, query_set)`; without names there is one task of
+    all evaluation sets. The model's name is "organization/model"; by default "retrieval-gate/" and the system's name.
 
     Raises:
         UsageError: the model's name has no organization, a result file exists, or see `to_mteb_task`.
         Missing: a ranking is not stored.
         MissingExtra: mteb is not installed.
     """
+    request.results()  # its error says how to make missing results
+    model_name = request.model_name
     if model_name is not None and "/" not in model_name:
         raise UsageError(f'Model name "{model_name}"; mteb expects organization/model.')
-    suite = evaluator.suite
+    suite, evaluator, name = request.suite, request.evaluator(), request.system
     evaluated = [q.name for q in suite.of_role(*EVALUATION_ROLES) if evaluator.takes(name, q)]
-    refuse_unknown(query_sets, evaluated, f'"{name}" is not evaluated on a query set')
-    names: Sequence[str | None] = query_sets or [None]
+    refuse_unknown(request.query_sets, evaluated, f'"{name}" is not evaluated on a query set')
+    names: Sequence[str | None] = request.query_sets or [None]
     tasks = [to_mteb_task(suite, query_set) for query_set in dict.fromkeys(names)]
     from mteb.cache import ResultCache
 
     meta = model_meta(
         model_name or f"retrieval-gate/{name}", evaluator.systems[name].kind, evaluator.system_digest(name)
     )
-    cache = ResultCache(folder)
+    cache = ResultCache(request.out)
     paths = [Path(cache.get_task_result_path(task.metadata.name, meta)) for task in tasks]
     for path in paths:
-        if path.exists() and not force:
+        if path.exists() and not request.force:
             raise UsageError(
                 f"{path} exists already; expected a folder without. Name another, or replace it by --force."
             )
     for task in tasks:
         cache.save_to_cache(_task_result(evaluator, name, task), meta)
-    return paths
+    return Exported(paths)
 
 
 def _task_result(evaluator: Evaluator, name: str, task: Any) -> Any:

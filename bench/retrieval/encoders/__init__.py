@@ -6,6 +6,7 @@ Each file has a `Config` and `build(config, *, base, models)`, which returns an 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -55,7 +56,14 @@ def find_model(model: str, *, base: Path, models: Path, revision: str | None = N
         ConfigError: no such model; names the command that makes or fetches it.
     """
     if model.startswith("package:"):
-        return _in_package(model.removeprefix("package:"))
+        name = model.removeprefix("package:")
+        spec = importlib.util.find_spec(name.split(".")[0])
+        for location in (spec.submodule_search_locations if spec else None) or []:
+            for marker in ("modules.json", "config.json"):
+                if paths := sorted(Path(location).rglob(marker)):
+                    return paths[0].parent
+        state = "has no model (no modules.json or config.json in it)" if spec else "is not installed"
+        raise ConfigError(f'Model "package:{name}": the package {state}. Install it with: pip install {name}')
     if model.startswith("finetune:"):
         model, _, step = model.partition("@")
         name, _, seed = model.removeprefix("finetune:").partition("/")
@@ -111,18 +119,6 @@ def _promoted(name: str, base: Path, models: Path) -> Path:
         f"{models / name}. Copy its folder there, or train it again: bench finetune {name}"
         + (f" --seed {promoted.seed}" if promoted.seed is not None else "")
     )
-
-
-def _in_package(name: str) -> Path:
-    import importlib.util
-
-    spec = importlib.util.find_spec(name.split(".")[0])
-    for location in (spec.submodule_search_locations if spec else None) or []:
-        for marker in ("modules.json", "config.json"):
-            if paths := sorted(Path(location).rglob(marker)):
-                return paths[0].parent
-    state = "has no model (no modules.json or config.json in it)" if spec else "is not installed"
-    raise ConfigError(f'Model "package:{name}": the package {state}. Install it with: pip install {name}')
 
 
 def _from_hub(name: str, revision: str | None) -> Path:

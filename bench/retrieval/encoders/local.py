@@ -88,9 +88,9 @@ class LocalEncoder:
 
     def _refuse_unsupported(self) -> None:
         """Refuse models whose vectors depend on more than the final text: they would be silently wrong."""
-        modules = self._json("modules.json") or []
-        architectures = [str(name) for name in self._json("config.json").get("architectures") or []]
-        kind = str(self._json("config_sentence_transformers.json").get("model_type") or "")
+        modules = read_settings(self.folder, "modules.json") or []
+        architectures = [str(name) for name in read_settings(self.folder, "config.json").get("architectures") or []]
+        kind = str(read_settings(self.folder, "config_sentence_transformers.json").get("model_type") or "")
         scores = not modules and any(name.endswith("ForSequenceClassification") for name in architectures)
         if kind == "CrossEncoder" or scores:
             raise ConfigError(
@@ -101,15 +101,13 @@ class LocalEncoder:
             raise ConfigError(
                 f"{self.folder} routes queries and documents through different towers; such models are not supported."
             )
-        pooling = [self._json(f"{module['path']}/config.json") for module in modules if module.get("path")]
+        paths = [module["path"] for module in modules if module.get("path")]
+        pooling = [read_settings(self.folder, f"{path}/config.json") for path in paths]
         if any(settings.get("include_prompt") is False for settings in pooling) and any(self.prompts.values()):
             raise ConfigError(
                 f"{self.folder} leaves its prompt out of pooling; such models are not supported with a prompt. "
                 'Set query_prompt = "" and document_prompt = "" to use it without.'
             )
-
-    def _json(self, name: str) -> Any:
-        return read_settings(self.folder, name)
 
     @cached_property
     def dim(self) -> int:
@@ -119,7 +117,7 @@ class LocalEncoder:
     @cached_property
     def prompts(self) -> dict[str, str]:
         """The text before a query and before a document: the config's, else the model's own, else none."""
-        settings = self._json("config_sentence_transformers.json")
+        settings = read_settings(self.folder, "config_sentence_transformers.json")
         own = settings.get("prompts") or {}
         default = own.get(settings.get("default_prompt_name"), "")
 

@@ -34,10 +34,6 @@ def _loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def _close(client: Client) -> None:
-    asyncio.run_coroutine_threadsafe(client.__aexit__(None, None, None), _loop())
-
-
 @dataclass(eq=False)
 class Server:
     """A model behind an address, for many requests.
@@ -85,7 +81,9 @@ class Server:
         if self._client is None:
             client = Client(self.endpoint, api_key(self.endpoint), self.most_bytes)
             self._client = await client.__aenter__()
-            weakref.finalize(self, _close, client)
+            weakref.finalize(
+                self, lambda: asyncio.run_coroutine_threadsafe(client.__aexit__(None, None, None), _loop())
+            )
         pace, answers = self.pace(), {}
         waiting = iter(enumerate(bodies))
 

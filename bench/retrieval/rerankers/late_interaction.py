@@ -56,7 +56,8 @@ class LateInteractionScorer(LocalScorer):
         except ImportError:
             raise MissingExtra('Reranker "late-interaction"', "sentence-transformers", "local") from None
         quiet()
-        folder, options = str(self.folder), {"device": self.config.device, "local_files_only": True}
+        folder = str(self.folder)
+        options: dict[str, Any] = {"device": self.config.device, "local_files_only": True}
         if self._type == "MultiVectorEncoder":
             model: Any = MultiVectorEncoder(folder, **options)
         else:

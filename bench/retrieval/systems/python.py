@@ -149,7 +149,11 @@ class Python:
             name, source = self._given, self._code
         else:
             plain = _plain(self.function)
-            name, source = f"{plain.__module__}:{plain.__qualname__}", _source_digest(plain)
+            name, source = f"{plain.__module__}:{plain.__qualname__}", None
+            # A built-in or a function of an interactive session has no file.
+            with contextlib.suppress(OSError, TypeError):
+                data = Path(inspect.getfile(plain)).read_bytes()
+                source = hashlib.blake2b(data, digest_size=16).hexdigest()
         return {"kind": self.kind, "function": name, "version": self.version, "source": source}
 
     def search(self, corpus: Corpus, queries: QuerySet, *, depth: int, parts: Sequence[Run]) -> Ranked:
@@ -201,10 +205,9 @@ def _ranking(returned: Any, corpus: Corpus, where: str) -> tuple[NDArray[np.int6
     """Corpus rows and scores of one query's answer."""
     if not isinstance(returned, list):
         raise RunError(f"{where} returned {_described(returned)}; {EXPECTED}.")
-    ids: list[str] = []
-    scores: list[float] = []
+    ranking: dict[str, float] = {}
     for rank, item in enumerate(returned):
-        doc_id, score = (item, None) if isinstance(item, str) else _pair(item, rank, where)
+        doc_id, score = (item, float(-rank)) if isinstance(item, str) else _pair(item, rank, where)
         if doc_id not in corpus.row_of:
             raise RunError(
                 f'{where} ranks document "{doc_id}", which corpus "{corpus.name}" lacks. Does the function search the '
@@ -212,12 +215,11 @@ def _ranking(returned: Any, corpus: Corpus, where: str) -> tuple[NDArray[np.int6
             )
         if isinstance(item, str) != isinstance(returned[0], str):
             raise RunError(f"{where} returned some ids with scores and some without; {EXPECTED}.")
-        ids.append(doc_id)
-        scores.append(float(-rank) if score is None else score)
-    if len(set(ids)) < len(ids):
-        twice = next(doc_id for doc_id in ids if ids.count(doc_id) > 1)
-        raise RunError(f'{where} ranks document "{twice}" more than once; expected each document at most once.')
-    return np.asarray([corpus.row_of[doc_id] for doc_id in ids], dtype=np.int64), np.asarray(scores, dtype=np.float32)
+        if doc_id in ranking:
+            raise RunError(f'{where} ranks document "{doc_id}" more than once; expected each document at most once.')
+        ranking[doc_id] = score
+    rows = np.asarray([corpus.row_of[doc_id] for doc_id in ranking], dtype=np.int64)
+    return rows, np.asarray(list(ranking.values()), dtype=np.float32)
 
 
 def _pair(item: Any, rank: int, where: str) -> tuple[str, float]:
@@ -266,11 +268,3 @@ def _code_digest(base: Path) -> str:
                     state.update(f"{path.relative_to(base).as_posix()}\0{len(data)}\0".encode("utf-8", "surrogatepass"))
                     state.update(data)
     return state.hexdigest()
-
-
-def _source_digest(plain: Any) -> str | None:
-    """32 hex digits of the file that defines it; None without a file (a built-in, an interactive session)."""
-    try:
-        return hashlib.blake2b(Path(inspect.getfile(plain)).read_bytes(), digest_size=16).hexdigest()
-    except (OSError, TypeError):
-        return None
