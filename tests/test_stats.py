@@ -34,7 +34,6 @@ from bench.stats import (
     queries_to_rule_out,
     ratio_interval,
     recipe_interval,
-    recipe_standard_error,
     tango_interval,
 )
 
@@ -274,10 +273,12 @@ def test_power_stays_a_number_where_the_noncentral_t_underflows():
     assert rates[-1] == 1
 
 
-def test_recipe_standard_error_adds_queries_and_seeds():
-    # worked on paper: .3^2/100 = .0009; .01^2 (1/5 + 1/5) = .00004; together .00094
-    error = recipe_standard_error(0.3, 100, seed_sd=0.01, k_candidate=5, k_baseline=5)
-    assert error == close(0.00094**0.5)
+def test_recipe_interval_adds_queries_and_seeds():
+    # worked on paper: .3^2/100 = .0009; .01^2 (1/5 + 1/5) = .00004; together .00094, Satterthwaite's df 105.4
+    low, high = recipe_interval(0.0, 0.3, n=100, seed_sd=0.01, k_candidate=5, k_baseline=5)
+    df = 0.00094**2 / (0.0009**2 / 99 + 0.00004**2 / 8)
+    assert df == pytest.approx(105.4, abs=0.1)
+    assert (low, high) == close((-stats.t.ppf(0.975, df) * 0.00094**0.5, stats.t.ppf(0.975, df) * 0.00094**0.5))
     low, high = recipe_interval(-0.02, 0.3, n=100, seed_sd=0.0, k_candidate=5, k_baseline=5)
     assert (low, high) == pytest.approx((-0.02 - 0.03 * stats.t.ppf(0.975, 99), -0.02 + 0.03 * stats.t.ppf(0.975, 99)))
     low, high = recipe_interval(0.0, 0.0, n=100, seed_sd=0.01, k_candidate=5, k_baseline=5)
@@ -588,7 +589,7 @@ RNG = np.random.default_rng(0)
         (lambda: holm([float("nan")]), "from 0 to 1"),
         (lambda: randomized_tukey_hsd([[0.1], [0.2]], rng=RNG), "two systems or more"),
         (lambda: power_paired_t(-0.1, 1.0, 50), "a drop is positive here"),
-        (lambda: recipe_standard_error(0.1, 10, seed_sd=0.1, k_candidate=0, k_baseline=5), "0 and 5 seeds"),
+        (lambda: recipe_interval(0, 0.1, n=9, seed_sd=0.1, k_candidate=0, k_baseline=5), "0 and 5 seeds"),
         (lambda: recipe_interval(0, 0.1, n=9, seed_sd=0.1, k_candidate=4, k_baseline=5), "expected 5 or more"),
         (lambda: outcome_rates([0.0] * 9, margin=0.02, rng=RNG), "more queries changed"),
         (lambda: outcome_rates([0.1, -0.1], margin=0.02, shift=-0.5, rng=RNG), "true mean of -0.5"),

@@ -12,7 +12,7 @@ from bench.stats.cells import Estimate, cell_outcome, clustered_t, estimate, hol
 from bench.stats.power import mde, mde80, power_paired_t, queries_needed, queries_to_rule_out
 from bench.stats.proportions import mcnemar_midp, tango_interval
 from bench.stats.ratios import RatioInterval, percentile_ratio, ratio_interval
-from bench.stats.recipes import MINIMUM_SEEDS, recipe_interval, recipe_standard_error
+from bench.stats.recipes import MINIMUM_SEEDS, recipe_interval
 from bench.stats.simulation import outcome_rates, tilted_chances
 
 __all__ = [
@@ -36,7 +36,6 @@ __all__ = [
     "queries_to_rule_out",
     "ratio_interval",
     "recipe_interval",
-    "recipe_standard_error",
     "tango_interval",
     "tilted_chances",
 ]

@@ -1,4 +1,4 @@
-"""Recipes, several seeds per system: the error of their difference, and its interval."""
+"""The difference of two training recipes, several seeds each, with an interval."""
 
 from __future__ import annotations
 
@@ -8,37 +8,7 @@ from bench.base.errors import TooFewQueries
 from bench.stats._inputs import ROUNDOFF, check_effect, check_share, require
 
 MINIMUM_SEEDS = 5
-"""Below this the spread between seeds is itself too poorly known to carry a claim about a recipe."""
-
-
-def recipe_standard_error(
-    delta_sd: float, n: int, *, seed_sd: float, k_candidate: int, k_baseline: int | None
-) -> float:
-    """Standard error of the mean difference between two recipes, each trained with several seeds.
-
-    Args:
-        delta_sd: standard deviation over queries of the difference of seed means.
-        n: number of queries.
-        seed_sd: standard deviation over seeds of a recipe's mean score, pooled over both recipes.
-        k_candidate: seeds of the candidate.
-        k_baseline: seeds of the baseline; None for one that was not trained, such as the base model or BM25.
-
-    Source: gate.md: Var = s_d^2 / n + sigma_s^2 (1/K_A + 1/K_B), the two sources taken as independent.
-    """
-    return math.sqrt(sum(_variances(delta_sd, n, seed_sd, k_candidate, k_baseline)))
-
-
-def _variances(
-    delta_sd: float, n: int, seed_sd: float, k_candidate: int, k_baseline: int | None
-) -> tuple[float, float]:
-    """Variance of the mean difference from queries, and from seeds."""
-    check_effect(0.0, delta_sd)
-    check_effect(0.0, seed_sd)
-    require(
-        min(n, k_candidate, k_baseline or 1) >= 1,
-        f"Recipes have {n} queries, {k_candidate} and {k_baseline} seeds; expected 1 or more of each.",
-    )
-    return delta_sd**2 / n, seed_sd**2 * (1 / k_candidate + (1 / k_baseline if k_baseline is not None else 0.0))
+"""With fewer seeds the spread between them is too uncertain for a claim about a recipe."""
 
 
 def recipe_interval(
@@ -51,11 +21,21 @@ def recipe_interval(
     k_baseline: int | None,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """Two-sided interval (low, high) for the mean difference between recipes; arguments as `recipe_standard_error`.
+    """Two-sided interval (low, high) for the mean difference between two recipes, each trained with several seeds.
 
-    Source: t quantile with the degrees of freedom of Satterthwaite 1946: n - 1 for the queries, K_A + K_B - 2
-    for the seeds (K_A - 1 where the baseline was not trained). Where queries come in clusters, n is the number of
-    clusters and `delta_sd` the cluster-robust standard error times its root.
+    Args:
+        mean: mean difference of seed means.
+        delta_sd: standard deviation over queries of the difference of seed means. Where queries come in clusters, the
+            cluster-robust standard error times the square root of `n`.
+        n: number of queries, or of clusters.
+        seed_sd: standard deviation over seeds of a recipe's mean score, pooled over both recipes.
+        k_candidate: seeds of the candidate.
+        k_baseline: seeds of the baseline; None for one that was not trained, such as the base model or BM25.
+        level: coverage, 0 < level < 1.
+
+    Source: gate.md: Var = s_d^2 / n + sigma_s^2 (1/K_A + 1/K_B), the two sources taken as independent; t quantile with
+    the degrees of freedom of Satterthwaite 1946: n - 1 for the queries, K_A + K_B - 2 for the seeds (K_A - 1 where the
+    baseline was not trained).
     """
     from scipy.special import stdtrit
 
@@ -67,7 +47,10 @@ def recipe_interval(
     )
     if n < 2:
         raise TooFewQueries(f"Recipes were compared on {n} query; expected two or more, for a spread between queries.")
-    queries, seeds = _variances(delta_sd, n, seed_sd, k_candidate, k_baseline)
+    check_effect(0.0, delta_sd)
+    check_effect(0.0, seed_sd)
+    queries = delta_sd**2 / n
+    seeds = seed_sd**2 * (1 / k_candidate + (1 / k_baseline if k_baseline is not None else 0.0))
     standard_error = math.sqrt(queries + seeds)
     if standard_error <= ROUNDOFF:
         return mean, mean
