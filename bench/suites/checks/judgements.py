@@ -98,9 +98,9 @@ def check_judgements(suite: Suite, query_set: QuerySet) -> Iterator[Finding]:
     message = f"Judgements per query (median): {median:g}. "
     message += f"Queries with documents judged not relevant: {words.percent(share)}. "
     if share >= 0.5:
-        message += "A retrieved document without a judgement can be told from one that is not relevant."
+        message += "Documents without a judgement can be distinguished from those that are not relevant."
     else:
-        message += "An unjudged document counts as not relevant, and nothing tells the two apart."
+        message += "An unjudged document counts as not relevant."
     yield Finding("info", "pool", name, message, round(share, 4))
     answers = Counter(doc_id for docs in answered.values() for doc_id in docs)
     doc_id, most = min(answers.items(), key=lambda item: (-item[1], item[0]))
