@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bench.base.errors import BenchError
     from bench.project.answers import Judged
     from bench.project.workspace import Workspace
-    from bench.records import Cell, Check, Result, Suite, Verdict
+    from bench.records import Cell, Limit, Result, Suite, Verdict
 
 SEVEREST_FIRST = {
     "error": "without a verdict",
@@ -109,7 +109,7 @@ class _Check(NamedTuple):
     slice: str | None = None
     kind: str = "margin"
 
-    def match(self, result: Cell | Check) -> int:
+    def match(self, result: Cell | Limit) -> int:
         """How closely a cell or check of the verdict matches: 2 exactly, 1 through a rule for every slice, 0 not."""
         kind = getattr(result, "kind", "margin")
         if kind == "ceiling":
@@ -136,7 +136,7 @@ def _sentences(verdict: Verdict, checks: Sequence[_Check]) -> list[Sentences]:
     """The sentences of a verdict by check; a sentence that matches no check goes to the first."""
     sentences: list[Sentences] = [[] for _ in checks]
     blocks = verdict.policy.on_inconclusive == "block"
-    results: list[Cell | Check] = [*verdict.cells, *verdict.checks]
+    results: list[Cell | Limit] = [*verdict.cells, *verdict.limits]
     for result in results:
         blocked = result.outcome == "inconclusive" and (blocks or getattr(result, "softened", False))
         owner = max(range(len(checks)), key=lambda i: checks[i].match(result))

@@ -9,7 +9,7 @@ import pytest
 
 from bench.base.errors import ConfigError, NotComparable
 from bench.gate.compare import rows_of
-from bench.gate.rules import gated_cells, keyed, latency_check, size_check
+from bench.gate.rules import gated_cells, keyed, latency_limit, size_limit
 from bench.gate.verdict import judge
 from bench.records import Ceiling, Policy, Rule
 
@@ -177,7 +177,7 @@ def test_kept_share_is_told_in_three_ways(make_result, lost, outcome):
     ]
     policy = Policy((Rule("held-out", RECALL, 0.02), Rule("held-out", RECALL, keeps=0.98, dim=128)))
     verdict = judge(now[:1], now, policy)
-    (check,) = verdict.checks
+    (check,) = verdict.limits
     assert (check.kind, check.outcome, verdict.outcome) == ("keeps", outcome, outcome)
     assert check.value == pytest.approx((200 - lost) / 200)
     assert "required at least 98 %" in check.reason
@@ -190,7 +190,7 @@ def test_minimum_fails_only_where_the_mean_is_shown_to_lie_below(make_result, fo
     now = [make_result({"recall@10": values}, lists={"recall@10": "same"})]
     policy = Policy((Rule("held-out", RECALL, 0.02), Rule("held-out", RECALL, minimum=0.70)))
     verdict = judge(now, now, policy)
-    (check,) = verdict.checks
+    (check,) = verdict.limits
     assert (check.outcome, verdict.outcome) == (outcome, outcome)
     assert f"{found / 200:.3f}, required at least 0.7, n = 200." in check.reason
 
@@ -228,17 +228,17 @@ def test_ceiling_without_a_measurement_is_refused(make_result):
     ],
 )
 def test_size_is_exact(make_result, ceiling, value, outcome):
-    check = size_check(ceiling, value)
+    check = size_limit(ceiling, value)
     found = results(make_result)
     verdict = judge(found, found, Policy((Rule("held-out", RECALL, 0.02),), ceilings=(ceiling,)), ceilings=[check])
     assert check.outcome == outcome
     assert (verdict.outcome == "fail") is (outcome == "fail")
-    assert "allowed" in verdict.checks[0].reason
+    assert "allowed" in verdict.limits[0].reason
 
 
 def test_unknown_size_is_refused():
     with pytest.raises(ConfigError, match="not every index that it is about has a known size"):
-        size_check(Ceiling("index_bytes", 1.5, "bm25"), None)
+        size_limit(Ceiling("index_bytes", 1.5, "bm25"), None)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_unknown_size_is_refused():
 )
 def test_latency_fails_only_where_it_is_shown(ratio, lower, outcome):
     ceiling = Ceiling("latency_ms_p95", 2.0, "bm25")
-    assert latency_check(ceiling, ratio, lower, ratio + 0.3, n=50).outcome == outcome
+    assert latency_limit(ceiling, ratio, lower, ratio + 0.3, n=50).outcome == outcome
 
 
 # --- rules that gate nothing -----------------------------------------------------------------------

@@ -198,7 +198,7 @@ class Replay:
         verdict = judge(baseline, candidate, replace(policy, ceilings=()))
         self.baseline, self.candidate, self.policy = verdict.baseline, verdict.candidate, policy
         self._before, self._after = keyed(baseline, "baseline"), keyed(candidate, "candidate")
-        self._n_checks = len(verdict.checks)
+        self._n_limits = len(verdict.limits)
         self.query_sets = tuple(
             self._query_set(name, [cell for cell in verdict.cells if cell.query_set == name])
             for name in dict.fromkeys(cell.query_set for cell in verdict.cells)
@@ -248,7 +248,7 @@ class Replay:
             for i, cell in enumerate(query_set.cells)
         ]
         family = [estimate.p if estimate else 1.0 for estimate in estimates]
-        adjusted = stats.holm([*family, *([1.0] * self._n_checks)])[: len(family)].tolist()
+        adjusted = stats.holm([*family, *([1.0] * self._n_limits)])[: len(family)].tolist()
 
         def outcome(cell: Cell, estimate: stats.Estimate | None, p: float | None) -> str:
             if estimate is None:

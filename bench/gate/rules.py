@@ -10,7 +10,7 @@ import numpy as np
 from bench import stats
 from bench.base.errors import ConfigError, NotComparable, UsageError, did_you_mean
 from bench.gate.compare import compare, require_measure, rows_of
-from bench.records import Ceiling, Cell, Check, Finding, Policy, Result, Rule
+from bench.records import Ceiling, Cell, Finding, Limit, Policy, Result, Rule
 from bench.records.measures import parse_list
 
 Key = tuple[str, str]
@@ -248,7 +248,7 @@ def comparisons(
     return rows
 
 
-def checks(cells: Sequence[GatedCell], candidate: Mapping[Key, Result], *, alpha: float) -> list[Check]:
+def limits(cells: Sequence[GatedCell], candidate: Mapping[Key, Result], *, alpha: float) -> list[Limit]:
     """A row for each rule without a reference, a minimum or a share to keep; outcomes are still open.
 
     Raises:
@@ -272,7 +272,7 @@ def checks(cells: Sequence[GatedCell], candidate: Mapping[Key, Result], *, alpha
             low = None if estimate.lower is None else estimate.lower + least
             high = None if mirrored.lower is None else least - mirrored.lower
             name, mean = f"minimum of {measure} on {cell.place}", float(values.mean())
-            row = Check("minimum", name, mean, least, estimate.p, (low, high))
+            row = Limit("minimum", name, mean, least, estimate.p, (low, high))
         else:
             # A share of the quality of the gated system itself, at full size.
             full_size = candidate["", query_set]
@@ -285,14 +285,14 @@ def checks(cells: Sequence[GatedCell], candidate: Mapping[Key, Result], *, alpha
             # The outcome is set here because the bound is in another unit than `value`.
             outcome = "pass" if estimate.lower is not None and estimate.lower >= 0 else None
             name = f"share of {measure} kept on {cell.place}"
-            row = Check("keeps", name, ratio.ratio, share, estimate.p, interval, outcome=outcome)
+            row = Limit("keeps", name, ratio.ratio, share, estimate.p, interval, outcome=outcome)
         rows_of_rules.append(
             replace(row, n=len(rows), query_set=query_set, measure=measure, variant=variant, slice=cell.slice)
         )
     return rows_of_rules
 
 
-def size_check(ceiling: Ceiling, value: float | None) -> Check:
+def size_limit(ceiling: Ceiling, value: float | None) -> Limit:
     """The row of a ceiling on the index; sizes are exact, so it passes or fails.
 
     Args:
@@ -308,10 +308,10 @@ def size_check(ceiling: Ceiling, value: float | None) -> Check:
             "Leave the ceiling out, or gate a system whose index size is known."
         )
     outcome = "pass" if value <= ceiling.at_most else "fail"
-    return Check("ceiling", ceiling.name, value, ceiling.at_most, outcome=outcome)
+    return Limit("ceiling", ceiling.name, value, ceiling.at_most, outcome=outcome)
 
 
-def latency_check(ceiling: Ceiling, ratio: float | None, lower: float | None, upper: float | None, *, n: int) -> Check:
+def latency_limit(ceiling: Ceiling, ratio: float | None, lower: float | None, upper: float | None, *, n: int) -> Limit:
     """The row of a ceiling on time: it fails where the ratio is shown to be above the ceiling, passes where it is not.
 
     Args:
@@ -324,7 +324,7 @@ def latency_check(ceiling: Ceiling, ratio: float | None, lower: float | None, up
     within = ratio is not None and ratio <= ceiling.at_most
     above = lower is not None and lower > ceiling.at_most
     outcome = "pass" if within else "fail" if above else "inconclusive"
-    return Check("ceiling", ceiling.name, ratio, ceiling.at_most, interval=(lower, upper), n=n, outcome=outcome)
+    return Limit("ceiling", ceiling.name, ratio, ceiling.at_most, interval=(lower, upper), n=n, outcome=outcome)
 
 
 def changed(

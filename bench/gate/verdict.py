@@ -17,8 +17,8 @@ from bench.base.errors import BaselineError, ConfigError, NotComparable, StoreEr
 from bench.base.store import parse_json, read_json, write_json
 from bench.evaluation.measure import TOP_IDS
 from bench.gate.compare import pinned_losses, pinned_measure
-from bench.gate.rules import GatedCell, Key, checks, comparisons, gated_cells, keyed, without_small_slices
-from bench.records import Cell, Change, Check, Finding, Policy, Result, Verdict
+from bench.gate.rules import GatedCell, Key, comparisons, gated_cells, keyed, limits, without_small_slices
+from bench.records import Cell, Change, Finding, Limit, Policy, Result, Verdict
 
 BASELINE_FORMAT = 1
 
@@ -42,7 +42,7 @@ def judge(
     policy: Policy,
     *,
     merge_base: Sequence[Result] = (),
-    ceilings: Sequence[Check] = (),
+    ceilings: Sequence[Limit] = (),
     findings: Sequence[Finding] = (),
 ) -> Verdict:
     """The verdict on a candidate, against an accepted baseline.
@@ -70,18 +70,18 @@ def judge(
         gated_cells(policy, after), references["baseline"], after, alpha=policy.alpha
     )
     compared = comparisons(gated, references, after, alpha=policy.alpha)
-    others = checks(gated, after, alpha=policy.alpha)
+    others = limits(gated, after, alpha=policy.alpha)
     # A family for each reference: another reference may make a verdict stricter, but never milder.
     cells: list[Cell] = []
     for reference in references:
         rows = [cell for cell in compared if cell.reference == reference]
-        family = [*(cell.p for cell in rows), *(check.p for check in others if reference == "baseline")]
+        family = [*(cell.p for cell in rows), *(limit.p for limit in others if reference == "baseline")]
         adjusted = stats.holm(family).tolist()
         for cell, p in zip(rows, adjusted, strict=False):
             cells.append(decided(replace(cell, p_adjusted=p), after[cell.variant, cell.query_set], policy.alpha))
         if reference == "baseline":
             adjusted = adjusted[len(rows) :]
-            others = [_decided_check(check, p, policy.alpha) for check, p in zip(others, adjusted, strict=True)]
+            others = [_decided_limit(limit, p, policy.alpha) for limit, p in zip(others, adjusted, strict=True)]
     others += _ceilings(policy, ceilings)
     lost = dict.fromkeys(
         (key[1], change)
@@ -91,7 +91,7 @@ def judge(
         for change in pinned_losses(before, after[key])
     )
     n_pinned = sum(sum(result.pinned) for (variant, _), result in after.items() if not variant)
-    outcome = overall_outcome(cells, after, checks=others, lost=[*lost])
+    outcome = overall_outcome(cells, after, limits=others, lost=[*lost])
     notes = [
         *findings,
         *_unused_rules(policy, after),
@@ -112,7 +112,7 @@ def judge(
         suite=_main(after).suite or None,
         pinned_lost=tuple(lost),
         n_pinned=n_pinned,
-        checks=tuple(others),
+        limits=tuple(others),
         merge_base=_main(references["merge-base"]).system if merge_base else None,
     )
 
@@ -138,7 +138,7 @@ def _require_same_sets(before: Mapping[Key, Result], after: Mapping[Key, Result]
             raise NotComparable(f'The candidate holds query set "{query_set}" and the {name} does not. {mend}')
 
 
-def _ceilings(policy: Policy, rows: Sequence[Check]) -> list[Check]:
+def _ceilings(policy: Policy, rows: Sequence[Limit]) -> list[Limit]:
     by_name = {row.name: row for row in rows}
     for ceiling in policy.ceilings:
         if ceiling.name not in by_name:
@@ -146,7 +146,7 @@ def _ceilings(policy: Policy, rows: Sequence[Check]) -> list[Check]:
                 f"The policy has a ceiling for {ceiling.name}, and nothing was measured for it; the ceiling could not "
                 "fail."
             )
-    return [_decided_check(by_name[ceiling.name], None, policy.alpha) for ceiling in policy.ceilings]
+    return [_decided_limit(by_name[ceiling.name], None, policy.alpha) for ceiling in policy.ceilings]
 
 
 # --- findings --------------------------------------------------------------------------------------
@@ -308,34 +308,34 @@ def _reason(cell: Cell, outcome: str) -> str:
     return head
 
 
-def _decided_check(check: Check, p_adjusted: float | None, alpha: float) -> Check:
+def _decided_limit(limit: Limit, p_adjusted: float | None, alpha: float) -> Limit:
     """The row of a rule without a reference, with its outcome and the sentence that gives the reason."""
-    outcome = check.outcome
+    outcome = limit.outcome
     if outcome is None:
-        met = check.kind == "minimum" and (check.value or 0.0) >= check.threshold - stats.ROUNDOFF
-        shown = p_adjusted is not None and p_adjusted < alpha and (check.n or 0) >= stats.MINIMUM_QUERIES
+        met = limit.kind == "minimum" and (limit.value or 0.0) >= limit.threshold - stats.ROUNDOFF
+        shown = p_adjusted is not None and p_adjusted < alpha and (limit.n or 0) >= stats.MINIMUM_QUERIES
         outcome = "pass" if met else "fail" if shown else "inconclusive"
-    return replace(check, outcome=outcome, reason=_check_reason(check, outcome))
+    return replace(limit, outcome=outcome, reason=_limit_reason(limit, outcome))
 
 
-def _check_reason(check: Check, outcome: str) -> str:
-    low, high = check.interval
-    subject = check.name.partition(" of ")[2]
-    if check.kind == "minimum":
+def _limit_reason(limit: Limit, outcome: str) -> str:
+    low, high = limit.interval
+    subject = limit.name.partition(" of ")[2]
+    if limit.kind == "minimum":
         bound = "" if high is None else f" (one-sided upper bound {high:.3f})"
-        head = f"{subject}: {check.value:.3f}, required at least {check.threshold:g}, n = {check.n}."
+        head = f"{subject}: {limit.value:.3f}, required at least {limit.threshold:g}, n = {limit.n}."
         end = {"pass": "", "fail": f" It is shown to be lower{bound}."}
         return head + end.get(outcome, f" It is lower, but that may be chance{bound}.")
-    if check.kind == "keeps":
-        share = "an unknown share" if check.value is None else f"{100 * check.value:.1f} %"
+    if limit.kind == "keeps":
+        share = "an unknown share" if limit.value is None else f"{100 * limit.value:.1f} %"
         bounds = "" if low is None or high is None else f" [{100 * low:.1f} %, {100 * high:.1f} %]"
-        head = f"{subject}: {share}{bounds}, required at least {100 * check.threshold:g} %, n = {check.n}."
+        head = f"{subject}: {share}{bounds}, required at least {100 * limit.threshold:g} %, n = {limit.n}."
         end = {"pass": "", "fail": " A smaller share is shown."}
         return head + end.get(outcome, " Inconclusive: the required share is neither shown nor ruled out.")
     if not subject:
-        return f"{check.name}: {check.value or 0:,.0f}, at most {check.threshold:,.0f} allowed."
+        return f"{limit.name}: {limit.value or 0:,.0f}, at most {limit.threshold:,.0f} allowed."
     bounds = "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
-    head = f"{check.name}: {check.value or 0:.2f} times{bounds}, at most {check.threshold:g} times allowed."
+    head = f"{limit.name}: {limit.value or 0:.2f} times{bounds}, at most {limit.threshold:g} times allowed."
     return head + (" It is above, but that may be timing noise." if outcome == "inconclusive" else "")
 
 
@@ -343,11 +343,11 @@ def overall_outcome(
     cells: Sequence[Cell],
     results: Mapping[Key, Result],
     *,
-    checks: Sequence[Check] = (),
+    limits: Sequence[Limit] = (),
     lost: Sequence[tuple[str, Change]] = (),
 ) -> str:
-    """The outcome of the gate, from decided cells and checks, the candidate's results, and lost pinned queries."""
-    outcomes = {cell.outcome for cell in cells} | {check.outcome for check in checks}
+    """The outcome of the gate, from decided cells and limits, the candidate's results, and lost pinned queries."""
+    outcomes = {cell.outcome for cell in cells} | {limit.outcome for limit in limits}
     if "fail" in outcomes or lost:
         return "fail"
     if "inconclusive" in outcomes:

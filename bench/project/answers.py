@@ -82,7 +82,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Told(Answer):
+class PlainAnswer(Answer):
     """An answer that is a document and blocks, and no record."""
 
     document: Mapping[str, Any]
@@ -92,7 +92,7 @@ class Told(Answer):
     output: str = ""
 
     def __repr__(self) -> str:
-        return super().__repr__().replace("Told", "Answer", 1)
+        return super().__repr__().replace("PlainAnswer", "Answer", 1)
 
     def to_json(self) -> dict[str, Any]:
         """The document."""

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 from bench.base import git
 from bench.base.errors import BaselineError, NotComparable
 from bench.base.store import read_json
-from bench.gate.rules import latency_check, size_check
+from bench.gate.rules import latency_limit, size_limit
 from bench.gate.verdict import judge, read_baseline, read_results, same_file
 from bench.project.answers import Judged
 from bench.project.workspace import Workspace
-from bench.records import Ceiling, Check, Finding, Policy, Result, Suite
+from bench.records import Ceiling, Finding, Limit, Policy, Result, Suite
 from bench.report.forms.github import Place, changed_line
 from bench.suites import checks
 
@@ -73,7 +73,7 @@ def judged(
             "not on this one alone (--merge-base-result F)."
         )
         findings.append(Finding("info", "merge-base-absent", "merge base", sentence))
-    ceilings = _ceiling_checks(policy, before, after, ratios)
+    ceilings = _ceiling_limits(policy, before, after, ratios)
     verdict = judge(before, after, policy, merge_base=started, ceilings=ceilings, findings=findings)
 
     def place() -> Place | None:
@@ -188,7 +188,7 @@ def succession(
     after = [result for result in results if result.variant in variants]
     try:
         ratios = measured_ratios(workspace, suite, name, policy)
-        ceilings = _ceiling_checks(policy, before, results, ratios)
+        ceilings = _ceiling_limits(policy, before, results, ratios)
         return judge(before, after, replace(policy, rules=rules), ceilings=ceilings).outcome, ""
     except NotComparable as error:
         # A changed suite is the usual reason to accept anew; the baseline records that nothing was compared.
@@ -223,20 +223,20 @@ def measured_ratios(workspace: Workspace, suite: Suite, name: str, policy: Polic
     return ratios
 
 
-def _ceiling_checks(
+def _ceiling_limits(
     policy: Policy, baseline: Sequence[Result], candidate: Sequence[Result], ratios: Mapping[str, Ratio]
-) -> list[Check]:
+) -> list[Limit]:
     results = []
     for ceiling in policy.ceilings:
         if ceiling.name in ratios:
             ratio, lower, upper, n = ratios[ceiling.name]
             timed = ceiling.what == "latency_ms_p95"
-            results.append(latency_check(ceiling, ratio, lower, upper, n=n) if timed else size_check(ceiling, ratio))
+            results.append(latency_limit(ceiling, ratio, lower, upper, n=n) if timed else size_limit(ceiling, ratio))
         elif ceiling.of == "baseline":
-            results.append(size_check(ceiling, _size_ratio(candidate, baseline)))
+            results.append(size_limit(ceiling, _size_ratio(candidate, baseline)))
         elif not ceiling.of:
             sizes = list(_sizes(candidate).values())
-            results.append(size_check(ceiling, None if None in sizes else float(sum(size or 0 for size in sizes))))
+            results.append(size_limit(ceiling, None if None in sizes else float(sum(size or 0 for size in sizes))))
     return results
 
 

@@ -9,7 +9,7 @@ Never imports what computes them: no package above.
 from __future__ import annotations
 
 from bench.base.progress import Progress, no_progress
-from bench.records.comparison import Cell, Change, Check, Comparison
+from bench.records.comparison import Cell, Change, Comparison, Limit
 from bench.records.digests import digest_of, digest_texts
 from bench.records.model import Measured, ModelRecord
 from bench.records.policy import Ceiling, Policy, Rule
@@ -38,13 +38,13 @@ __all__ = [
     "Ceiling",
     "Cell",
     "Change",
-    "Check",
     "Comparison",
     "Corpus",
     "Encoder",
     "EvalProtocol",
     "Finding",
     "Labels",
+    "Limit",
     "Measured",
     "ModelRecord",
     "NoAnswer",

@@ -98,8 +98,8 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Check(JsonRecord):
-    """A gate rule that is no comparison with a reference: a least mean, a share kept, a ceiling.
+class Limit(JsonRecord):
+    """A gate rule without a reference: a minimum mean, a share of quality to keep, a ceiling on cost.
 
     `kind` is "minimum", "keeps" or "ceiling"; a ceiling has no query set and no measure. `p` is one-sided ("the rule
     is broken"), None where nothing is tested. `interval` holds one-sided bounds, lower and upper, of `value`.

@@ -1,4 +1,4 @@
-"""What the gate says, and what the checks of a suite do: findings in one plain sentence each."""
+"""Verdicts of the gate, and findings on suites, each in one plain sentence."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.base.json_records import JsonRecord
-from bench.records.comparison import Cell, Change, Check
+from bench.records.comparison import Cell, Change, Limit
 from bench.records.policy import Policy
 
 
@@ -24,7 +24,7 @@ class Finding(JsonRecord):
 @dataclass(frozen=True)
 class Verdict(
     JsonRecord,
-    keys="outcome exit_code suite baseline candidate merge_base policy cells checks pinned findings",
+    keys="outcome exit_code suite baseline candidate merge_base policy cells checks=limits pinned findings",
     format=1,
 ):
     """What the gate says: an outcome, an exit code, the cells, and a sentence per finding."""
@@ -39,7 +39,7 @@ class Verdict(
     suite: str | None = None
     pinned_lost: tuple[tuple[str, Change], ...] = ()
     n_pinned: int = 0
-    checks: tuple[Check, ...] = ()
+    limits: tuple[Limit, ...] = ()
     merge_base: str | None = None
 
     def __repr__(self) -> str:

@@ -29,7 +29,7 @@ def verdict_sentence(verdict: Verdict) -> Parts:
         [cell for cell in verdict.cells if cell.outcome == outcome] for outcome in ("fail", "inconclusive", "improved")
     )
     comparisons = count(len(verdict.cells), "comparison")
-    broken: Parts = [f"{plain(check.reason, 300)} " for check in verdict.checks if check.outcome == "fail"]
+    broken: Parts = [f"{plain(check.reason, 300)} " for check in verdict.limits if check.outcome == "fail"]
     pinned: Parts = []
     if verdict.pinned_lost:
         pinned = [f"{len(verdict.pinned_lost)} of {count(verdict.n_pinned, 'pinned query')} lost relevant documents."]
@@ -50,7 +50,7 @@ def verdict_sentence(verdict: Verdict) -> Parts:
         if any(cell.softened for cell in unclear):
             why = "documents without a judgement may explain the drop"
         return [f"No regression is shown, but in {len(unclear)} of {comparisons} {why}.", *_queries_needed(unclear)]
-    for check in verdict.checks:
+    for check in verdict.limits:
         if check.outcome == "inconclusive":
             return [f"No regression is shown. {plain(check.reason, 300)}"]
     if verdict.cells and all(cell.test == "identical" for cell in verdict.cells):

@@ -93,7 +93,7 @@ def _notes(verdict: Verdict) -> list[Block]:
     """Inconclusive rules, lost pinned queries and warnings; a rule that fails is in the verdict's sentence."""
     items: list[Text] = [
         [strong(f"{words.OUTCOMES['inconclusive']}: "), plain(check.reason, 300)]
-        for check in verdict.checks
+        for check in verdict.limits
         if check.outcome == "inconclusive"
     ]
     if verdict.pinned_lost:

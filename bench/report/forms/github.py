@@ -66,7 +66,7 @@ def annotation_commands(verdict: Verdict, place: Place | None = None) -> list[st
     """
     kinds = {"fail": "error", "inconclusive": "error" if verdict.policy.on_inconclusive == "block" else "warning"}
     rows = [("error" if c.softened else kinds.get(c.outcome or ""), c.outcome, c.reason) for c in verdict.cells]
-    rows += [(kinds.get(check.outcome or ""), check.outcome, check.reason) for check in verdict.checks]
+    rows += [(kinds.get(check.outcome or ""), check.outcome, check.reason) for check in verdict.limits]
     rows += [(f.severity, f.code, f.message) for f in verdict.findings if f.severity in ("error", "warning")]
     # Only ten of a kind are shown: what blocks comes first.
     rows = sorted((row for row in rows if row[0]), key=lambda row: row[0] != "error")[:MOST_ANNOTATIONS]

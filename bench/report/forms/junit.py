@@ -16,7 +16,7 @@ def document(verdict: Verdict) -> str:
     suite = ElementTree.Element("testsuite", name="bench gate")
     blocked = verdict.policy.on_inconclusive == "block"
     rows = [(f"gate.{c.role}.{c.query_set}", c.name, c.outcome, c.reason, c.softened) for c in verdict.cells]
-    rows += [(f"gate.{c.kind}", c.name, c.outcome, c.reason, False) for c in verdict.checks]
+    rows += [(f"gate.{c.kind}", c.name, c.outcome, c.reason, False) for c in verdict.limits]
     for group, name, outcome, reason, softened in rows:
         case = ElementTree.SubElement(suite, "testcase", classname=_clean(group), name=_clean(name))
         if outcome == "fail" or (outcome == "inconclusive" and (blocked or softened)):

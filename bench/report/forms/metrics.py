@@ -20,7 +20,7 @@ def document(verdict: Verdict) -> str:
             value = getattr(cell, key)
             if value is not None:
                 lines.append(f"retrieval_gate_{key}{labels} {value:.6g}")
-    for check in verdict.checks:
+    for check in verdict.limits:
         if check.value is not None:
             lines.append(f"retrieval_gate_check{_labels(rule=check.name)} {check.value:.6g}")
     return "\n".join(lines) + "\n# EOF\n"

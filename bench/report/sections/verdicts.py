@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.base import words
-from bench.records import Cell, Check, Verdict
+from bench.records import Cell, Limit, Verdict
 from bench.report import Material, datum, sentences
 from bench.report.blocks import Block, Bullets, Column, Columns, Datum, Folded, Prose, Range, Table
 from bench.report.text import Parts, plain, strong
@@ -27,13 +27,13 @@ def build(material: Material) -> list[Block]:
 def verdict_blocks(verdict: Verdict, *, anchor: str = "") -> list[Block]:
     """The banner, the comparisons, the rules, the pinned queries, the findings and the reasons."""
     blocks: list[Block] = [sentences.verdict_banner(verdict, anchor=anchor), _comparisons(verdict)]
-    if verdict.checks:
-        rules: Columns[Check] = {
+    if verdict.limits:
+        rules: Columns[Limit] = {
             "Rule": lambda check: datum.text(check.name, 80),
             "Outcome": lambda check: datum.outcome(check.outcome),
             "Reason": lambda check: datum.text(check.reason, 300),
         }
-        blocks.append(Table.of("Other rules", verdict.checks, rules))
+        blocks.append(Table.of("Other rules", verdict.limits, rules))
     blocks += _pinned(verdict)
     if verdict.findings:
         order, labels = list(words.SEVERITIES), words.SEVERITIES
