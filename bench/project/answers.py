@@ -82,17 +82,14 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class PlainAnswer(Answer):
-    """An answer that is a document and blocks, and no record."""
+class Reply(Answer):
+    """An answer without a record of its own: a document and its blocks."""
 
     document: Mapping[str, Any]
     shown: Sequence[Block] = ()
     exit_code: int = 0
     table: Sequence[Mapping[str, Any]] = ()
     output: str = ""
-
-    def __repr__(self) -> str:
-        return super().__repr__().replace("PlainAnswer", "Answer", 1)
 
     def to_json(self) -> dict[str, Any]:
         """The document."""

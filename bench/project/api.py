@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bench.base.progress import Progress, no_progress
 from bench.gate.rules import changed
 from bench.project import baseline as baselines
-from bench.project.answers import Decided, Judged, PlainAnswer, Results
+from bench.project.answers import Decided, Judged, Reply, Results
 from bench.project.compare import calibrate, compare, measure, read_qrels, read_run
 from bench.project.functions import evaluate, judge, load_suite, names_of, text_file
 from bench.project.workspace import Workspace
@@ -73,9 +73,7 @@ class Project:
         """One of the config's suites; the only one where None."""
         return self.workspace.suite(name)
 
-    def check(
-        self, suite: str | None = None, *, models: Sequence[str] = (), progress: Progress = no_progress
-    ) -> PlainAnswer:
+    def check(self, suite: str | None = None, *, models: Sequence[str] = (), progress: Progress = no_progress) -> Reply:
         """Findings: what makes a suite's numbers wrong or doubtful; `models`: were these trained on its data?"""
         from bench.project.suites import checked
 
@@ -188,13 +186,13 @@ class Project:
         suite: str | None = None,
         baseline: str | None = None,
         allow_worse: bool = False,
-    ) -> PlainAnswer:
+    ) -> Reply:
         """Make the stored results of a system the accepted baseline; `allow_worse`: whatever the gate says of them."""
         return baselines.accepted(
             self.workspace, reason=reason, suite=suite, system=system, baseline=baseline, allow_worse=allow_worse
         )
 
-    def baselines(self, *, suite: str | None = None, baseline: str | None = None, whole: bool = True) -> PlainAnswer:
+    def baselines(self, *, suite: str | None = None, baseline: str | None = None, whole: bool = True) -> Reply:
         """The accepted baselines, with their numbers where `whole`."""
         return baselines.shown(self.workspace, suite=suite, baseline=baseline, whole=whole)
 
@@ -224,7 +222,7 @@ class Project:
 
     def pairs(
         self, *names: str, suite: str | None = None, dry_run: bool = False, progress: Progress = no_progress
-    ) -> PlainAnswer:
+    ) -> Reply:
         """Make the training pairs of these tables, else of all; `dry_run`: only say what it would cost."""
         from bench.project import pairs
 
@@ -271,7 +269,7 @@ class Project:
         suite: str | None = None,
         seeds: Sequence[int] | None = None,
         progress: Progress = no_progress,
-    ) -> PlainAnswer:
+    ) -> Reply:
         """Train a recipe of the config; a model that is there and unchanged is not trained again."""
         from bench.project.loop import trained
 
@@ -291,7 +289,7 @@ class Project:
 
         return loop(self.workspace, self.suite(suite), name, shares=shares, seeds=seeds, progress=progress)
 
-    def models(self, target: str | None = None) -> PlainAnswer:
+    def models(self, target: str | None = None) -> Reply:
         """The fine-tuned models, or one of them with what it was made from, its results and its promotions."""
         from bench.project import models
 
@@ -311,7 +309,7 @@ class Project:
 
         return promoted(self.workspace, target, reason=reason, system=system, suite=suite, baseline=baseline)
 
-    def rollback(self, name: str, reason: str) -> PlainAnswer:
+    def rollback(self, name: str, reason: str) -> Reply:
         """Let promoted:NAME load the model that it loaded before the last promotion."""
         from bench.project.promote import rolled_back
 
@@ -384,7 +382,7 @@ class Project:
         query_sets: str | Sequence[str] | None = None,
         model_name: str | None = None,
         force: bool = False,
-    ) -> PlainAnswer:
+    ) -> Reply:
         """Write a suite ("beir") or stored results ("mteb-results", "model-card") in another program's format."""
         from bench.project.suites import exported
 

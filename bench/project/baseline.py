@@ -9,7 +9,7 @@ from bench import __version__
 from bench.base import git
 from bench.base.errors import BaselineError
 from bench.gate.verdict import baseline_document, read_baseline, write_baseline
-from bench.project.answers import PlainAnswer
+from bench.project.answers import Reply
 from bench.project.gate import succession
 from bench.project.run import remember
 from bench.project.workspace import Workspace
@@ -25,7 +25,7 @@ def accepted(
     system: str | None = None,
     baseline: str | None = None,
     allow_worse: bool = False,
-) -> PlainAnswer:
+) -> Reply:
     """Make the stored results of a system the accepted baseline.
 
     The system is the gated one where None. `allow_worse` accepts a system that is not shown to be as good as the
@@ -64,12 +64,10 @@ def accepted(
     instead = f" in place of {before}" if before else ""
     text = f"Accepted {name} as the baseline of {loaded.name}{instead}: {path}. Commit this file."
     blocks = [*(Prose([note], "warning") for note in notes), Prose([text], "good")]
-    return PlainAnswer({"format": 1, "baseline": document["baseline"] | {"path": str(path)}}, blocks)
+    return Reply({"format": 1, "baseline": document["baseline"] | {"path": str(path)}}, blocks)
 
 
-def shown(
-    workspace: Workspace, *, suite: str | None = None, baseline: str | None = None, whole: bool = True
-) -> PlainAnswer:
+def shown(workspace: Workspace, *, suite: str | None = None, baseline: str | None = None, whole: bool = True) -> Reply:
     """The accepted baselines of the config's suites, with their numbers where `whole`.
 
     Raises:
@@ -92,4 +90,4 @@ def shown(
         absent = 'No suite of the config has a baseline. Accept one: bench baseline accept --reason "…"'
         columns = ["suite", "system", "accepted", "reason", "file"]
         blocks = [tables.table("Baselines", columns, rows, text=5)] if rows else [Prose([absent], "warning")]
-    return PlainAnswer({"format": 1, "baselines": documents}, blocks, table=documents)
+    return Reply({"format": 1, "baselines": documents}, blocks, table=documents)

@@ -14,7 +14,7 @@ from bench.base.progress import Progress, no_progress
 from bench.base.store import write_json, write_text
 from bench.gate.compare import compare
 from bench.gate.verdict import baseline_document, judge, read_baseline, write_baseline
-from bench.project.answers import PlainAnswer
+from bench.project.answers import Reply
 from bench.project.loop import trained
 from bench.project.material import Curves, assemble
 from bench.project.report import lineages, times
@@ -39,7 +39,7 @@ Show = Callable[[Sequence[Block]], None]
 """Shows the blocks of a step as soon as there are any."""
 
 
-def demo(out: Path, *, show: Show = lambda blocks: None, progress: Progress = no_progress) -> PlainAnswer:
+def demo(out: Path, *, show: Show = lambda blocks: None, progress: Progress = no_progress) -> Reply:
     """Run the loop, show each step, and say how it ended.
 
     Raises:
@@ -94,7 +94,7 @@ def demo(out: Path, *, show: Show = lambda blocks: None, progress: Progress = no
             f"The damaged candidate was judged {verdicts[1].outcome}; expected fail. The gate is not to be trusted."
         )
     document = {"format": 1, "report": str(report), "verdicts": [verdict.to_json() for verdict in verdicts]}
-    return PlainAnswer(document, _summary(results, verdicts, report, time.perf_counter() - started))
+    return Reply(document, _summary(results, verdicts, report, time.perf_counter() - started))
 
 
 def _evaluate(

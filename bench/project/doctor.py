@@ -11,7 +11,7 @@ from pathlib import Path
 from bench import __version__
 from bench.base import plugins, registry
 from bench.base.errors import BenchError, did_you_mean
-from bench.project.answers import PlainAnswer
+from bench.project.answers import Reply
 from bench.project.workspace import Workspace
 from bench.records.measures import BY_RANX
 from bench.report import tables
@@ -32,7 +32,7 @@ _PARTS = {
 }
 
 
-def examined(config: Path) -> PlainAnswer:
+def examined(config: Path) -> Reply:
     """Parts and their state: versions, extras, devices, and the config that would be used."""
     rows = [
         {"part": "retrieval-gate", "state": __version__},
@@ -66,7 +66,7 @@ def examined(config: Path) -> PlainAnswer:
     columns = ["part", "state"]
     table = tables.table("What is installed", columns, [[row["part"], row["state"]] for row in rows], text=2)
     blocks: list[Block] = [table, *(Prose([warning], "warning") for warning in warnings)]
-    return PlainAnswer({"format": 1, "doctor": rows}, blocks, table=rows)
+    return Reply({"format": 1, "doctor": rows}, blocks, table=rows)
 
 
 def _device() -> str:

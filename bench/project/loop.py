@@ -23,7 +23,7 @@ from bench.config import FinetuneConfig, texts
 from bench.evaluation.evaluate import Evaluator
 from bench.gate.compare import compare, difference
 from bench.gate.verdict import judge
-from bench.project.answers import Answer, PlainAnswer
+from bench.project.answers import Answer, Reply
 from bench.project.gate import judged
 from bench.project.pairs import make_missing
 from bench.project.workspace import Workspace
@@ -451,7 +451,7 @@ def trained(
     suite: str | None = None,
     seeds: Sequence[int] | None = None,
     progress: Progress = no_progress,
-) -> PlainAnswer:
+) -> Reply:
     """Train a recipe's models; models that are there and unchanged are not trained again.
 
     Raises:
@@ -468,4 +468,4 @@ def trained(
     else:
         command = f"bench loop {name} --config {workspace.path}"
         blocks.append(Prose([f"Evaluate {users} beside the base model: {command}"]))
-    return PlainAnswer({"format": 1, "models": rows}, blocks)
+    return Reply({"format": 1, "models": rows}, blocks)

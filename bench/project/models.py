@@ -12,7 +12,7 @@ from bench.base.errors import BenchError, StoreError, UsageError, did_you_mean
 from bench.config import load_suite_config
 from bench.evaluation.evaluate import Missing
 from bench.interop.exports._finetuned_card import write_card
-from bench.project.answers import PlainAnswer
+from bench.project.answers import Reply
 from bench.project.workspace import Workspace
 from bench.records import ModelRecord, Result
 from bench.report import tables
@@ -63,7 +63,7 @@ def systems_of(workspace: Workspace, weights: str) -> list[str]:
     return names
 
 
-def listed(workspace: Workspace) -> PlainAnswer:
+def listed(workspace: Workspace) -> Reply:
     """Every fine-tuned model of the working folder."""
     models = with_results(workspace.store, records(workspace.store, workspace.base))
     rows = []
@@ -81,10 +81,10 @@ def listed(workspace: Workspace) -> PlainAnswer:
     absent = Prose(["There is no fine-tuned model yet. Make one: bench finetune NAME"])
     shown = tables.table("Fine-tuned models", columns, rows, text=6) if rows else absent
     documents = [model.to_json() for model in models]
-    return PlainAnswer({"format": 1, "models": documents}, [shown], table=documents)
+    return Reply({"format": 1, "models": documents}, [shown], table=documents)
 
 
-def shown(workspace: Workspace, target: str) -> PlainAnswer:
+def shown(workspace: Workspace, target: str) -> Reply:
     """One model: its origin, its results and its promotions."""
     model, chain = model_of(workspace, target)
     promotions = [entry for entry in history(workspace.base / PROMOTED) if entry.name == model.name]
@@ -107,7 +107,7 @@ def shown(workspace: Workspace, target: str) -> PlainAnswer:
     for entry in promotions:
         blocks.append(Prose([f"{entry.when[:10]} {entry.action} {entry.weights[:12]} by {entry.who}: {entry.reason}"]))
     document = {"format": 1, "model": model.to_json(), "ancestors": [parent.to_json() for parent in chain]}
-    return PlainAnswer(document | {"promotions": [entry.to_json() for entry in promotions]}, blocks)
+    return Reply(document | {"promotions": [entry.to_json() for entry in promotions]}, blocks)
 
 
 def _short(value: Any) -> str:
@@ -116,9 +116,7 @@ def _short(value: Any) -> str:
     return shortened(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), 100)
 
 
-def card_written(
-    workspace: Workspace, target: str, *, suite: str | None = None, system: str | None = None
-) -> PlainAnswer:
+def card_written(workspace: Workspace, target: str, *, suite: str | None = None, system: str | None = None) -> Reply:
     """Write a model's card beside its weights, with results of `system`, or of all systems that work with the model.
 
     Raises:
@@ -141,12 +139,12 @@ def card_written(
     licenses = {name: load_suite_config(file).license if file.is_file() else "" for name, file in files.items()}
     path = write_card(model, results, licenses=licenses, base_model=base, ancestors=chain)
     text = f"Wrote {path}, with {words.count(len(results), 'result')}."
-    return PlainAnswer({"format": 1, "written": str(path), "results": len(results)}, [Prose([text], "good")])
+    return Reply({"format": 1, "written": str(path), "results": len(results)}, [Prose([text], "good")])
 
 
 def manifest_written(
     workspace: Workspace, *, system: str, out: Path | str, suite: str | None = None, corpus: str | None = None
-) -> PlainAnswer:
+) -> Reply:
     """Write the manifest of an index of a system's vectors, with the digest of a suite's `corpus` where one is named.
 
     Raises:
@@ -156,12 +154,12 @@ def manifest_written(
     manifest = _manifest(workspace, system, suite, corpus)
     path = write_manifest(out, manifest)
     text = f"Wrote {path}. The indexing job checks it with: bench models check-manifest {path} --system NAME"
-    return PlainAnswer({"format": 1, "written": str(path), "manifest": manifest.to_json()}, [Prose([text], "good")])
+    return Reply({"format": 1, "written": str(path), "manifest": manifest.to_json()}, [Prose([text], "good")])
 
 
 def manifest_checked(
     workspace: Workspace, path: Path | str, *, system: str, suite: str | None = None, corpus: str | None = None
-) -> PlainAnswer:
+) -> Reply:
     """Check that an index has vectors of a system's present model, of `corpus` or else the corpus of the manifest.
 
     Raises:
@@ -181,7 +179,7 @@ def manifest_checked(
     theirs.require(_manifest(workspace, system, suite, corpus), where=path, corpus=corpus is not None)
     about = f"and with corpus {corpus} as it is now" if corpus else "but does not say of which corpus it is"
     text = f"{path} agrees with the model of {system} as it is now, {about}."
-    return PlainAnswer({"format": 1, "same": True, "manifest": theirs.to_json()}, [Prose([text], "good")])
+    return Reply({"format": 1, "same": True, "manifest": theirs.to_json()}, [Prose([text], "good")])
 
 
 def _manifest(workspace: Workspace, name: str, suite: str | None, corpus: str | None) -> Manifest:

@@ -12,7 +12,7 @@ from bench.base import words
 from bench.base.errors import BenchError, PairsError, UsageError, did_you_mean
 from bench.base.progress import Progress, no_progress
 from bench.base.store import write_text
-from bench.project.answers import PlainAnswer
+from bench.project.answers import Reply
 from bench.project.workspace import Workspace
 from bench.records import Suite
 from bench.report import tables
@@ -49,7 +49,7 @@ def named(workspace: Workspace, names: Sequence[str], *, besides: Sequence[str] 
 
 def make_tables(
     workspace: Workspace, names: Sequence[str], *, suite: str | None = None, progress: Progress = no_progress
-) -> PlainAnswer:
+) -> Reply:
     """Make the pairs of these tables, for `suite` or else each table's own.
 
     Raises:
@@ -61,7 +61,7 @@ def make_tables(
         try:
             result = _make(workspace, name, suite, progress)
         except BenchError as error:
-            error.answer = PlainAnswer({}, blocks)
+            error.answer = Reply({}, blocks)
             raise
         head = {"name": name, "out": str(result.path), "digest": result.digest}
         documents.append({**head, **result.counts, "this_run": result.this_run})
@@ -71,7 +71,7 @@ def make_tables(
             blocks.append(tables.table(f"{name}, {origin['kind']}: this run", ["what", "number"], rows))
         n_pairs = words.count(sum(result.counts["kept"].values()), "pair")
         blocks.append(Prose([f"Wrote {n_pairs} to {result.path}."], "good"))
-    return PlainAnswer({"format": 1, "made": documents}, blocks, table=documents)
+    return Reply({"format": 1, "made": documents}, blocks, table=documents)
 
 
 def make_missing(
@@ -101,7 +101,7 @@ def _make(workspace: Workspace, name: str, suite: str | None, progress: Progress
 
 def estimated(
     workspace: Workspace, names: Sequence[str], *, suite: str | None = None, progress: Progress = no_progress
-) -> PlainAnswer:
+) -> Reply:
     """The estimated cost of language models for these tables; calls none of them."""
     documents: list[dict[str, Any]] = []
     blocks: list[Block] = []
@@ -119,7 +119,7 @@ def estimated(
             rows = [[what.replace("_", " "), "–" if n in (None, "") else str(n)] for what, n in flat.items()]
             blocks.append(tables.table(f"{name}: {origin['kind']}, estimated", ["what", "number"], rows))
     free = Prose(["These tables ask no language model, so making them costs nothing."])
-    return PlainAnswer({"format": 1, "dry_run": documents}, blocks or [free], table=documents)
+    return Reply({"format": 1, "dry_run": documents}, blocks or [free], table=documents)
 
 
 def _counts(name: str, counts: Mapping[str, Any]) -> list[Block]:
@@ -146,7 +146,7 @@ def audited(
     seed: int | None = None,
     out: Path | str | None = None,
     answers: Path | str | None = None,
-) -> PlainAnswer:
+) -> Reply:
     """Draw a sample of a table's pairs for people to judge on a page, or read their `answers` back.
 
     `seed` is the table's where None, `out` is audit-NAME.html among the reports.
@@ -183,7 +183,7 @@ def audited(
     write_text(page, audit_page(name, cards, digest=digest))
     blocks.append(Prose([f"{words.count(len(ids), 'pair')} to judge: {page}"], "good"))
     blocks.append(Prose([f"Then: bench pairs audit {name} --answers FILE"]))
-    return PlainAnswer({"format": 1, "page": str(page), "sample": list(ids), "digest": digest}, blocks)
+    return Reply({"format": 1, "page": str(page), "sample": list(ids), "digest": digest}, blocks)
 
 
 def _audit_of(path: Path, digest: str) -> tuple[audits.Audit | None, list[str]]:
@@ -205,7 +205,7 @@ def _audit_of(path: Path, digest: str) -> tuple[audits.Audit | None, list[str]]:
     return audits.read_audit(path), notes
 
 
-def _rates(path: Path, name: str, audit: audits.Audit, pairs: Sequence[Pair], required: float | None) -> PlainAnswer:
+def _rates(path: Path, name: str, audit: audits.Audit, pairs: Sequence[Pair], required: float | None) -> Reply:
     """Record an audit's answers, and say whether the batch is accepted."""
     rates = audits.acceptance(audit, pairs)
     audits.write_audit(path, audit, rates)
@@ -238,12 +238,12 @@ def _rates(path: Path, name: str, audit: audits.Audit, pairs: Sequence[Pair], re
         verdict = "is accepted" if accepted else "is not accepted, and recipes refuse it"
         bounds = f"the lower bound is {words.percent(low, 1)}, required is {words.percent(required, 1)}"
         blocks.append(Prose([f"The batch {verdict}: {bounds}."], "good" if accepted else "error"))
-    return PlainAnswer(document, blocks, table=[{"origin": origin, **asdict(rate)} for origin, rate in rates.items()])
+    return Reply(document, blocks, table=[{"origin": origin, **asdict(rate)} for origin, rate in rates.items()])
 
 
 def exported(
     workspace: Workspace, name: str, *, format: str, out: Path | str, negatives: Path | str | None = None
-) -> PlainAnswer:
+) -> Reply:
     """Write a table's pairs in the layout of another program, with the `negatives` that `bench mine` wrote to a file.
 
     Raises:
@@ -254,12 +254,10 @@ def exported(
     _, pairs = read_table(name, base=workspace.base, config=workspace.config)
     counts = layouts.export(pairs, format, Path(out), negatives=hard)
     text = f"Wrote {out} ({', '.join(f'{what} {n}' for what, n in counts.items())})."
-    return PlainAnswer(
-        {"format": 1, "name": name, "out": str(out), "layout": format, **counts}, [Prose([text], "good")]
-    )
+    return Reply({"format": 1, "name": name, "out": str(out), "layout": format, **counts}, [Prose([text], "good")])
 
 
-def shown(workspace: Workspace, name: str, *, removed: str | None = None) -> PlainAnswer:
+def shown(workspace: Workspace, name: str, *, removed: str | None = None) -> Reply:
     """A summary and examples of a table's pairs, or the pairs that a rule ("all": any rule) removed from it.
 
     Raises:
@@ -274,7 +272,7 @@ def shown(workspace: Workspace, name: str, *, removed: str | None = None) -> Pla
         table = tables.table("Examples", ["origin", "weight", "query", "document"], examples, text=4)
         document = {"format": 1, "name": name, "out": str(path), "header": header}
         document["origins"] = dict(Counter(pair.origin for pair in pairs))
-        return PlainAnswer(document, [*_counts(name, header), table], table=[asdict(pair) for pair in pairs])
+        return Reply(document, [*_counts(name, header), table], table=[asdict(pair) for pair in pairs])
     if removed not in ("all", *RULES):
         hint = did_you_mean(removed, RULES)
         raise UsageError(f'No rule "{removed}"; expected all or one of {", ".join(RULES)}.{hint}')
@@ -285,4 +283,4 @@ def shown(workspace: Workspace, name: str, *, removed: str | None = None) -> Pla
     texts = [[row["rule"], row["why"], row["query"], row["document"][:200]] for row in rows]
     table = tables.table(f"Removed from {name}", ["rule", "why", "query", "document"], texts, text=4)
     block = table if rows else Prose([absent if others else "No pair was removed."])
-    return PlainAnswer({"format": 1, "name": name, "removed": rows}, [block], table=rows)
+    return Reply({"format": 1, "name": name, "removed": rows}, [block], table=rows)

@@ -12,7 +12,7 @@ from bench.base import git
 from bench.base.errors import ConfigError, StoreError, UsageError
 from bench.base.names import table_of
 from bench.base.store import write_json
-from bench.project.answers import Answer, Judged, PlainAnswer
+from bench.project.answers import Answer, Judged, Reply
 from bench.project.gate import judged
 from bench.project.models import model_of, systems_of
 from bench.project.workspace import Workspace
@@ -116,7 +116,7 @@ def promoted(
     return replace(attempt, entry=append(path, entry))
 
 
-def rolled_back(workspace: Workspace, name: str, *, reason: str) -> PlainAnswer:
+def rolled_back(workspace: Workspace, name: str, *, reason: str) -> Reply:
     """Make `promoted:NAME` the model of before the last promotion again.
 
     Raises:
@@ -140,7 +140,7 @@ def rolled_back(workspace: Workspace, name: str, *, reason: str) -> PlainAnswer:
         missing = str(error)
     text = f"promoted:{name} is {entry.weights[:12]} again. Commit {path}."
     blocks = [Prose([text], "good"), *([Prose([missing], "warning")] if missing else [])]
-    return PlainAnswer({"format": 1, "promoted": entry.to_json(), "missing": missing or None}, blocks)
+    return Reply({"format": 1, "promoted": entry.to_json(), "missing": missing or None}, blocks)
 
 
 def _signature(workspace: Workspace, reason: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from bench.base.registry import blamed, is_kind, listing, module_of
 from bench.base.store import Store
 from bench.evaluation.evaluate import Evaluator
 from bench.interop.exports import Exported
-from bench.project.answers import PlainAnswer
+from bench.project.answers import Reply
 from bench.project.workspace import DEFAULT_CONFIG, Workspace
 from bench.records import Finding, Result, Suite
 from bench.report import tables
@@ -28,7 +28,7 @@ from bench.suites.splits import SplitPlan
 
 def checked(
     source: str, *, models: Sequence[str] = (), store: Path | str = ".bench", progress: Progress = no_progress
-) -> PlainAnswer:
+) -> Reply:
     """Findings on a suite; exit code 2 where one is an error.
 
     `source` is a suite's folder, a BEIR folder, or a bundled suite's name. mteb says whether `models` were trained on
@@ -54,7 +54,7 @@ def checked(
     documents = [finding.to_json() for finding in findings]
     blocks += [*tables.findings(findings), Prose([f"{summary}."])]
     exit_code = 2 if counts["error"] else 0
-    return PlainAnswer({"format": 1, "findings": documents}, blocks, exit_code=exit_code, table=documents)
+    return Reply({"format": 1, "findings": documents}, blocks, exit_code=exit_code, table=documents)
 
 
 def imported(
@@ -68,7 +68,7 @@ def imported(
     split: SplitPlan | None = None,
     force: bool = False,
     progress: Progress = no_progress,
-) -> PlainAnswer:
+) -> Reply:
     """A suite from data in another format.
 
     Args:
@@ -89,12 +89,12 @@ def imported(
     blocks: list[Block] = [tables.table(caption, ["query set", "role", "queries", "judgements"], rows, text=2)]
     blocks += [Prose([sentence], "warning") for sentence in report.sentences()]
     blocks.append(Prose([f"Suite: {report.folder}. Next: bench check {out}"]))
-    return PlainAnswer(report.to_json(), blocks)
+    return Reply(report.to_json(), blocks)
 
 
 def initialised(
     folder: Path, *, name: str | None = None, source: Path | None = None, most_words: int | None = None
-) -> PlainAnswer:
+) -> Reply:
     """Scaffold a project: config, suite and workflow.
 
     The suite's `name` is that of `source` or of the project where None. `source` is a folder of text and Markdown
@@ -111,10 +111,10 @@ def initialised(
     cut = f"{words.count(report.n_documents, 'document')} from {words.count(report.n_files, 'file')}."
     blocks.append(Prose([cut if source else "No documents yet."]))
     blocks += [Prose([f"{number}. {step}"]) for number, step in enumerate(report.next_steps, 1)]
-    return PlainAnswer({"format": 1, **report.to_json()}, blocks)
+    return Reply({"format": 1, **report.to_json()}, blocks)
 
 
-def perturbed(source: str, out: Path, *, query_set: str, transformations: Sequence[str], seed: int = 0) -> PlainAnswer:
+def perturbed(source: str, out: Path, *, query_set: str, transformations: Sequence[str], seed: int = 0) -> Reply:
     """A copy of a suite with altered queries beside the others.
 
     `transformations` are names such as typos, or dictionary=FILE; they are applied to the queries of `query_set`.
@@ -128,7 +128,7 @@ def perturbed(source: str, out: Path, *, query_set: str, transformations: Sequen
     columns = ["query set", "transformation", "queries", "unchanged"]
     blocks: list[Block] = [tables.table(str(out), columns, rows, text=2)]
     blocks.append(Prose([f"Look at some of them, then: bench check {out}"]))
-    return PlainAnswer({"format": 1, "suite": str(out), "query_sets": [s.to_json() for s in sets]}, blocks)
+    return Reply({"format": 1, "suite": str(out), "query_sets": [s.to_json() for s in sets]}, blocks)
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def exported(
     query_sets: Sequence[str] | None = None,
     model_name: str | None = None,
     force: bool = False,
-) -> PlainAnswer:
+) -> Reply:
     """A suite, or a system's stored results, in another program's format.
 
     `kind` is such as beir, mteb-results or model-card. A suite alone needs no config. The system is the gated one where
@@ -192,6 +192,4 @@ def exported(
             raise TypeError(f"export returned a {type(done).__name__}; expected bench.interop.exports.Exported")
     blocks: list[Block] = [Prose([note], "warning") for note in done.notes]
     blocks += [Prose([f"Written: {path}"]) for path in done.written]
-    return PlainAnswer(
-        {"format": 1, "written": [str(path) for path in done.written], "notes": list(done.notes)}, blocks
-    )
+    return Reply({"format": 1, "written": [str(path) for path in done.written], "notes": list(done.notes)}, blocks)

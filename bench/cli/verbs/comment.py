@@ -22,12 +22,12 @@ def run(options: Namespace, progress: Progress) -> Answer:
     """Write the comment; a failure is a sentence, not an error, so that it never hides a verdict."""
     import os
 
-    from bench.project.answers import PlainAnswer
+    from bench.project.answers import Reply
     from bench.report.blocks import Prose
     from bench.report.forms import github
 
     def say(sentence: str, style: str = "warning") -> Answer:
-        return PlainAnswer({"format": 1, "said": sentence}, [Prose([sentence], style)])
+        return Reply({"format": 1, "said": sentence}, [Prose([sentence], style)])
 
     path = Path(options.file)
     if not path.is_file():
