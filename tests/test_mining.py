@@ -328,9 +328,7 @@ class Reader:
 @pytest.fixture
 def reader(monkeypatch):
     Reader.read = 0
-    monkeypatch.setattr(
-        "bench.retrieval.rerankers.cross_encoder.CrossEncoderScorer", lambda config, base, models: Reader()
-    )
+    monkeypatch.setattr("bench.retrieval.rerankers.cross_encoder.build", lambda config, base, models: Reader())
     return {"reranker": {"kind": "cross-encoder", "model": "./reader"}}
 
 
