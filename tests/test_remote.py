@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies
 from model_server import SIZE, ModelServer, relevance, vector
 
 from bench.base.errors import BenchError, ConfigError, SystemFailed
-from bench.base.registry import settled
+from bench.base.registry import load_kind
 from bench.cli.main import main
 from bench.config import load_bench
 from bench.retrieval import rerankers
@@ -28,7 +28,7 @@ PAIRS = [(query, text) for query in ("oil", "topic3?") for text in TEXTS]
 def encoder(tmp_path):
     def build(server, **keys):
         table = {"kind": "openai", "base_url": server.base_url, "model": "m", "dim": SIZE, **keys}
-        module, config = settled("encoders", table, "encoder")
+        module, config = load_kind("encoders", table, "encoder")
         made = module.build(config, base=tmp_path, models=tmp_path)
         made.server.pace = FakeTime().pace
         return made

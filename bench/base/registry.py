@@ -93,7 +93,7 @@ def origin(group: str, kind: str) -> str | None:
 
 
 @contextlib.contextmanager
-def blamed(group: str, kind: str, doing: str, error: type[BenchError] = PluginError) -> Iterator[None]:
+def plugin_errors(group: str, kind: str, doing: str, error: type[BenchError] = PluginError) -> Iterator[None]:
     """Turn an exception of another package's code into an error that names the package; errors of ours pass unchanged.
 
     Args:
@@ -136,7 +136,7 @@ def offered(taken: Mapping[str, Collection[str]]) -> Iterator[Plugin]:
 # --- tables of a config ------------------------------------------------------------------------------
 
 
-def settled(group: str, table: Mapping[str, Any], place: str) -> tuple[Any, Any]:
+def load_kind(group: str, table: Mapping[str, Any], place: str) -> tuple[Any, Any]:
     """The module of a table's kind, and the table as this module's `Config`.
 
     Raises:
@@ -166,7 +166,7 @@ def table_problems(group: str, table: Mapping[str, Any], place: str) -> list[str
         return [f'{place}.kind is "{excerpt(kind)}"; {known}{hint}']
     try:
         config = module_of(group, str(kind)).Config
-        with blamed(group, str(kind), "failed when it read its table"):
+        with plugin_errors(group, str(kind), "failed when it read its table"):
             try:
                 config.model_validate(dict(table))
             except ValidationError as error:
@@ -179,7 +179,7 @@ def table_problems(group: str, table: Mapping[str, Any], place: str) -> list[str
         problems.extend(table_problems(marker.group, inner, f"{place}.{where}"))
         return inner
 
-    exchanged(config, table, KindTable, look)
+    replace_marked(config, table, KindTable, look)
     return problems
 
 
@@ -197,7 +197,7 @@ class PartName:
     """Marks a key of a `Config` that names a part, or a list of parts; see `bench.config.Part`."""
 
 
-def exchanged(
+def replace_marked(
     model: type[BaseModel], table: Mapping[str, Any], marker: type, change: Callable[[Any, Any, str], Any], at: str = ""
 ) -> dict[str, Any]:
     """A table with every marked value exchanged, at any depth: in lists, in tables, in tables of tables.
@@ -225,7 +225,7 @@ def exchanged(
             return value if member is None else walk(member, value, place)
         if isinstance(value, Mapping):
             if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-                return exchanged(annotation, value, marker, change, f"{place}.")
+                return replace_marked(annotation, value, marker, change, f"{place}.")
             return {k: walk(inner[1], v, f"{place}.{k}") for k, v in value.items()} if len(inner) == 2 else value
         if isinstance(value, (list, tuple)) and inner:
             return [walk(inner[0], v, f"{place}[{i}]") for i, v in enumerate(value)]

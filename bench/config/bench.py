@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from bench.base.names import ModelName
-from bench.base.registry import KindTable, PartName, exchanged, settled
+from bench.base.registry import KindTable, PartName, load_kind, replace_marked
 from bench.config.base import Strict
 from bench.config.decide import DecideConfig
 from bench.config.finetune import FinetuneConfig
@@ -42,7 +42,7 @@ class BenchConfig(Strict):
 
     def system(self, table: str) -> SystemConfig:
         """A table of `[systems]` as its kind's model."""
-        config: SystemConfig = settled("systems", self.systems[table], f"systems.{table}")[1]
+        config: SystemConfig = load_kind("systems", self.systems[table], f"systems.{table}")[1]
         return config
 
 
@@ -92,13 +92,13 @@ class SystemConfig(Strict):
     def parts(self) -> tuple[str, ...]:
         """Systems that are parts of this one, in the order of the keys that name them."""
         parts: list[str] = []
-        exchanged(type(self), self.model_dump(by_alias=True), PartName, lambda _, part, __: parts.append(part))
+        replace_marked(type(self), self.model_dump(by_alias=True), PartName, lambda _, part, __: parts.append(part))
         return tuple(parts)
 
     def rebuilt(self, swap: Callable[[str], str]) -> dict[str, Any]:
         """The table with every part exchanged for another one."""
         table = self.model_dump(by_alias=True, exclude_unset=True)
-        return exchanged(type(self), table, PartName, lambda _, part, __: swap(part))
+        return replace_marked(type(self), table, PartName, lambda _, part, __: swap(part))
 
     @property
     def recipes(self) -> tuple[str, ...]:

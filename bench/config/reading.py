@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from bench.base.errors import BenchError, ConfigError, MeasureError, SuiteError, did_you_mean, excerpt
 from bench.base.names import table_of
-from bench.base.registry import problems_of, settled, table_problems
+from bench.base.registry import load_kind, problems_of, table_problems
 from bench.config.base import Model
 from bench.config.bench import BenchConfig, Demands
 from bench.config.suite import SuiteConfig
@@ -109,7 +109,7 @@ def load_bench(path: Path) -> BenchConfig:
         if wrong := table_problems("systems", system, f"{path}: systems.{name}"):
             problems += wrong
             continue
-        for part in settled("systems", system, name)[1].parts:
+        for part in load_kind("systems", system, name)[1].parts:
             if table_of(part) not in systems:
                 problems.append(
                     f'{path}: systems.{name} is made of "{part}", which is no system of this file.'

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from bench.base.errors import BenchError, ConfigError, StoreError, SystemFailed, UsageError, did_you_mean
 from bench.base.progress import Progress, no_progress
-from bench.base.registry import blamed, origin
+from bench.base.registry import origin, plugin_errors
 from bench.base.store import Store, read_json, write_json
 from bench.evaluation.measure import measure, packages_of, result
 from bench.evaluation.no_answer import no_answer
@@ -266,7 +266,7 @@ class Evaluator:
             if getattr(system, "tunable", False):
                 system.weight = self._tuned_weight(name)  # type: ignore[attr-defined]
             parts = [self.system_digest(part) for part in system.parts]
-            with blamed("systems", system.kind, f'failed when it computed the fingerprint of "{name}"'):
+            with plugin_errors("systems", system.kind, f'failed when it computed the fingerprint of "{name}"'):
                 self._digests[name] = digest_of({**self._identity(system), "parts": parts})
         return self._digests[name]
 

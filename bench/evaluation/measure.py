@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import MeasureError, RunError
-from bench.base.registry import blamed, module_of, origin
+from bench.base.registry import module_of, origin, plugin_errors
 from bench.evaluation.measures import JudgedRanking
 from bench.records import EvalProtocol, Labels, Qrels, QuerySet, Result, Run, Scores
 from bench.records.measures import Measure, parse, relevant_queries
@@ -181,7 +181,7 @@ def packages_of(measures: Iterable[str]) -> dict[str, str]:
 def _kind_values(m: Measure, queries: Sequence[JudgedRanking], relevance_level: int) -> Floats:
     """float64[n_queries] of a measure that ranx lacks."""
     compute = module_of("measures", m.kind).value
-    with blamed("measures", m.kind, f"failed when it computed {m.name}"):
+    with plugin_errors("measures", m.kind, f"failed when it computed {m.name}"):
         values = np.asarray(
             [compute(query, cutoff=m.cutoff, relevance_level=relevance_level) for query in queries], dtype=np.float64
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.base import words
 from bench.base.errors import SuiteError, UsageError, did_you_mean
 from bench.base.progress import Progress, no_progress
-from bench.base.registry import blamed, is_kind, listing, module_of
+from bench.base.registry import is_kind, listing, module_of, plugin_errors
 from bench.base.store import Store
 from bench.evaluation.evaluate import Evaluator
 from bench.interop.exports import Exported
@@ -186,7 +186,7 @@ def exported(
     workspace = None if alone else Workspace.open(config)
     loaded = suite.load(suite.find(str(suite_name))) if workspace is None else workspace.suite(suite_name)
     name = workspace.gated_system(system) if workspace is not None and about_results else ""
-    with blamed("exports", kind, "failed when it wrote"):
+    with plugin_errors("exports", kind, "failed when it wrote"):
         done = module.export(_Request(loaded, name, out, query_sets, model_name, force, workspace))
         if not isinstance(done, Exported):
             raise TypeError(f"export returned a {type(done).__name__}; expected bench.interop.exports.Exported")

@@ -38,7 +38,7 @@ class ModelRecord(JsonRecord):
         suite: name, version and digest of the suite that the pairs came from.
         versions: library → version.
         commit: of the repository, with "+" where files differed from it.
-        seconds: of training; `loss` the last that was told.
+        seconds: of training; `loss`, the last one of the training.
         folder: where it lies.
         status: "current" (`finetune:NAME` means it), "seed" (`finetune:NAME/seed-N` does), "promoted"
             (`promoted:NAME` does).

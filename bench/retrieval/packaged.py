@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bench.base.errors import SystemFailed
-from bench.base.registry import blamed, origin, settled
+from bench.base.registry import load_kind, origin, plugin_errors
 
 
 def built(group: str, table: Mapping[str, Any], place: str, build: Callable[[Any, Any], Any]) -> Any:
@@ -21,9 +21,9 @@ def built(group: str, table: Mapping[str, Any], place: str, build: Callable[[Any
     Raises:
         ConfigError: the table has mistakes, or names no model.
     """
-    module, config = settled(group, table, place)
+    module, config = load_kind(group, table, place)
     kind = str(table["kind"])
-    with blamed(group, kind, f"failed when {place} was built"):
+    with plugin_errors(group, kind, f"failed when {place} was built"):
         part = build(module, config)
     return part if origin(group, kind) is None else _Packaged(part, group, kind)
 
@@ -46,7 +46,7 @@ class _Packaged:
             return value
 
         def call(*arguments: Any, **named: Any) -> Any:
-            with blamed(self._group, self._kind, f"failed in {name}", SystemFailed):
+            with plugin_errors(self._group, self._kind, f"failed in {name}", SystemFailed):
                 return value(*arguments, **named)
 
         return call

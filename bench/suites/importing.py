@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from bench.base.errors import SuiteError, UsageError, did_you_mean
 from bench.base.json_records import JsonRecord
 from bench.base.progress import Progress, no_progress
-from bench.base.registry import blamed, is_kind, listing, module_of, origin, problems_of
+from bench.base.registry import is_kind, listing, module_of, origin, plugin_errors, problems_of
 from bench.base.store import json_text, replacing_folder
 from bench.config import SuiteConfig
 from bench.records import EVALUATION_ROLES, ROLES, digest_of
@@ -78,7 +78,7 @@ def open_source(kind: str, location: str, settings: Mapping[str, str] | None = N
         options = model.model_validate(values, strict=False)
     except ValidationError as error:
         raise UsageError("\n".join(problems_of(error, model, f"bench import {kind}: --set"))) from None
-    with blamed("sources", kind, f"failed when it opened {location}"):
+    with plugin_errors("sources", kind, f"failed when it opened {location}"):
         collection = module.collection(location, options)
         if not isinstance(collection, Collection):
             name = type(collection).__name__
@@ -98,7 +98,7 @@ def open_source(kind: str, location: str, settings: Mapping[str, str] | None = N
 
 def _read(kind: str, rows: Callable[[], Iterable[Row]]) -> Iterator[Row]:
     """The rows; a source of another package that breaks while it reads is reported in a sentence."""
-    with blamed("sources", kind, "failed while it was read"):
+    with plugin_errors("sources", kind, "failed while it was read"):
         yield from rows()
 
 

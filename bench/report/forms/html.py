@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.base import words
 from bench.base.errors import BenchError, PluginError
-from bench.base.registry import blamed, listing, module_of, origin
+from bench.base.registry import listing, module_of, origin, plugin_errors
 from bench.base.store import write_text
 from bench.report import Material, explorer
 from bench.report.blocks import Block, Figure, Folded, Heading, Prose, Table
@@ -48,7 +48,7 @@ def sections(material: Material) -> list[Section]:
         anchor, package = re.sub(r"\W", "_", kind), origin("sections", kind)
         try:
             module = module_of("sections", kind)
-            with blamed("sections", kind, "failed"):
+            with plugin_errors("sections", kind, "failed"):
                 blocks: list[Block] = module.build(material)
                 if package:
                     as_json.blocks(blocks)  # a block that no form can write is an error here, not amid a page

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.base.errors import ConfigError, UsageError, did_you_mean
 from bench.base.names import SystemName, table_of
-from bench.base.registry import blamed, origin, settled
+from bench.base.registry import load_kind, origin, plugin_errors
 from bench.base.store import Store
 from bench.config import BenchConfig, SystemConfig
 from bench.records import System
@@ -50,9 +50,9 @@ def build(config: BenchConfig, context: Context, *, only: Sequence[str] | None =
     for table_name, table in config.systems.items():
         if table_name not in wanted:
             continue
-        module, settings = settled("systems", table, f"systems.{table_name}")
+        module, settings = load_kind("systems", table, f"systems.{table_name}")
         kind = str(table["kind"])
-        with blamed("systems", kind, f"failed when systems.{table_name} was built"):
+        with plugin_errors("systems", kind, f"failed when systems.{table_name} was built"):
             built: list[System] = list(module.build(table_name, settings, context))
             if origin("systems", kind) is not None:
                 _refuse_misfits(built, table_name, settings)

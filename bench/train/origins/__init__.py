@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.base.errors import ConfigError, did_you_mean, excerpt
 from bench.base.progress import Progress, no_progress
-from bench.base.registry import blamed, settled
+from bench.base.registry import load_kind, plugin_errors
 from bench.base.store import Store
 from bench.records import Corpus, Suite
 from bench.train.pairs import Pair
@@ -71,9 +71,9 @@ def pairs(table: Mapping[str, Any], context: Context) -> Iterator[Pair]:
         HeldOutError: a file of evaluation data.
         ConfigError: a corpus or query set that the suite lacks.
     """
-    module, config = settled("origins", table, "from")
+    module, config = load_kind("origins", table, "from")
     kind = str(table["kind"])
-    with blamed("origins", kind, "failed when it made pairs"):
+    with plugin_errors("origins", kind, "failed when it made pairs"):
         for pair in module.pairs(config, context):
             if not isinstance(pair, Pair) or pair.origin != kind:
                 raise TypeError(
@@ -84,9 +84,9 @@ def pairs(table: Mapping[str, Any], context: Context) -> Iterator[Pair]:
 
 def estimate(table: Mapping[str, Any], context: Context) -> dict[str, Any] | None:
     """The likely cost of the pairs of one checked table, as a JSON object; None where they cost nothing."""
-    module, config = settled("origins", table, "from")
+    module, config = load_kind("origins", table, "from")
     if not hasattr(module, "estimate"):
         return None
-    with blamed("origins", str(table["kind"]), "failed when it was asked what its pairs cost"):
+    with plugin_errors("origins", str(table["kind"]), "failed when it was asked what its pairs cost"):
         cost: dict[str, Any] = module.estimate(config, context).to_json()
     return cost
