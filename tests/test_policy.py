@@ -9,7 +9,8 @@ import pytest
 
 from bench.base.errors import ConfigError, NotComparable
 from bench.gate.compare import rows_of
-from bench.gate.rules import gated_cells, keyed, latency_limit, size_limit
+from bench.gate.limits import latency_limit, size_limit
+from bench.gate.rules import gated_cells, keyed
 from bench.gate.verdict import judge
 from bench.records import Ceiling, Policy, Rule
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from bench import stats
 from bench.base.errors import ConfigError, NotComparable, UsageError, did_you_mean
-from bench.gate.compare import compare, require_measure, rows_of
-from bench.records import Ceiling, Cell, Finding, Limit, Policy, Result, Rule
+from bench.gate.compare import compare, rows_of
+from bench.records import Cell, Finding, Policy, Result, Rule
 from bench.records.measures import parse_list
 
 Key = tuple[str, str]
@@ -246,85 +246,6 @@ def comparisons(
             ).cells
             rows.append(replace(row, margin=max(row.margin, LEAST_MARGIN), floor=cell.rule.floor))
     return rows
-
-
-def limits(cells: Sequence[GatedCell], candidate: Mapping[Key, Result], *, alpha: float) -> list[Limit]:
-    """A row for each rule without a reference, a minimum or a share to keep; outcomes are still open.
-
-    Raises:
-        NotComparable: a measure that was not measured.
-    """
-    rows_of_rules = []
-    for cell in cells:
-        if cell.compares:
-            continue
-        (variant, query_set), measure = cell.key, cell.measure
-        result = candidate[cell.key]
-        require_measure(result, measure, "candidate")
-        rows = rows_of(result, cell.slice)
-        values = result.scores.column(measure)[rows]
-        clusters = [result.clusters[row] for row in rows]
-        if (least := cell.rule.minimum) is not None:
-            # p: if the true mean were the minimum, how likely would a mean this low be?
-            estimate = stats.estimate(values - least, clusters=clusters, alpha=alpha)
-            # The upper bound of the mean is the lower bound of the mirrored values.
-            mirrored = stats.estimate(-(values - least), clusters=clusters, alpha=alpha)
-            low = None if estimate.lower is None else estimate.lower + least
-            high = None if mirrored.lower is None else least - mirrored.lower
-            name, mean = f"minimum of {measure} on {cell.place}", float(values.mean())
-            row = Limit("minimum", name, mean, least, estimate.p, (low, high))
-        else:
-            # A share of the quality of the gated system itself, at full size.
-            full_size = candidate["", query_set]
-            full = full_size.scores.column(measure)[rows_of(full_size, cell.slice)]
-            share = cell.rule.keeps or 0.0
-            # Fieller: the ratio of means is at least the share exactly where the mean of v − share × f is at least 0.
-            estimate = stats.estimate(values - share * full, clusters=clusters, alpha=alpha)
-            ratio = stats.ratio_interval(values, full, level=1 - 2 * alpha)
-            interval = (ratio.low, ratio.high) if estimate.n_clusters is None else (None, None)
-            # The outcome is set here because the bound is in another unit than `value`.
-            outcome = "pass" if estimate.lower is not None and estimate.lower >= 0 else None
-            name = f"share of {measure} kept on {cell.place}"
-            row = Limit("keeps", name, ratio.ratio, share, estimate.p, interval, outcome=outcome)
-        rows_of_rules.append(
-            replace(row, n=len(rows), query_set=query_set, measure=measure, variant=variant, slice=cell.slice)
-        )
-    return rows_of_rules
-
-
-def size_limit(ceiling: Ceiling, value: float | None) -> Limit:
-    """The row of a ceiling on the index; sizes are exact, so it passes or fails.
-
-    Args:
-        ceiling: from the policy.
-        value: bytes, or the ratio to what the ceiling names; None where a size is not known.
-
-    Raises:
-        ConfigError: a size that is not known.
-    """
-    if not value:
-        raise ConfigError(
-            f"The gate has a ceiling for {ceiling.name}, but not every index that it is about has a known size. "
-            "Leave the ceiling out, or gate a system whose index size is known."
-        )
-    outcome = "pass" if value <= ceiling.at_most else "fail"
-    return Limit("ceiling", ceiling.name, value, ceiling.at_most, outcome=outcome)
-
-
-def latency_limit(ceiling: Ceiling, ratio: float | None, lower: float | None, upper: float | None, *, n: int) -> Limit:
-    """The row of a ceiling on time: it fails where the ratio is shown to be above the ceiling, passes where it is not.
-
-    Args:
-        ceiling: from the policy.
-        ratio: of the two systems' times.
-        lower: one-sided bound of the ratio; None where too few queries were timed for one, as is `upper`.
-        upper: likewise.
-        n: queries timed.
-    """
-    within = ratio is not None and ratio <= ceiling.at_most
-    above = lower is not None and lower > ceiling.at_most
-    outcome = "pass" if within else "fail" if above else "inconclusive"
-    return Limit("ceiling", ceiling.name, ratio, ceiling.at_most, interval=(lower, upper), n=n, outcome=outcome)
 
 
 def changed(

@@ -17,7 +17,8 @@ from bench.base.errors import BaselineError, ConfigError, NotComparable, StoreEr
 from bench.base.store import parse_json, read_json, write_json
 from bench.evaluation.measure import TOP_IDS
 from bench.gate.compare import pinned_losses, pinned_measure
-from bench.gate.rules import GatedCell, Key, comparisons, gated_cells, keyed, limits, without_small_slices
+from bench.gate.limits import decided_limit, limits
+from bench.gate.rules import GatedCell, Key, comparisons, gated_cells, keyed, without_small_slices
 from bench.records import Cell, Change, Finding, Limit, Policy, Result, Verdict
 
 BASELINE_FORMAT = 1
@@ -81,7 +82,7 @@ def judge(
             cells.append(decided(replace(cell, p_adjusted=p), after[cell.variant, cell.query_set], policy.alpha))
         if reference == "baseline":
             adjusted = adjusted[len(rows) :]
-            others = [_decided_limit(limit, p, policy.alpha) for limit, p in zip(others, adjusted, strict=True)]
+            others = [decided_limit(limit, p, policy.alpha) for limit, p in zip(others, adjusted, strict=True)]
     others += _ceilings(policy, ceilings)
     lost = dict.fromkeys(
         (key[1], change)
@@ -146,7 +147,7 @@ def _ceilings(policy: Policy, rows: Sequence[Limit]) -> list[Limit]:
                 f"The policy has a ceiling for {ceiling.name}, and nothing was measured for it; the ceiling could not "
                 "fail."
             )
-    return [_decided_limit(by_name[ceiling.name], None, policy.alpha) for ceiling in policy.ceilings]
+    return [decided_limit(by_name[ceiling.name], None, policy.alpha) for ceiling in policy.ceilings]
 
 
 # --- findings --------------------------------------------------------------------------------------
@@ -306,37 +307,6 @@ def _reason(cell: Cell, outcome: str) -> str:
     if cell.queries_for_margin is not None and cell.queries_for_margin > cell.n:
         head += f" About {cell.queries_for_margin:,} queries would settle it."
     return head
-
-
-def _decided_limit(limit: Limit, p_adjusted: float | None, alpha: float) -> Limit:
-    """The row of a rule without a reference, with its outcome and the sentence that gives the reason."""
-    outcome = limit.outcome
-    if outcome is None:
-        met = limit.kind == "minimum" and (limit.value or 0.0) >= limit.threshold - stats.ROUNDOFF
-        shown = p_adjusted is not None and p_adjusted < alpha and (limit.n or 0) >= stats.MINIMUM_QUERIES
-        outcome = "pass" if met else "fail" if shown else "inconclusive"
-    return replace(limit, outcome=outcome, reason=_limit_reason(limit, outcome))
-
-
-def _limit_reason(limit: Limit, outcome: str) -> str:
-    low, high = limit.interval
-    subject = limit.name.partition(" of ")[2]
-    if limit.kind == "minimum":
-        bound = "" if high is None else f" (one-sided upper bound {high:.3f})"
-        head = f"{subject}: {limit.value:.3f}, required at least {limit.threshold:g}, n = {limit.n}."
-        end = {"pass": "", "fail": f" It is shown to be lower{bound}."}
-        return head + end.get(outcome, f" It is lower, but that may be chance{bound}.")
-    if limit.kind == "keeps":
-        share = "an unknown share" if limit.value is None else f"{100 * limit.value:.1f} %"
-        bounds = "" if low is None or high is None else f" [{100 * low:.1f} %, {100 * high:.1f} %]"
-        head = f"{subject}: {share}{bounds}, required at least {100 * limit.threshold:g} %, n = {limit.n}."
-        end = {"pass": "", "fail": " A smaller share is shown."}
-        return head + end.get(outcome, " Inconclusive: the required share is neither shown nor ruled out.")
-    if not subject:
-        return f"{limit.name}: {limit.value or 0:,.0f}, at most {limit.threshold:,.0f} allowed."
-    bounds = "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
-    head = f"{limit.name}: {limit.value or 0:.2f} times{bounds}, at most {limit.threshold:g} times allowed."
-    return head + (" It is above, but that may be timing noise." if outcome == "inconclusive" else "")
 
 
 def overall_outcome(

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from bench.base import git
 from bench.base.errors import BaselineError, NotComparable
 from bench.base.store import read_json
-from bench.gate.rules import latency_limit, size_limit
+from bench.gate.limits import latency_limit, size_limit
 from bench.gate.verdict import judge, read_baseline, read_results, same_file
 from bench.project.answers import Judged
 from bench.project.workspace import Workspace
