@@ -203,9 +203,9 @@ def test_checks_share_alpha_with_the_cells(make_result):
     now = [make_result({"recall@10": values}, system="new")]
     alone = judge(now, now, Policy((Rule("held-out", RECALL, minimum=0.70),)))
     beside = judge(now, now, Policy((Rule("held-out", RECALL, 0.02), Rule("held-out", RECALL, minimum=0.70))))
-    assert alone.checks[0].p == beside.checks[0].p
-    assert 0.025 < alone.checks[0].p < 0.05
-    assert (alone.checks[0].outcome, beside.checks[0].outcome) == ("fail", "inconclusive")
+    assert alone.limits[0].p == beside.limits[0].p
+    assert 0.025 < alone.limits[0].p < 0.05
+    assert (alone.limits[0].outcome, beside.limits[0].outcome) == ("fail", "inconclusive")
 
 
 # --- ceilings --------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Rules of a policy applied to results: comparisons with a reference, and rules without one. Outcomes stay open."""
+"""Rules of a policy applied to results: which cells they gate, and comparisons with a reference. Outcomes stay open."""
 
 from __future__ import annotations
 
