@@ -17,6 +17,8 @@ _MEASURES = {
     "map": "the precision averaged over the ranks of the relevant documents, down to rank {k}",
     "precision": "the share of the first {k} that is relevant",
     "hit": "the share of queries with a relevant document among the first {k}",
+    "bpref": "how often relevant documents stand before documents that are judged irrelevant",
+    "rprec": "the precision at the rank that equals the number of relevant documents",
     "success": "the share of queries with a relevant document among the first {k}",
 }
 
