@@ -173,7 +173,7 @@ def test_every_recipe_moves_the_weights_and_saves_a_plain_model(evaluator, tiny_
         ({"loss": "bce"}, "trains no bi-encoder"),
         ({"loss": "triplet"}, "add a table of negatives"),
         ({"kind": "cross-encoder", "matryoshka": [2]}, "makes scores"),
-        ({"loss": "triplet", "negatives": BM, "scale": 3.0}, "scale has no place"),
+        ({"loss": "triplet", "negatives": BM, "scale": 3.0}, "has no scale"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(more, says):

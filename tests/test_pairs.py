@@ -470,7 +470,7 @@ def test_origin_of_which_nothing_is_left_is_named_and_so_is_a_rule_that_removed_
     work(f"[pairs.p]\nfrom = [{kinds}]\n")
     assert main(["pairs"]) == 0
     said = " ".join(capsys.readouterr().err.split())
-    assert "No pair is left of: expert. Why: bench pairs show p --removed all" in said
+    assert "Every pair of these origins was removed: expert. See why: bench pairs show p --removed all" in said
     assert main(["pairs", "show", "p", "--removed", "overlap"]) == 0
     said = " ".join(capsys.readouterr().err.split())
     assert "No pair was removed by overlap; rules that removed some: evaluation-query" in said

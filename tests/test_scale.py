@@ -89,7 +89,7 @@ def test_progress_is_told_of_every_stage_and_ends_at_its_total(made):
         assert all(done < total for done, total in told[:-1])
         assert [done for done, _ in told] == sorted(done for done, _ in told)
         assert told[-1][0] == told[-1][1]
-    assert said["read corpus.jsonl"][-1] == said["look at made"][-1] == said["words made"][-1] == (DOCUMENTS, DOCUMENTS)
+    assert said["read corpus.jsonl"][-1] == said["check made"][-1] == said["words made"][-1] == (DOCUMENTS, DOCUMENTS)
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])

@@ -1,4 +1,4 @@
-"""What can go wrong, as a tree. The branch tells the caller what to do.
+"""Errors, as a tree. Each message says what to do; the branch gives the exit code.
 
 BenchError                 exit 2: the input cannot be used
 ├── UsageError             a command line or an argument that makes no sense
@@ -8,7 +8,7 @@ BenchError                 exit 2: the input cannot be used
 │   └── HeldOutError       training asked for evaluation data
 ├── PairsError             a file of training pairs
 ├── RunError               a run file, or what a system returned, is not a ranking
-├── MeasureError           a measure nobody knows, or that this run cannot bear
+├── MeasureError           an unknown measure, or one that this run cannot have
 ├── NotComparable          two results of different tasks
 ├── BaselineError          no baseline, or one that cannot be read
 ├── TooFewQueries          a statistic that would only look like evidence

@@ -1,11 +1,11 @@
-"""How work that takes longer than a second tells how far it is."""
+"""Progress of work that takes longer than a second."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 Progress = Callable[[str, int, int], None]
-"""Reply (stage, done, total) by work that takes longer than a second; a total of 0 is not known yet."""
+"""Called with (stage, done, total) by work that takes longer than a second; a total of 0 is not known yet."""
 
 
 def no_progress(stage: str, done: int, total: int) -> None:

@@ -14,7 +14,7 @@ from bench.config.base import Strict
 
 
 class CheckConfig(Strict):
-    """A reranker's word on candidates: too good to be a negative is what it scores near the weakest positive."""
+    """A reranker that checks candidates: one that scores near the weakest positive is not used as a negative."""
 
     reranker: Annotated[dict[str, Any], KindTable("rerankers")]
     margin: float = Field(default=0.0, ge=0)
@@ -68,7 +68,7 @@ class NegativesConfig(Strict):
 
 
 class EvalConfig(Strict):
-    """The dev sets' word while training: how often, by which measure, and how long to wait for a better one."""
+    """Evaluation on dev sets during training: how often, by which measure, and how long to wait for a better one."""
 
     every: int = Field(ge=1)
     measure: str = "ndcg@10"

@@ -53,8 +53,8 @@ class CeilingConfig(Strict):
     def _relative(self) -> CeilingConfig:
         if self.what == "latency_ms_p95" and self.of in ("", "baseline"):
             raise ValueError(
-                "times of different machines or days cannot be compared: at_most is a ratio, and the key of names the "
-                "system that is timed beside the candidate"
+                'times of different machines or days cannot be compared: at_most is a ratio, and the key "of" names '
+                "the system that is timed beside the candidate"
             )
         return self
 

@@ -156,9 +156,9 @@ def conditions(
 def _gain(gain: Difference, config: DecideConfig) -> list[Reason]:
     source = f"two-sided p by {gain.test}, Holm over {gain.family} options; [decide] alpha"
     shown, enough = gain.shown == "better", gain.delta >= config.minimum_gain - 1e-12
-    says = f"The gain over {gain.against} on held-out queries is shown."
+    says = f"The gain over {gain.against} on held-out queries must be shown."
     least, least_source = config.minimum_gain, "[decide] minimum_gain; docs/decisions/0010"
-    counts = "The gain is at least the smallest gain that counts."
+    counts = "The gain must be at least the smallest gain that counts."
     return [
         Reason("gain-is-shown", gain.system, gain.p_adjusted, config.alpha, source, shown, says, "p"),
         Reason("gain-is-enough", gain.system, gain.delta, least, least_source, enough, counts),

@@ -173,8 +173,8 @@ def _cannot_fail(
         floor = _floor(cell)
         if cell.baseline < floor - stats.ROUNDOFF:
             sentence = (
-                f"{cell.name} was {cell.baseline:.3f}, and only a drop of {floor:.3g} or more can fail, so this cell "
-                "cannot fail. Use a smaller margin, or relative_margin."
+                f"{cell.name} was {cell.baseline:.3f}, and only a drop of {floor:.3g} or more is a regression, so none "
+                "can be shown here. Use a smaller margin, or relative_margin."
             )
             yield Finding("warning", "cannot-fail", f"{cell.place}/{cell.measure}", sentence, cell.baseline)
     for query_set, result in main.items():

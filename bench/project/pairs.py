@@ -134,7 +134,7 @@ def _counts(name: str, counts: Mapping[str, Any]) -> list[Block]:
     table = tables.table(f"Pairs of {name}", ["what", "pairs"], [[what, words.integer(n)] for what, n in rows])
     read = dict.fromkeys(origin["kind"] for origin in counts["read"] if origin["pairs"])
     lost = ", ".join(kind for kind in read if kind not in counts["kept"])
-    text = f"No pair is left of: {lost}. Why: bench pairs show {name} --removed all"
+    text = f"Every pair of these origins was removed: {lost}. See why: bench pairs show {name} --removed all"
     return [table, Prose([text], "warning")] if lost else [table]
 
 

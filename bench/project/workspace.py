@@ -65,8 +65,8 @@ class Workspace:
         text = git.read(commit, self.path)
         if text is None:
             raise ConfigError(
-                f"{ref} has no {self.path}, and so no rules for this change. The first gate of a repository is "
-                "reviewed by people and merged; from then on it judges."
+                f"{ref} has no {self.path}, and so no rules for this change. Merge {self.path} first, in a change that "
+                "people review; the gate judges the changes after it."
             )
         demands = load_demands(text.decode("utf-8", "replace"), f"{ref}:{self.path}")
         config = self.config.model_copy(update=dict(demands))
@@ -82,7 +82,7 @@ class Workspace:
             edits["policy"] = f"This change edits [gate] in {name}; judged by the rules of {ref}."
         if demands.gate.system != head.gate.system:
             edits["system"] = (
-                f'This change gates system "{head.gate.system}"; judged is "{demands.gate.system}", as {ref} has it. '
+                f'This change gates system "{head.gate.system}"; the gate judges "{demands.gate.system}", as on {ref}. '
                 f"To judge the other one as well: --system {head.gate.system}"
             )
         for key in ("suites", "store"):

@@ -151,7 +151,7 @@ def _refuse_constant(rows: Rows, inputs: Sequence[Any], problem: str) -> None:
     if all(np.abs(row - rows[0]).max() <= tolerance for row in rows) and len(set(inputs)) >= ENOUGH:
         raise SystemFailed(
             f"The {problem} ({len(set(inputs))} different ones); expected output that differs between them. "
-            "Is the model damaged, or does an endpoint answer without it?"
+            "Is the model damaged, or does an endpoint answer without using the model?"
         )
 
 

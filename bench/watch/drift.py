@@ -164,7 +164,7 @@ def recall_signal(verdict: Verdict) -> Signal:
     sentence = f"The gate's verdict is {verdict.outcome}."
     if (worst := verdict.worst) is not None:
         change = f"{worst.baseline:.3f} → {worst.candidate:.3f} ({signed(worst.delta)})"
-        sentence += f" Largest drop: {worst.name} {change}. {worst.reason}"
+        sentence += f" First to look at: {worst.name} {change}. {worst.reason}"
     fails = verdict.outcome == "fail"
     untested = fails and not any(cell.outcome == "fail" for cell in verdict.cells)
     return Signal(

@@ -20,7 +20,7 @@ def options(parser: Parser) -> None:
     parser.option("--base-ref", "REF", "take baseline and rules from this git ref, such as origin/main")
     parser.names("--merge-base-result", "F", "results of the merge base")
     parser.option("--candidate-result", "F", "a file of results instead of stored ones")
-    parser.option("--after", "F", "JSON of the bench run before: where that failed, so does the gate")
+    parser.option("--after", "F", "JSON document of the preceding bench run: if that run failed, the gate fails too")
     parser.option("--qrels", "Q", "judgements, for run files of any engine")
     parser.option("--baseline-run", "A", "TREC run of the baseline")
     parser.option("--candidate-run", "B", "TREC run of the candidate")

@@ -48,7 +48,7 @@ def export(request: Request) -> Exported:
     for path in paths:
         if path.exists() and not request.force:
             raise UsageError(
-                f"{path} exists already; expected a folder without. Name another, or replace it by --force."
+                f"{path} exists already; expected a folder without this file. Name another, or replace it by --force."
             )
     for task in tasks:
         cache.save_to_cache(_task_result(evaluator, name, task), meta)

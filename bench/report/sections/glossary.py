@@ -47,7 +47,8 @@ TERMS = {
         "Holm": "A correction that keeps the chance of one false alarm among several tests at the stated level.",
         "Pass": "A drop beyond the margin is ruled out.",
         "Improved": "A gain is shown, and every rule passes.",
-        "Regression": "A drop is shown that is at least half the margin. The exit code is 1.",
+        "Regression": "A drop is shown, the observed drop is at least half the margin, and a drop of the margin is "
+        "not ruled out. The exit code is 1.",
         "Inconclusive": "Neither a regression nor its absence is shown: too few queries, or too much variation.",
     },
     "Training and decisions": {

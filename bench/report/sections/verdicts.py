@@ -85,9 +85,9 @@ def _comparisons(verdict: Verdict) -> Table:
         sortable=True,
         note=(
             f"Brackets hold two-sided {coverage} intervals. A comparison passes when its one-sided bound, which lies "
-            "inside the interval, rules out a drop beyond the margin. It is a regression when a drop of at least half "
-            f"the margin is shown (p < {alpha:g} after Holm). p is one-sided: close to 1, nothing points to a drop. "
-            f"Margins: {', '.join(margins)}."
+            "inside the interval, rules out a drop beyond the margin. It is a regression when a drop is shown "
+            f"(p < {alpha:g} after Holm) and the observed drop is at least half the margin. p is one-sided: close to "
+            f"1, nothing points to a drop. Margins: {', '.join(margins)}."
         ),
     )
 

@@ -27,7 +27,7 @@ MARGINS = {"held-out": 0.02, "out-of-distribution": 0.03}
 """The gate's default margins."""
 
 DOMINANT = 0.2
-"""Share of queries that one document may answer before a system that always returns it looks able."""
+"""Share of queries that one document may answer before a system that always returns it seems good."""
 
 CHANCE = 0.5
 """Recall of a random ranking from which a measure says little."""
@@ -107,7 +107,7 @@ def check_judgements(suite: Suite, query_set: QuerySet) -> Iterator[Finding]:
     if n >= MINIMUM_QUERIES and len(answers) > 1 and most >= DOMINANT * n and most > 2:
         message = (
             f"Document {doc_id} answers {most} of {n} queries ({words.percent(most / n, 1)}). A system that always "
-            "returns it looks able. Add queries about other documents."
+            "returns it seems good. Add queries about other documents."
         )
         yield Finding("warning", "dominant-document", name, message, round(most / n, 4))
 
