@@ -436,7 +436,7 @@ def test_baseline_changes_only_with_a_reason(make_result, reason):
 
 
 def test_absent_baseline_says_how_to_accept_one(tmp_path):
-    with pytest.raises(BaselineError, match=r"No baseline at .*bench run, then bench baseline accept --reason"):
+    with pytest.raises(BaselineError, match=r"No baseline at .*then bench baseline accept --system NAME --reason"):
         read_baseline(tmp_path / "baseline.json")
 
 

@@ -16,6 +16,7 @@ import textwrap
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -413,3 +414,55 @@ def test_notebook_runs(tmp_path):
     outputs = [output for cell in document["cells"] for output in cell.get("outputs", ())]
     assert any("improved" in "".join(output.get("data", {}).get("text/html", "")) for output in outputs)
     assert any(output.get("text") == ["fail 1\n"] for output in outputs)
+
+
+def test_a_word_that_is_no_answer_to_inconclusive_is_refused():
+    for word in ("blok", "fail", ""):
+        with pytest.raises(bench.UsageError, match=r"on_inconclusive is .*; expected warn or block"):
+            bench.judge(RUN, baseline=RUN, qrels=QRELS, on_inconclusive=word)
+    with pytest.raises(bench.UsageError, match="expected warn or block"):
+        bench.Policy(on_inconclusive="blok")
+
+
+RUN = {"q1": {"d1": 2.0, "d2": 1.0}}
+QRELS = {"q1": {"d1": 1}}
+
+
+@pytest.mark.parametrize(
+    ("run", "qrels", "message"),
+    [
+        (RUN, {"q1": {"d1": 0.9}}, 'grade of query "q1", document "d1" is 0.9; expected a whole number'),
+        (RUN, {"q1": {"d1": True}}, "is True; expected a whole number"),
+        (RUN, {"q1": {"d1": "1"}}, "is '1'; expected a whole number"),
+        (RUN, {"q1": ["d1"]}, r"Judgements of query \"q1\" are \['d1'\]; expected id → grade"),
+        ({"q1": ["d1"]}, QRELS, r'query "q1": \[.d1.\]; expected document id → score'),
+        ({"q1": {"d1": "hi"}}, QRELS, 'query "q1": .*; expected document id → score, a number'),
+    ],
+)
+def test_a_mapping_that_is_no_run_or_no_judgements_is_refused_by_a_sentence(run, qrels, message):
+    with pytest.raises(bench.BenchError, match=message):
+        bench.measure(run, qrels)
+
+
+def test_whole_grades_of_any_number_type_are_grades():
+    for grade in (2, 2.0, np.int64(2), np.float32(2)):
+        assert bench.measure(RUN, {"q1": {"d1": grade}}, "ndcg@10").scores.means() == {"ndcg@10": 1.0}
+
+
+def test_systems_that_are_no_mapping_are_refused():
+    with pytest.raises(bench.UsageError, match="Systems are a function; expected name → search function"):
+        bench.evaluate("clinic", lambda text: [text])
+
+
+def test_a_system_that_finds_no_judged_document_is_measured_and_fails_the_gate():
+    documents = {f"d{i}": f"text number {i}" for i in range(30)}
+    queries = {f"q{i}": f"number {i}" for i in range(20)}
+    suite = bench.load_suite(
+        documents=documents, queries=queries, qrels={f"q{i}": {f"d{i}": 1} for i in range(20)}, name="numbers"
+    )
+    results = bench.evaluate(
+        suite, {"good": lambda text: [f"d{text.split()[1]}"], "bad": lambda text: ["d29", "d28"]}, measures="recall@10"
+    )
+    assert results["bad"][0].scores.means()["recall@10"] == 0
+    verdict = bench.judge(results["bad"], baseline=results["good"])
+    assert (verdict.outcome, verdict.exit_code) == ("fail", 1)

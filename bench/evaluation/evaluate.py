@@ -475,6 +475,7 @@ class Evaluator:
                     protocol.measures[:1],
                     depth=protocol.depth,
                     relevance_level=protocol.relevance_level,
+                    zero_if_unjudged=True,
                 )
                 columns.append(measured.values[:, 0])
             return float(np.concatenate(columns).mean())

@@ -309,6 +309,8 @@ def result(
         relevance_level=level,
         query_ids=query_set.ids if query_set is not None else None,
         condensed=share >= 0.5,
+        # A system's documents are those of the query set's corpus, so there can be no mistake about the collection.
+        zero_if_unjudged=query_set is not None,
     )
     row_of = {query_id: row for row, query_id in enumerate(run.query_ids)}
     return Result(

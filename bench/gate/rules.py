@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bench import stats
-from bench.base.errors import ConfigError, NotComparable, UsageError, did_you_mean
+from bench.base.errors import ConfigError, NotComparable, UsageError, did_you_mean, excerpt
 from bench.gate.compare import compare, rows_of
 from bench.records import Cell, Finding, Policy, Result, Rule
 from bench.records.measures import parse_list
@@ -262,14 +262,14 @@ def changed(
         UsageError: a number out of range.
         MeasureError: an unknown measure.
     """
-    if alpha is not None and not 0 < alpha < 0.5:
-        raise UsageError(f"alpha is {alpha:g}; expected a number between 0 and 0.5.")
-    if margin is not None and not 0 < margin < 1:
-        raise UsageError(f"margin is {margin:g}; expected a number between 0 and 1.")
+    for name, value, most in (("alpha", alpha, 0.5), ("margin", margin, 1)):
+        if value is not None and not (isinstance(value, int | float) and 0 < value < most):
+            raise UsageError(f"{name} is {excerpt(repr(value))}; expected a number between 0 and {most}.")
     names = parse_list([measures] if isinstance(measures, str) else measures) if measures else None
     rules = tuple(
         replace(rule, measures=names or rule.measures, margin=margin if margin and rule.margin else rule.margin)
         for rule in policy.rules
     )
-    level, answer = alpha or policy.alpha, on_inconclusive or policy.on_inconclusive
+    level = policy.alpha if alpha is None else alpha
+    answer = policy.on_inconclusive if on_inconclusive is None else on_inconclusive
     return replace(policy, rules=rules, alpha=level, on_inconclusive=answer)

@@ -397,8 +397,8 @@ def read_baseline(path: Path, text: bytes | None = None) -> tuple[dict[str, Any]
     """
     if text is None and not path.exists():
         raise BaselineError(
-            f"No baseline at {path}. Evaluate the system that is in use and accept it: "
-            'bench run, then bench baseline accept --reason "first baseline"'
+            f"No baseline at {path}. Evaluate the system that is in use (not the candidate) and accept it: bench run, "
+            'then bench baseline accept --system NAME --reason "first baseline"'
         )
     try:
         document = read_json(path) if text is None else parse_json(text, path)

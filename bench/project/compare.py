@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from bench.base.errors import BenchError, UsageError
+from bench.base.errors import BenchError, UsageError, excerpt
 from bench.base.files import judgements as judgement_files
 from bench.base.files.frames import is_frame, qrels_of, run_of
 from bench.base.progress import Progress, no_progress
@@ -59,6 +60,15 @@ def read_qrels(qrels: Judgements) -> Qrels:
     if is_frame(qrels):
         return qrels_of(qrels)
     if isinstance(qrels, Mapping):
+        for query_id, grades in qrels.items():
+            if not isinstance(grades, Mapping):
+                raise UsageError(f'Judgements of query "{query_id}" are {excerpt(repr(grades))}; expected id → grade.')
+            for doc_id, grade in grades.items():
+                if isinstance(grade, bool) or not isinstance(grade, Real) or not float(grade).is_integer():
+                    raise UsageError(
+                        f'The grade of query "{query_id}", document "{doc_id}" is {excerpt(repr(grade))}; expected a '
+                        "whole number."
+                    )
         return {str(q): {str(d): int(grade) for d, grade in grades.items()} for q, grades in qrels.items()}
     raise UsageError(
         f"Judgements are a {type(qrels).__name__}; expected a file, a frame, or query id → document id → grade."

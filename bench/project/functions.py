@@ -157,6 +157,10 @@ def evaluate(
 
 def _built(systems: Mapping[str, Any], store: Store) -> dict[str, System]:
     """Systems by name: functions as they are, tables by their kind."""
+    if not isinstance(systems, Mapping):
+        raise UsageError(
+            f'Systems are a {type(systems).__name__}; expected name → search function, as {{"mine": search}}.'
+        )
     tables = {name: dict(table) for name, table in systems.items() if isinstance(table, Mapping)}
     built: dict[str, System] = {}
     for name, function in systems.items():

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from bench.base.errors import UsageError, excerpt
 from bench.base.json_records import JsonRecord
 from bench.base.names import SystemName
 from bench.records.digests import digest_of
+
+ON_INCONCLUSIVE = ("warn", "block")
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,13 @@ class Policy(JsonRecord, keys="rules alpha on_inconclusive system ceilings diges
     on_inconclusive: str = "warn"
     system: str | None = None
     ceilings: tuple[Ceiling, ...] = ()
+
+    def __post_init__(self) -> None:
+        # Any other word would count as "warn", and let pass what should be blocked.
+        if self.on_inconclusive not in ON_INCONCLUSIVE:
+            raise UsageError(
+                f"on_inconclusive is {excerpt(repr(self.on_inconclusive))}; expected {' or '.join(ON_INCONCLUSIVE)}."
+            )
 
     @property
     def digest(self) -> str:

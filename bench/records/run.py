@@ -6,12 +6,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.base.errors import RunError
+from bench.base.errors import RunError, excerpt
 from bench.records.digests import digest_texts
 from bench.records.suite import Corpus
 
@@ -142,6 +143,12 @@ class Run:
         """
         if not rankings:
             raise RunError(f'Run "{name}" holds no query.')
+        for query_id, ranked in rankings.items():
+            if not isinstance(ranked, Mapping) or not all(isinstance(score, Real) for score in ranked.values()):
+                raise RunError(
+                    f'Run "{name}", query "{query_id}": {excerpt(repr(ranked))}; expected document id → score, '
+                    "a number."
+                )
         doc_ids = list(dict.fromkeys(str(doc_id) for ranked in rankings.values() for doc_id in ranked))
         place = {doc_id: number for number, doc_id in enumerate(doc_ids)}
         width = max(1, *(len(ranked) for ranked in rankings.values()))

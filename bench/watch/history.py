@@ -226,7 +226,9 @@ def _mean(result: Result, measure: str, alpha: float) -> Mean:
         return Mean(float(values.mean()), None, None)
     clusters = result.clusters if any(result.clusters) else None
     interval = stats.clustered_t(values, clusters, alpha=alpha) if clusters else stats.paired_t(values, alpha=alpha)
-    return Mean(interval.mean, interval.low, interval.high)
+    # A mean of shares cannot lie beyond them, as the ends of a t interval may.
+    low, high = (None if end is None else min(max(end, 0.0), 1.0) for end in (interval.low, interval.high))
+    return Mean(interval.mean, low, high)
 
 
 def _with_steps(series: Sequence[Series], results: Mapping[str, Result], alpha: float, seed: int) -> list[Series]:

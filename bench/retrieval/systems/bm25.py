@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.base.errors import MissingExtra
+from bench.base.errors import ConfigError, MissingExtra, did_you_mean, excerpt
 from bench.config import DecideOption, SystemConfig
 from bench.records import Corpus, QuerySet, Ranked, Run, Search
 from bench.retrieval.search import padded, top_k
@@ -23,8 +23,8 @@ class Config(SystemConfig):
 
     option = DecideOption("bm25", stores="term index")
 
-    k1: float = Field(default=1.5, gt=0, strict=False)
-    b: float = Field(default=0.75, ge=0, le=1, strict=False)
+    k1: float = Field(default=1.5, gt=0)
+    b: float = Field(default=0.75, ge=0, le=1)
     variant: Literal["lucene", "robertson", "atire", "bm25+", "bm25l"] = "lucene"
     language: str | None = "english"
 
@@ -53,10 +53,18 @@ class BM25:
         import Stemmer
 
         language = self.config.language
+        try:
+            stemmer = Stemmer.Stemmer(language) if language else None
+        except KeyError:
+            known = Stemmer.algorithms()
+            raise ConfigError(
+                f'systems.{self.name}.language is "{excerpt(str(language))}"; expected one of {", ".join(known)}.'
+                f"{did_you_mean(str(language), known)}"
+            ) from None
         return bm25s.tokenize(
             list(texts),
             stopwords=language if language else None,
-            stemmer=Stemmer.Stemmer(language) if language else None,
+            stemmer=stemmer,
             return_ids=False,
             show_progress=False,
         )
