@@ -454,15 +454,33 @@ def test_systems_that_are_no_mapping_are_refused():
         bench.evaluate("clinic", lambda text: [text])
 
 
-def test_a_system_that_finds_no_judged_document_is_measured_and_fails_the_gate():
-    documents = {f"d{i}": f"text number {i}" for i in range(30)}
+@pytest.fixture
+def numbers():
+    documents = {f"d{i}": f"text number {i}" for i in range(60)}
     queries = {f"q{i}": f"number {i}" for i in range(20)}
-    suite = bench.load_suite(
-        documents=documents, queries=queries, qrels={f"q{i}": {f"d{i}": 1} for i in range(20)}, name="numbers"
-    )
-    results = bench.evaluate(
-        suite, {"good": lambda text: [f"d{text.split()[1]}"], "bad": lambda text: ["d29", "d28"]}, measures="recall@10"
-    )
+    qrels = {f"q{i}": {f"d{i}": 1} for i in range(20)}
+    return bench.load_suite(documents=documents, queries=queries, qrels=qrels, name="numbers")
+
+
+def test_a_system_that_finds_no_judged_document_is_measured_and_fails_the_gate(numbers):
+    def good(text):
+        return [f"d{text.split()[1]}"]
+
+    def bad(text):
+        return [f"d{int(text.split()[1]) + 30}"]
+
+    results = bench.evaluate(numbers, {"good": good, "bad": bad}, measures="recall@10")
     assert results["bad"][0].scores.means()["recall@10"] == 0
     verdict = bench.judge(results["bad"], baseline=results["good"])
     assert (verdict.outcome, verdict.exit_code) == ("fail", 1)
+
+
+def test_functions_of_one_name_and_one_file_are_different_systems(numbers):
+    def shifted(by):
+        return lambda text: [f"d{int(text.split()[1]) + by}"]
+
+    systems = {"right": shifted(0), "wrong": shifted(30), "wrong too": shifted(31)}
+    results = bench.evaluate(numbers, systems, measures="recall@10")
+    assert [result.scores.means()["recall@10"] for result in results] == [1, 0, 0]
+    assert len({result.system_digest for result in results}) == len({result.run_digest for result in results}) == 3
+    assert bench.judge(shifted(30), baseline=shifted(0), suite=numbers).outcome == "fail"

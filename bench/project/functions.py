@@ -168,7 +168,11 @@ def _built(systems: Mapping[str, Any], store: Store) -> dict[str, System]:
             if not callable(function):
                 kind = type(function).__name__
                 raise UsageError(f'System "{name}" is a {kind}; expected a search function, or a table with a kind.')
-            built[name] = Python(name, function)
+            system = Python(name, function)
+            # Two lambdas, or two closures of one factory, have one name and one file: without this the second system
+            # would be given the rankings of the first.
+            others = [other.fingerprint() for other in built.values()]
+            built[name] = Python(name, function, version=name) if system.fingerprint() in others else system
     if tables:
         config = BenchConfig.model_validate({"suites": ["."], "systems": tables})
         built |= kinds.build(config, kinds.Context(Path(), store))
