@@ -374,7 +374,8 @@ def test_equal_environments_are_not_noted(make_result):
 def test_ties_that_move_a_measure_are_noted(make_result):
     noted = verdict_of(make_result, *cells_of(), new={"tie_spread": {"recall@10": 0.006}})
     assert codes(noted) == ["ties"]
-    assert noted.findings[0].message == "recall@10 on shop changes by 0.006 with the order of tied documents."
+    sentence = "recall@10 on shop changes by 0.006 if documents of equal score are ordered otherwise. Give them"
+    assert noted.findings[0].message == f"{sentence} different scores."
     assert codes(verdict_of(make_result, *cells_of(), new={"tie_spread": {"recall@10": 0.005}})) == []
 
 

@@ -292,7 +292,7 @@ def test_section_verdicts_states_outcome_cells_and_reasons(material: Material) -
     assert [row[0].text for row in table.rows] == ["home", "home", "away", "away"]
     drawn = table.rows[2][5].range
     assert drawn is not None and drawn.margin == 0.03 and drawn.low < drawn.middle < drawn.high < 0
-    assert any(isinstance(block, Folded) and block.summary == "Reasons for the other outcomes" for block in blocks)
+    assert any(isinstance(block, Folded) and block.summary == "Reasons for passes and improvements" for block in blocks)
 
 
 def test_verdict_sentence_names_lost_pinned_queries(material: Material) -> None:

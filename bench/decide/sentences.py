@@ -200,6 +200,8 @@ def _settle(option: Option, gain: Difference, reason: Reason, config: DecideConf
     if lost:
         worst = min(lost, key=lambda bound: bound.delta)
         return f"a drop on {worst.query_set} is shown ({signed(worst.delta)}); more queries would not change that"
+    if gain.test == "identical":
+        return "no query of the suite changes; queries on which the two systems differ are needed to compare them"
     if gain.ci is not None and gain.ci[1] < config.minimum_gain:
         return f"a gain of {config.minimum_gain:g} is ruled out; more queries would not change that"
     if reason.rule in ("gain-is-shown", "gain-is-enough"):
@@ -236,8 +238,8 @@ def labels(pairs: int | None, config: DecideConfig, curves: Sequence[Forecast]) 
     parts = [count(pairs or 0, "labelled pair")]
     if short:
         price = config.prices.label
-        cost = f" and would cost ${short * price.usd:,.0f}" if price else ""
-        parts.append(f"{integer(short)} more would reach {integer(wanted)}{cost}")
+        cost = f", ${short * price.usd:,.0f}" if price else ""
+        parts.append(f"{integer(wanted)} are the usual minimum: {integer(short)} more{cost}")
     for curve in curves:
         if curve.gain is not None and curve.interval is not None:
             gain = f"{signed(curve.gain)} {interval(curve.interval)}"

@@ -210,7 +210,7 @@ def _differences_of_runs(
             if before < min(now, TOP_IDS):
                 sentence = (
                     f"The {label} ranks at most {before} documents for any query of {name}, the candidate {now} or "
-                    "more: measures with a deeper cutoff rise for that reason alone."
+                    "more: where a measure's cutoff is deeper, the candidate has an advantage."
                 )
                 yield Finding("warning", "shallow-reference", name, sentence, before)
             then, current = results[variant, name].environment, result.environment
@@ -229,7 +229,10 @@ def _doubtful_cells(cells: Sequence[Cell]) -> Iterator[Finding]:
         where = f"{cell.place}/{cell.measure}"
         # The spread belongs to the whole set: reported once, not for each slice and reference.
         if cell.tie_spread > TIE_SPREAD and cell.slice is None and cell.reference == "baseline":
-            sentence = f"{cell.name} changes by {cell.tie_spread:.3f} with the order of tied documents."
+            sentence = (
+                f"{cell.name} changes by {cell.tie_spread:.3f} if documents of equal score are ordered otherwise. Give "
+                "them different scores."
+            )
             yield Finding("warning", "ties", where, sentence, cell.tie_spread)
         if cell.n_clusters is not None and cell.n_clusters < FEW_CLUSTERS:
             sentence = (

@@ -63,8 +63,8 @@ def _summary(history: History) -> list[Block]:
     steps = history.steps()
     content: list[Block] = [_banner(*step) for step in steps[:MOST_BANNERS]]
     note = (
-        "If only the choice of queries moved the means, no step would be shown, with a probability of "
-        f"{words.confidence(history.alpha)} over all series together."
+        f"A step that is chance alone is shown in at most {words.percent(history.alpha)} of histories, over all series "
+        "together."
     )
     if steps:
         content += [_steps(steps), Prose([note], style="note")]

@@ -108,7 +108,7 @@ def calibration(record: GateCalibration) -> list[Block]:
     blocks: list[Block] = [Prose([sentence], "answer"), table(caption, columns, gate)]
     if record.beyond_reach:
         drops = ", ".join(f"{drop:g}" for drop in record.beyond_reach)
-        blocks.append(Prose([f"These drops are too large to be drawn from these differences: {drops}."], "warning"))
+        blocks.append(Prose([f"Too few queries changed in this comparison to draw a drop of: {drops}."], "warning"))
     columns = ["query set", "measure", "n", "alarm", "skewed", "margin m", "at m", "at 2m"]
     caption = "Each comparison alone, % failing: without a drop; at a drop of m and of 2m (seen / predicted)"
     return [*blocks, table(caption, columns, cells, text=2)]

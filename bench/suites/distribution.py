@@ -99,8 +99,9 @@ def distribution_findings(suite: Suite) -> Iterator[Finding]:
             yield Finding("info", "out-of-distribution", query_set.name, f"It differs. {numbers}", value)
         else:
             message = (
-                f"No difference is shown (needed: an AUC of {DIFFERENT:.2f} with p < {ALPHA:g}). {numbers} A drop "
-                "out-of-distribution would not be detected. Give the set the role held-out, or use other queries."
+                f"Its queries are not shown to differ from the others (that takes an AUC of {DIFFERENT:.2f} with p < "
+                f"{ALPHA:g}). {numbers} It cannot show a drop out of distribution. Give it the role held-out, or other "
+                "or more queries."
             )
             yield Finding("warning", "not-out-of-distribution", query_set.name, message, value)
 

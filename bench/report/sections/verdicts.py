@@ -46,7 +46,7 @@ def verdict_blocks(verdict: Verdict, *, anchor: str = "") -> list[Block]:
     other_cells = [cell for cell in verdict.cells if cell.reason and cell not in open_cells]
     reasons, other = (Bullets([[plain(cell.reason)] for cell in cells]) for cells in (open_cells, other_cells))
     blocks += [reasons] if open_cells else []
-    return [*blocks, Folded("Reasons for the other outcomes", [other])] if other_cells else blocks
+    return [*blocks, Folded("Reasons for passes and improvements", [other])] if other_cells else blocks
 
 
 def _comparisons(verdict: Verdict) -> Table:

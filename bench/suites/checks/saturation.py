@@ -119,7 +119,11 @@ def _check_rankings(suite: Suite, sample: QuerySet, docs: NDArray[np.int64], cor
     chance = DEPTH / n_docs
     if room["recall@10"] < least and chance < CHANCE:
         usable = ", ".join(f"{measure} ({means[measure]:.3f})" for measure in USUAL if room[measure] >= 2 * least)
-        advice = f"Use a measure with more room: {usable}." if usable else "No usual one has. Add harder queries."
+        advice = (
+            f"Use a measure with more room: {usable}."
+            if usable
+            else "No usual measure has room left; add harder queries."
+        )
         message = (
             f"BM25 alone reaches recall@10 of {recall:.3f}. The room left, {room['recall@10']:.3f}, is too small to "
             f"show progress. {advice}"
