@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # what editors and type checkers see
     from bench.project.answers import *  # noqa: F403
     from bench.project.api import *  # noqa: F403
     from bench.project.api import open_project
-    from bench.records import *  # type: ignore[assignment]  # noqa: F403 (its Measured is another one)
+    from bench.records import *  # noqa: F403
     from bench.retrieval.manifest import Manifest as Manifest
 
     open = open_project

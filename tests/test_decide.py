@@ -13,7 +13,7 @@ from bench.base.errors import ConfigError, NotComparable, UsageError
 from bench.config import DecideConfig, DecideOption, PriceConfig, PricesConfig, ThresholdConfig
 from bench.decide.case import Case
 from bench.decide.choose import decide
-from bench.decide.costs import Measured
+from bench.decide.costs import Quantities
 from bench.decide.options import KINDS, Facts, effort_of, kind_of, kinds_of, label_of, rivals
 from bench.decide.rules import THRESHOLDS
 from bench.records import EvalProtocol
@@ -69,7 +69,7 @@ def a_case(make_result):
         held = {name: FACTS[name] for name in FACTS if name in results} if facts is None else facts
         for one in list(held.values()):
             held |= {part: FACTS[part] for part in one.parts if part in FACTS and part not in held}
-        return Case("planted", current, "said", results, held, config or DecideConfig(), Measured(documents=1000))
+        return Case("planted", current, "said", results, held, config or DecideConfig(), Quantities(documents=1000))
 
     return build
 
@@ -389,7 +389,7 @@ def test_cheapest_goes_by_cost_where_all_is_priced(a_case):
         documents=10**9,
         prices=PricesConfig(storage_gib_month=price(100), rerank_thousand_queries=price(0), machine_hour=price(0)),
     )
-    measured = Measured(
+    measured = Quantities(
         documents=1000, index={"bm25": (10**6, 1000)}, query_rate={"base": 100.0}, encode_rate={"base": 100.0}
     )
     case = a_case(config=config, minilm=200, bm25=190, hybrid=240, reranked=240)
@@ -563,7 +563,7 @@ def test_rules_hold_at_their_thresholds(a_case, name, changes, holds):
     recalls = {10: changes.get("recall", 0.5), 100: changes.get("deep", 0.9)}
     if changes.get("recall", 0.5) is None:
         recalls = {}
-    case = replace(case, measured=Measured(documents=1000, pairs=changes.get("pairs")), recalls={"minilm": recalls})
+    case = replace(case, measured=Quantities(documents=1000, pairs=changes.get("pairs")), recalls={"minilm": recalls})
     found = rule(decide(case), name)
     assert found.holds is holds
     assert found.source
@@ -580,7 +580,7 @@ def test_hybrid_closes_the_gap_where_fine_tuning_adds_little(a_case):
 
 def test_threshold_of_the_config_comes_with_its_source(a_case):
     config = DecideConfig(thresholds={"few-pairs": ThresholdConfig(value=500, source="our own trials")})
-    found = rule(decide(replace(a_case(minilm=200, config=config), measured=Measured(pairs=700))), "few-pairs")
+    found = rule(decide(replace(a_case(minilm=200, config=config), measured=Quantities(pairs=700))), "few-pairs")
     assert (found.threshold, found.source, found.holds) == (500, "our own trials", False)
     with pytest.raises(ConfigError, match='Did you mean "few-pairs"'):
         decide(a_case(minilm=200, config=DecideConfig(thresholds={"few-pair": ThresholdConfig(value=1, source="x")})))

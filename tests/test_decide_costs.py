@@ -12,7 +12,7 @@ from bench.decide.costs import (
     GIB,
     Cost,
     Line,
-    Measured,
+    Quantities,
     benefit,
     cost_of,
     payback_months,
@@ -58,7 +58,7 @@ def test_price_of_storage_agrees_with_the_public_table():
     # The same table: 250 million × 1024 float32 at $3.8 a GB and month are $3,623 (953.674 · 3.8 = 3623.96, cut).
     facts = {"m": Facts("m", DecideOption("embedding"), dim=1024, precision="float32", weights="w")}
     config = DecideConfig(documents=250_000_000, prices=PricesConfig(storage_gib_month=price(3.8)))
-    cost = cost_of("m", "stay", current="m", facts=facts, config=config, measured=Measured(documents=10))
+    cost = cost_of("m", "stay", current="m", facts=facts, config=config, measured=Quantities(documents=10))
     stored = line(cost, "vectors of m")
     assert int(stored.usd) == 3623
     assert stored.quantity == pytest.approx(953.674, abs=0.001)
@@ -103,7 +103,7 @@ FACTS = {
     "reranked": Facts("reranked", Rerank.option, parts=("base",), reorders=50),
     "python": Facts("python", DecideOption("other")),
 }
-MEASURED = Measured(
+MEASURED = Quantities(
     documents=1000,
     index={"bm25": (2**20, 1000)},
     encode_rate={"b": 100.0, "t": 50.0},
@@ -218,7 +218,7 @@ def test_what_is_not_stated_is_missing_and_never_zero():
 
 
 def test_untrained_recipe_says_how_to_train_it():
-    measured = Measured(documents=1000)
+    measured = Quantities(documents=1000)
     found = cost_of("tuned", "fine-tune", current="base", facts=FACTS, config=DecideConfig(), measured=measured)
     assert line(found, "train r").missing == ("a trained model of r: bench finetune r", "prices.training_hour")
     assert "documents_per_second" in line(found, "embed every").missing

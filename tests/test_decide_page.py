@@ -13,7 +13,7 @@ import pytest
 from bench.config import DecideConfig, DecideOption, PriceConfig, PricesConfig
 from bench.decide.case import Case
 from bench.decide.choose import decide
-from bench.decide.costs import Measured
+from bench.decide.costs import Quantities
 from bench.decide.curve import Forecast
 from bench.decide.options import Facts
 from bench.decide.records import Recommendation
@@ -66,7 +66,7 @@ def found(make_result) -> Recommendation:
         queries_per_month=1_000_000,
         prices=PricesConfig(storage_gib_month=price(3.8), machine_hour=price(1), answered_query=price(0.1)),
     )
-    measured = Measured(
+    measured = Quantities(
         documents=1000, index={"bm25": (400_000, 1000)}, encode_rate={"b": 100}, query_rate={"b": 100}, pairs=1200
     )
     curve = Forecast("r", "recall@10", "home", {100: 0.5, 200: 0.6}, 300, refusal="Too few.")

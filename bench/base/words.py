@@ -19,7 +19,6 @@ _MEASURES = {
     "hit": "the share of queries with a relevant document among the first {k}",
     "bpref": "how often relevant documents stand before documents that are judged irrelevant",
     "rprec": "the precision at the rank that equals the number of relevant documents",
-    "success": "the share of queries with a relevant document among the first {k}",
 }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench.config import DecideConfig
-from bench.decide.costs import Cost, Measured, cost_of
+from bench.decide.costs import Cost, Quantities, cost_of
 from bench.decide.curve import Forecast
 from bench.decide.evidence import Bound
 from bench.decide.options import Facts
@@ -43,7 +43,7 @@ class Case:
     results: Mapping[str, Mapping[str, Result]] = field(repr=False)
     facts: Mapping[str, Facts] = field(repr=False)
     config: DecideConfig = field(default_factory=DecideConfig)
-    measured: Measured = field(default_factory=Measured)
+    measured: Quantities = field(default_factory=Quantities)
     recalls: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     latencies: Mapping[str, RatioInterval] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)

@@ -51,7 +51,7 @@ def payback_months(once: float, monthly: float, monthly_value: float) -> float |
 
 
 @dataclass(frozen=True)
-class Measured:
+class Quantities:
     """Quantities from stored results, models and texts; None or absent where not known.
 
     Attributes:
@@ -139,7 +139,7 @@ UNITS = {
 class _CostTable:
     """Collects the lines of one option, each with its price."""
 
-    def __init__(self, config: DecideConfig, measured: Measured, stages: Mapping[str, Facts]) -> None:
+    def __init__(self, config: DecideConfig, measured: Quantities, stages: Mapping[str, Facts]) -> None:
         self.config, self.measured, self.stages = config, measured, stages
         self.documents = float(config.documents or measured.documents)
         self.encoders = {stage.weights: stage for stage in stages.values() if stage.weights}
@@ -267,7 +267,7 @@ class _CostTable:
 
 
 def cost_of(
-    system: str, kind: str, *, current: str, facts: Mapping[str, Facts], config: DecideConfig, measured: Measured
+    system: str, kind: str, *, current: str, facts: Mapping[str, Facts], config: DecideConfig, measured: Quantities
 ) -> Cost:
     """Cost of running a system as an option of this kind; parts of the `current` system need not be built again.
 

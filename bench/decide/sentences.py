@@ -15,7 +15,7 @@ from bench.gate.compare import Difference
 MUCH_LARGER = 10
 """A corpus this many times larger than the suite's has another recall."""
 
-Measured = tuple[Option, Difference]
+OptionGain = tuple[Option, Difference]
 
 
 # --- the answer ------------------------------------------------------------------------------------
@@ -43,12 +43,12 @@ def answer(rec: Recommendation) -> tuple[str, ...]:
     return (*sentences, rec.upgrade) if rec.upgrade else tuple(sentences)
 
 
-def _measured(options: Iterable[Option]) -> list[Measured]:
+def _measured(options: Iterable[Option]) -> list[OptionGain]:
     """Options with their gains, those of the current system and its smaller sizes left out."""
     return [(o, o.gain) for o in options if o.gain is not None and o.name not in ("stay", "smaller")]
 
 
-def _best(measured: Sequence[Measured]) -> Measured:
+def _best(measured: Sequence[OptionGain]) -> OptionGain:
     return max(measured, key=lambda pair: pair[1].delta)
 
 
@@ -74,7 +74,7 @@ def helps_but_may_drop(option: Option) -> bool:
     return gain is not None and gain.shown == "better" and failed is not None and failed.rule == "loss-is-bounded"
 
 
-def _strongest(rec: Recommendation) -> Measured | None:
+def _strongest(rec: Recommendation) -> OptionGain | None:
     """The measured option with the largest gain, among those that are shown to help where there are any."""
     measured = _measured(rec.options)
     helpful = [(option, gain) for option, gain in measured if helps_but_may_drop(option)]

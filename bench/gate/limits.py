@@ -16,7 +16,7 @@ from bench.records import Ceiling, Limit, Result
 
 
 def limits(cells: Sequence[GatedCell], candidate: Mapping[Key, Result], *, alpha: float) -> list[Limit]:
-    """A row for each rule without a reference, a minimum or a share to keep; outcomes are still open.
+    """A row for each rule without a reference, a minimum or a share to keep. `decided_limit` adds open outcomes.
 
     Raises:
         NotComparable: a measure that was not measured.

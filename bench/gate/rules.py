@@ -1,4 +1,4 @@
-"""Rules of a policy applied to results: which cells they gate, and comparisons with a reference. Outcomes stay open."""
+"""Rules of a policy applied to results: which cells they gate, and comparisons with a reference.."""
 
 from __future__ import annotations
 

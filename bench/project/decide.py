@@ -15,7 +15,7 @@ from bench.base.names import table_of
 from bench.base.store import read_json
 from bench.decide.case import Case
 from bench.decide.choose import decide
-from bench.decide.costs import Measured
+from bench.decide.costs import Quantities
 from bench.decide.curve import Forecast, forecast, read_points
 from bench.decide.options import Facts
 from bench.decide.records import Recommendation
@@ -204,7 +204,7 @@ class _Evidence:
                 ratios[name] = stats.percentile_ratio(*times, percentile=95, alpha=0.05, rng=rng)
         return ratios
 
-    def quantities(self, vocabulary: Vocabulary | str, tokens_per_query: float | None) -> Measured:
+    def quantities(self, vocabulary: Vocabulary | str, tokens_per_query: float | None) -> Quantities:
         """Quantities for the costs."""
         sizes = {corpus.digest: len(corpus.ids) for corpus in self.suite.corpora.values()}
         index: dict[str, tuple[int, int]] = {}
@@ -233,7 +233,7 @@ class _Evidence:
             for rates in (encode, query):
                 if base != facts.weights and base in rates:
                     rates.setdefault(facts.weights, rates[base])
-        return Measured(
+        return Quantities(
             documents=max(len(corpus.ids) for corpus in self.corpora),
             index=index,
             encode_rate=encode,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from bench.base.progress import Progress, no_progress
 from bench.records.comparison import Cell, Change, Comparison, Limit
 from bench.records.digests import digest_of, digest_texts
-from bench.records.model import Measured, ModelRecord
+from bench.records.model import ModelRecord, ModelScores
 from bench.records.policy import Ceiling, Policy, Rule
 from bench.records.protocols import Encoder, PairScorer, Ranked, Search, System
 from bench.records.result import Result
@@ -45,8 +45,8 @@ __all__ = [
     "Finding",
     "Labels",
     "Limit",
-    "Measured",
     "ModelRecord",
+    "ModelScores",
     "NoAnswer",
     "PairScorer",
     "Policy",

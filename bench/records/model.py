@@ -10,7 +10,7 @@ from bench.base.json_records import JsonRecord
 
 
 @dataclass(frozen=True)
-class Measured:
+class ModelScores:
     """One system's means on one query set, from a stored result; `system` is the one that the model works in."""
 
     suite: str
@@ -61,12 +61,12 @@ class ModelRecord(JsonRecord):
     loss: float | None
     folder: str
     status: tuple[str, ...] = ()
-    results: tuple[Measured, ...] = field(default=(), repr=False)
+    results: tuple[ModelScores, ...] = field(default=(), repr=False)
 
     @property
-    def by_suite(self) -> dict[str, list[Measured]]:
+    def by_suite(self) -> dict[str, list[ModelScores]]:
         """Suite digest → what was measured on it."""
-        found: dict[str, list[Measured]] = {}
+        found: dict[str, list[ModelScores]] = {}
         for one in self.results:
             found.setdefault(one.suite_digest, []).append(one)
         return found

@@ -11,7 +11,7 @@ from bench.base.errors import BenchError, StoreError, UsageError, did_you_mean
 from bench.base.names import ModelName
 from bench.base.store import Store, json_text, read_json, write_json, write_text
 from bench.config import FinetuneConfig
-from bench.records import Measured, ModelRecord, Result, System
+from bench.records import ModelRecord, ModelScores, Result, System
 from bench.retrieval.promotions import PROMOTED, history, standing
 
 LINEAGE = "lineage.json"
@@ -173,12 +173,12 @@ def with_results(store: Store, known: Sequence[ModelRecord]) -> list[ModelRecord
 
     A hybrid's result names its parts and not their weights; `bench run` and the report find those.
     """
-    results: dict[str, dict[tuple[str, str, str], Measured]] = {record.id: {} for record in known}
+    results: dict[str, dict[tuple[str, str, str], ModelScores]] = {record.id: {} for record in known}
     for result, text in _stored(store, list(results)):
         recipe = json_text(dict(result.recipe))
         for digest in results:
             if digest in text and digest in recipe:
-                results[digest][result.suite_digest, result.query_set, result.system] = Measured(
+                results[digest][result.suite_digest, result.query_set, result.system] = ModelScores(
                     result.suite,
                     result.suite_digest,
                     result.query_set,
@@ -188,7 +188,7 @@ def with_results(store: Store, known: Sequence[ModelRecord]) -> list[ModelRecord
                     {measure: round(value, 6) for measure, value in result.scores.means().items()},
                 )
 
-    def ordered(measured: Mapping[tuple[str, str, str], Measured]) -> tuple[Measured, ...]:
+    def ordered(measured: Mapping[tuple[str, str, str], ModelScores]) -> tuple[ModelScores, ...]:
         return tuple(sorted(measured.values(), key=lambda m: (m.suite, m.suite_digest, m.query_set, m.system)))
 
     return [replace(record, results=ordered(results[record.id])) for record in known]

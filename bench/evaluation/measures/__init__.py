@@ -1,7 +1,7 @@
 """Measures that ranx lacks, one file each; a file's name is the measure's name.
 
 Each has `ORDERED` (whether order within the cutoff counts), `NEEDS_CUTOFF`, and `value(query, *, cutoff,
-relevance_level)`, which returns one number between 0 and 1 for one query.
+relevance_level)`, which returns one number for one query, from 0 to 1; higher is better, as the gate takes it to be.
 """
 
 from __future__ import annotations

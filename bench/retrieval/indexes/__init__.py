@@ -1,7 +1,7 @@
 """Indexes over vectors, one file each. A file's name is its kind: `index = { kind = "exact" }` in a dense system.
 
-Each has a `Config` and `build(config, rows, precision)`, which returns an `Index` of float32[n_docs, dim] rows, already
-cut and normalised.
+Each has a `Config` and `build(config, rows, precision)`. The rows, float32[n_docs, dim], are cut to the dimension and,
+for cosine, normalised by the caller. An index that cannot store a precision raises ConfigError.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ class Index(Protocol):
         """Size of the index."""
 
     def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The k best rows of float32[n_queries, dim] queries and their scores, −1 where there are fewer."""
+        """Row numbers and scores of the k best rows for float32[n_queries, dim] queries, the best first.
+
+        Of equal scores the higher row comes first (the tie rule). Row −1 where there are fewer than k.
+        """
 
 
 def build(table: Mapping[str, Any], place: str, rows: NDArray[np.float32], precision: str) -> Index:
