@@ -462,7 +462,7 @@ def test_action_tells_a_broken_run_in_every_form(action, repository):
     assert (outputs["verdict"], outputs["exit-code"]) == ("error", "2")
     assert "absent" in summary
     assert 'errors="1"' in (report / "junit.xml").read_text()
-    assert "Not judged" in (report / "comment.md").read_text()
+    assert "No verdict" in (report / "comment.md").read_text()
     assert "::error title=bench gate" in done.stderr
 
 
