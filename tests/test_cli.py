@@ -652,3 +652,15 @@ def test_verdict_fits_a_terminal_of_eighty_columns(make_result, monkeypatch):
     rows = [line for line in said.getvalue().splitlines() if "@10   " in line]
     assert [row.split()[1] for row in rows] == ["recall@10", "ndcg@10"], "no cell is folded"
     assert max(map(len, said.getvalue().splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--config", "x.toml", "run"], "--config stands before the verb; options follow it"),
+        (["run", "bm25"], "unrecognized arguments: bm25. To name a system: --system bm25."),
+    ],
+)
+def test_words_in_the_wrong_place_are_told_where_they_belong(capsys, words, sentence):
+    assert main(words) == 2
+    assert sentence in " ".join(capsys.readouterr().err.split())

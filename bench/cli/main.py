@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import __version__
-from bench.base.errors import BenchError, UsageError, did_you_mean
+from bench.base.errors import BenchError, UsageError, did_you_mean, excerpt
 from bench.cli.parser import Answer, Parser
 
 VERBS = (
@@ -57,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             # A script whose words are all empty must not look as if it passed.
             parser.print_help()
             return UsageError.exit_code
+        if (first := arguments[0]).startswith("--") and first not in ("--help", "--version"):
+            raise UsageError(f"bench: {excerpt(first)} stands before the verb; options follow it. See: bench --help")
         options, unknown = parser.parse_known_args(arguments)
         if unknown:
             _refuse(unknown, options, parser)
@@ -90,6 +92,8 @@ def _refuse(unknown: Sequence[str], options: argparse.Namespace, parser: Parser)
     option = unknown[0].split("=")[0]
     others = [verb for verb, names in known.items() if option in names and verb != "bench"]
     hint = f" {option} is an option of {', '.join(others)}." if others else did_you_mean(option, known[name])
+    if not option.startswith("-") and "--system" in known[name]:
+        hint = f" To name a system: --system {excerpt(option)}."
     raise UsageError(f"{name}: unrecognized arguments: {' '.join(unknown)}.{hint} See: {name} --help")
 
 
