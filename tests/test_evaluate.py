@@ -556,6 +556,27 @@ def test_stored_results_are_enough_where_nothing_may_be_made(tiny_suite, dense, 
     assert (encoder.encoded, system.searches) == (0, [])
 
 
+def test_stored_ranking_is_reused_where_documents_were_cut_off(tiny_suite, store):
+    shallow = tiny_suite.edit("suite.toml", "depth = 100", "depth = 3")
+
+    class Deep(Fixed):
+        """Ranks twice as many documents as it is asked for, as another engine's run file may."""
+
+        def search(self, corpus, queries, *, depth, parts):
+            searches.append(queries.name)
+            return super().search(corpus, queries, depth=2 * depth, parts=parts)
+
+    searches = []
+    deep = {"deep": Deep("deep", lambda q, d: (hash((q, d)) % 997) / 997)}
+    first = Evaluator(shallow, deep, store).results()
+    assert searches == ["shop", "phone"]
+    # Another judgement: what is measured changes, the rankings do not.
+    changed = tiny_suite.edit("qrels/shop.tsv", "h7\td18\t1", "h7\td18\t2")
+    second = Evaluator(changed, deep, store, make=False).results()
+    assert [result.run_digest for result in second] == [result.run_digest for result in first]
+    assert searches == ["shop", "phone"]
+
+
 def test_changed_model_has_no_stored_result(tiny_suite, dense, new_hash_encoder):
     dense(tiny_suite.suite, new_hash_encoder("w0"))[0].results()
     with pytest.raises(Missing):

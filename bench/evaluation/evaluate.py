@@ -29,6 +29,7 @@ from bench.evaluation.measure import measure, packages_of, result
 from bench.evaluation.no_answer import no_answer
 from bench.records import EVALUATION_ROLES, TIE_RULE, Corpus, QuerySet, Ranked, Result, Run, Suite, System, digest_of
 from bench.records.measures import parse_list
+from bench.records.run import frozen
 from bench.retrieval.search import convex
 
 RUN_FORMAT = 1
@@ -285,7 +286,10 @@ class Evaluator:
         record, arrays = stored
         try:
             more = {key: record[key] for key in ("doc_ids", "seconds", "index_bytes", "environment")}
-            run = self._build(name, query_set, arrays["docs"], arrays["scores"], **more)
+            checked = self._build(name, query_set, arrays["docs"], arrays["scores"], **more)
+            # The digest covers ids that the depth or `drop_self` has cut off, which no row points at any more.
+            docs, scores = frozen(arrays["docs"], np.int32), frozen(arrays["scores"], np.float32)
+            run = replace(checked, doc_ids=tuple(record["doc_ids"]), docs=docs, scores=scores)
         except (BenchError, KeyError, TypeError, ValueError, IndexError):
             return None
         # Arrays that were edited, or that another write left, count as absent.
