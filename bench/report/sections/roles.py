@@ -10,7 +10,7 @@ from bench.report.reading import Pooled, differences, main_systems, pooled, task
 from bench.report.text import plain
 
 ORDER = 30
-TITLE = "Held-out against out-of-distribution"
+TITLE = "Out of distribution"
 
 Pair = tuple[Pooled, Pooled]
 
