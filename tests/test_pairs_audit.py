@@ -155,6 +155,12 @@ def test_page_is_judged_by_keyboard_in_a_browser_without_a_network(tmp_path: Pat
             assert tab.evaluate("document.documentElement.scrollWidth") == 400
             _judge(tab)
             tab.reload()
+            # A browser writes a page's storage a moment later; on a busy machine a reload may come before.
+            for _ in range(20):
+                if tab.locator("#count").inner_text() == "3 of 3":
+                    break
+                tab.wait_for_timeout(250)
+                tab.reload()
             assert tab.locator("#count").inner_text() == "3 of 3"
             assert tab.locator("progress").evaluate("element => element.value") == 3
             with tab.expect_download() as download:
