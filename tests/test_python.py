@@ -484,3 +484,20 @@ def test_functions_of_one_name_and_one_file_are_different_systems(numbers):
     assert [result.scores.means()["recall@10"] for result in results] == [1, 0, 0]
     assert len({result.system_digest for result in results}) == len({result.run_digest for result in results}) == 3
     assert bench.judge(shifted(30), baseline=shifted(0), suite=numbers).outcome == "fail"
+
+
+def test_methods_of_two_objects_are_different_systems_in_any_order(numbers):
+    class Index:
+        def __init__(self, by):
+            self.by = by
+
+        def search(self, text):
+            return [f"d{int(text.split()[1]) + self.by}"]
+
+    systems = {"right": Index(0).search, "wrong": Index(30).search}
+    results = bench.evaluate(numbers, systems, measures="recall@10")
+    again = bench.evaluate(numbers, dict(reversed(systems.items())), measures="recall@10")
+    assert [result.scores.means()["recall@10"] for result in results] == [1, 0]
+    for name in systems:
+        assert results[name][0].system_digest == again[name][0].system_digest
+        assert results[name][0].run_digest == again[name][0].run_digest

@@ -168,11 +168,10 @@ def _built(systems: Mapping[str, Any], store: Store) -> dict[str, System]:
             if not callable(function):
                 kind = type(function).__name__
                 raise UsageError(f'System "{name}" is a {kind}; expected a search function, or a table with a kind.')
-            system = Python(name, function)
-            # Two lambdas, or two closures of one factory, have one name and one file: without this the second system
-            # would be given the rankings of the first.
-            others = [other.fingerprint() for other in built.values()]
-            built[name] = Python(name, function, version=name) if system.fingerprint() in others else system
+            # Lambdas, closures of one factory and methods of two objects share a qualified name and a file: the name
+            # that a function is given here tells them apart, or the second would get the rankings of the first.
+            version = "" if name == getattr(function, "__qualname__", None) else name
+            built[name] = Python(name, function, version=version)
     if tables:
         config = BenchConfig.model_validate({"suites": ["."], "systems": tables})
         built |= kinds.build(config, kinds.Context(Path(), store))

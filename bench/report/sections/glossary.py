@@ -49,7 +49,7 @@ TERMS = {
         "Improved": "A gain is shown, and every rule passes.",
         "Regression": "A drop is shown, the observed drop is at least half the margin, and a drop of the margin is "
         "not ruled out. The exit code is 1.",
-        "Inconclusive": "Neither a regression nor its absence is shown: too few queries, or too much variation.",
+        "Inconclusive": "A drop of the margin is neither shown nor ruled out: too few queries, or too much variation.",
     },
     "Training and decisions": {
         "Pair": "A query and a document that answers it.",

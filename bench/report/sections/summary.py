@@ -222,7 +222,11 @@ def _drops(numbers: Numbers, drops: Sequence[Drop], others_measured: bool) -> li
         text = "{} {} better on held-out queries and not shown to be worse on out-of-distribution queries."
         parts = fill(text, words.join(map(name, gains), most=4), "are" if len(gains) > 1 else "is")
     if worst := _worst([drop for drop in other if drop[0] not in gains]):
-        parts += [" Without such a gain, and worse out of distribution: ", *words.join(worst, most=4), "."]
+        parts += [
+            " Worse out of distribution, and not shown to be better on held-out queries: ",
+            *words.join(worst, most=4),
+            ".",
+        ]
     return [*items, parts]
 
 
