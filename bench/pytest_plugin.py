@@ -212,8 +212,8 @@ class _Collected:
         return report
 
     def _file(self, parent: pytest.Collector) -> pytest.Collector:
-        found: pytest.Collector = _ConfigFile.from_parent(parent, path=self.path)
-        return found
+        collector: pytest.Collector = _ConfigFile.from_parent(parent, path=self.path)
+        return collector
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from pathlib import PurePath
@@ -32,13 +32,15 @@ class JsonRecord:
     def __init_subclass__(cls, *, keys: str = "", format: int | None = None) -> None:
         """Take the keys apart."""
         super().__init_subclass__()
-        found = {}
+        declared = {}
+        fields_of_class = {name for base in cls.__mro__ for name in vars(base).get("__annotations__", ())}
         for word in keys.split():
             key, _, attribute = word.rstrip("?").partition("=")
-            found[key] = (attribute or key, word.endswith("?"))
-            if not hasattr(cls, found[key][0]) and not any(found[key][0] in c.__annotations__ for c in _records(cls)):
-                raise TypeError(f'{cls.__name__} has no attribute "{found[key][0]}"')
-        cls._keys, cls._format = found or cls._keys, format or cls._format
+            attribute = attribute or key
+            if attribute not in fields_of_class and not hasattr(cls, attribute):
+                raise TypeError(f'{cls.__name__} has no attribute "{attribute}"')
+            declared[key] = (attribute, word.endswith("?"))
+        cls._keys, cls._format = declared or cls._keys, format or cls._format
 
     def to_json(self) -> dict[str, Any]:
         """The document, of JSON's own types; null where a number is not finite."""
@@ -48,10 +50,6 @@ class JsonRecord:
             value = getattr(self, attribute)
             document[key] = None if or_null and not value else as_json(value)
         return document
-
-
-def _records(cls: type) -> Iterable[type]:
-    return [base for base in cls.__mro__ if "__annotations__" in vars(base)]
 
 
 def as_json(value: Any) -> Any:
@@ -84,7 +82,7 @@ def read_record(document: Any, of: type[T]) -> T:
     from pydantic import ValidationError
 
     try:
-        found: T = _reader(of).validate_python(document, strict=True)  # type: ignore[arg-type]
+        record: T = _reader(of).validate_python(document, strict=True)  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
         place = "".join(f"[{part}]" if isinstance(part, int) else f".{excerpt(part, 40)}" for part in first["loc"])
@@ -99,7 +97,7 @@ def read_record(document: Any, of: type[T]) -> T:
         ):
             wanted = wanted.replace(pydantics, ours)
         raise ValueError(f"{place} is {excerpt(repr(first['input']), 40)}; {wanted}") from None
-    return found
+    return record
 
 
 @functools.cache

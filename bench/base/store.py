@@ -77,10 +77,10 @@ def replacing_folder(folder: Path, *, written: Collection[str] = ()) -> Iterator
         if not folder.exists():
             scratch.rename(folder)
             return
-        for kept in folder.iterdir():
-            if kept.name not in written:
-                copy = shutil.copytree if kept.is_dir() and not kept.is_symlink() else shutil.copy2
-                copy(kept, scratch / kept.name)
+        for entry in folder.iterdir():
+            if entry.name not in written:
+                copy = shutil.copytree if entry.is_dir() and not entry.is_symlink() else shutil.copy2
+                copy(entry, scratch / entry.name)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as aside:
             folder.rename(Path(aside) / folder.name)
             scratch.rename(folder)
@@ -109,7 +109,7 @@ def json_text(document: Any, *, indent: int | None = None, separators: tuple[str
         ValueError: NaN or infinity, which JSON has not.
     """
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators)
-    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def read_json(path: Path) -> Any:
@@ -159,10 +159,10 @@ class Store:
         marker = self.root / "format.json"
         if marker.exists():
             document = read_json(marker)
-            found = document.get("format") if isinstance(document, dict) else None
-            if found != FORMAT:
+            version = document.get("format") if isinstance(document, dict) else None
+            if version != FORMAT:
                 raise StoreError(
-                    f"{self.root} has format {found!r}; this version reads format {FORMAT}. "
+                    f"{self.root} has format {version!r}; this version reads format {FORMAT}. "
                     f"Delete the folder (everything in it can be made again) or use the version that wrote it."
                 )
 
@@ -191,15 +191,15 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w") as stream:
             deadline = time.monotonic() + timeout_s
-            told = False
+            reported = False
             while True:
                 try:
                     fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
-                    if not told:
+                    if not reported:
                         waiting()
-                        told = True
+                        reported = True
                     if time.monotonic() > deadline:
                         raise StoreError(
                             f"{path} has been held by another process for {timeout_s:.0f} s; wait for it or end it."
@@ -226,12 +226,12 @@ class Store:
 
     def sizes(self) -> dict[str, tuple[int, int]]:
         """Kind → (entries, bytes)."""
-        found = {}
+        sizes = {}
         for kind in KINDS:
             folder = self.root / kind
             entries = list(folder.iterdir()) if folder.is_dir() else []
-            found[kind] = (len(entries), sum(f.stat().st_size for e in entries for f in e.rglob("*") if f.is_file()))
-        return found
+            sizes[kind] = (len(entries), sum(f.stat().st_size for e in entries for f in e.rglob("*") if f.is_file()))
+        return sizes
 
 
 class RowCache:
@@ -254,7 +254,7 @@ class RowCache:
         """The folder's rows; what this process has read of them is not read again, up to `KEPT_BYTES` in all."""
         place = folder.absolute()
         cls._opened[place] = cls._opened.pop(place) if place in cls._opened else cls(folder)
-        sizes = {kept: sum(rows.nbytes for rows in cache._shards.values()) for kept, cache in cls._opened.items()}
+        sizes = {opened: sum(rows.nbytes for rows in cache._shards.values()) for opened, cache in cls._opened.items()}
         for oldest in list(cls._opened):
             if sum(sizes.values()) > KEPT_BYTES:
                 cls._opened[oldest]._forget()
@@ -275,12 +275,12 @@ class RowCache:
         return state.digest()
 
     def _refresh(self) -> None:
-        found = {path.name: (path, path.stat()) for path in sorted(self.folder.glob("*.npz"))}
-        states = {name: (state.st_ino, state.st_size, state.st_mtime_ns) for name, (_, state) in found.items()}
+        files = {path.name: (path, path.stat()) for path in sorted(self.folder.glob("*.npz"))}
+        states = {name: (state.st_ino, state.st_size, state.st_mtime_ns) for name, (_, state) in files.items()}
         if any(states.get(name) != state for name, state in self._known.items()):
             # A shard was taken away or written anew: nothing that was read of the folder is trusted.
             self._forget()
-        for path, _ in found.values():
+        for path, _ in files.values():
             if path.name in self._known:
                 continue
             self._known[path.name] = states[path.name]

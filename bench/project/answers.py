@@ -419,9 +419,9 @@ class Calibrated(Answer):
 
     def rows(self) -> list[dict[str, Any]]:
         """A row per true drop."""
-        found = self.calibration
+        calibration = self.calibration
         return [
             {"drop": rates.drop, "fail": rates.failed, "inconclusive": rates.inconclusive, "pass": rates.passed,
              "improved": rates.improved, "blocked": rates.blocked}
-            for rates in (found.harmless, *found.drops)
+            for rates in (calibration.harmless, *calibration.drops)
         ]  # fmt: skip

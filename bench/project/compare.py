@@ -184,10 +184,10 @@ def listed(results: Any) -> list[Result]:
     Raises:
         UsageError: anything else, such as a run.
     """
-    found = list(results) if isinstance(results, Iterable) else [results]
-    if not found or not all(isinstance(result, Result) for result in found):
+    as_list = list(results) if isinstance(results, Iterable) else [results]
+    if not as_list or not all(isinstance(result, Result) for result in as_list):
         raise UsageError(f"Expected results or a file of them, found a {type(results).__name__}; runs need qrels=.")
-    return found
+    return as_list
 
 
 def compare(

@@ -81,12 +81,12 @@ def parse_list(names: Iterable[str] | None) -> tuple[str, ...]:
         MeasureError: an unknown measure, or a text that names none.
     """
     given = list(names or ())
-    found = [part.strip() for name in given for part in name.split(",") if part.strip()]
-    if not found and given:
+    names = [part.strip() for name in given for part in name.split(",") if part.strip()]
+    if not names and given:
         raise MeasureError(f'No measure in "{",".join(given)}"; expected one such as ndcg@10.')
-    for name in found:
+    for name in names:
         parse(name)
-    return tuple(dict.fromkeys(found)) or DEFAULT_MEASURES
+    return tuple(dict.fromkeys(names)) or DEFAULT_MEASURES
 
 
 def relevant_queries(qrels: Qrels, *, relevance_level: int = 1) -> list[str]:

@@ -66,7 +66,7 @@ class ModelRecord(JsonRecord):
     @property
     def by_suite(self) -> dict[str, list[ModelScores]]:
         """Suite digest → what was measured on it."""
-        found: dict[str, list[ModelScores]] = {}
+        by_suite: dict[str, list[ModelScores]] = {}
         for one in self.results:
-            found.setdefault(one.suite_digest, []).append(one)
-        return found
+            by_suite.setdefault(one.suite_digest, []).append(one)
+        return by_suite

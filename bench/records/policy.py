@@ -100,5 +100,5 @@ class Policy(JsonRecord, keys="rules alpha on_inconclusive system ceilings diges
     @property
     def variants(self) -> tuple[tuple[str, int | None, str | None], ...]:
         """(label, dimension, precision) of every variant that a rule names, the gated system itself first."""
-        found = {"": (None, None)} | {rule.variant: (rule.dim, rule.precision) for rule in self.rules}
-        return tuple((label, *found[label]) for label in found)
+        variants = {"": (None, None)} | {rule.variant: (rule.dim, rule.precision) for rule in self.rules}
+        return tuple((label, *variants[label]) for label in variants)

@@ -1,4 +1,4 @@
-"""What a part must offer to be an encoder, a system, or told of progress."""
+"""The protocols of encoders, systems and pair scorers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ Search = Callable[..., Ranked]
 class Encoder(Protocol):
     """Texts in, vectors out. Everything that changes a vector is in `fingerprint`.
 
-    One whose weights nobody can see also has `canary`, a text whose vector is held against that of earlier runs.
+    An encoder whose weights are not accessible also has `canary`, a text whose vector is
+    compared with that of earlier runs.
     """
 
     @property

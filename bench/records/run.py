@@ -79,10 +79,10 @@ class Run:
                 f'Run "{system}" on "{query_set}": docs {docs.shape} and scores {scores.shape} do not describe '
                 f"{len(query_ids)} queries; expected two arrays [n_queries, k] of one shape."
             )
-        held = docs >= 0
-        if not held.any() and not empty:
+        ranked = docs >= 0
+        if not ranked.any() and not empty:
             raise RunError(f'Run "{system}" on "{query_set}" ranks no document for any of {len(query_ids)} queries.')
-        bad = held & ~np.isfinite(scores)
+        bad = ranked & ~np.isfinite(scores)
         if bad.any():
             row = int(np.flatnonzero(bad.any(axis=1))[0])
             raise RunError(
@@ -93,13 +93,13 @@ class Run:
         if len(beyond):
             raise RunError(f'Run "{system}" on "{query_set}" points at document {beyond[0]} of {len(doc_ids)}.')
 
-        used = np.unique(docs[held])
+        used = np.unique(docs[ranked])
         # Compact ids, ascending: from here on a row number stands for the id in the tie rule.
         used = used[np.argsort(np.asarray([doc_ids[i] for i in used], dtype=object), kind="stable")]
         kept_ids = tuple(doc_ids[i] for i in used)
         rank = np.full(len(doc_ids) + 1, -1, dtype=np.int64)
         rank[used] = np.arange(len(used))
-        docs = np.where(held, rank[np.where(held, docs, -1)], -1)
+        docs = np.where(ranked, rank[np.where(ranked, docs, -1)], -1)
 
         ordered = np.sort(docs, axis=1)
         twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
@@ -191,15 +191,18 @@ class Run:
     def rows(self, corpus: Corpus) -> NDArray[np.int64]:
         """int64[n_queries, depth]: the rankings as rows of the corpus that has their documents; −1 pads."""
         places = np.asarray([*(corpus.row_of[doc_id] for doc_id in self.doc_ids), -1], dtype=np.int64)
-        found: NDArray[np.int64] = places[self.docs]
-        return found
+        rows: NDArray[np.int64] = places[self.docs]
+        return rows
 
     def of_rows(self, rows: Sequence[int]) -> Run:
         """The rankings of some of its queries, by their rows."""
-        kept = list(rows)
-        ids = tuple(self.query_ids[row] for row in kept)
+        chosen = list(rows)
+        ids = tuple(self.query_ids[row] for row in chosen)
         return replace(
-            self, query_ids=ids, docs=frozen(self.docs[kept], np.int32), scores=frozen(self.scores[kept], np.float32)
+            self,
+            query_ids=ids,
+            docs=frozen(self.docs[chosen], np.int32),
+            scores=frozen(self.scores[chosen], np.float32),
         )
 
     def renamed(self, system: str) -> Run:

@@ -29,7 +29,7 @@ def _bad(path: Path, number: int, problem: str) -> RunError:
 
 
 def read_run(path: Path, *, name: str | None = None, depth: int | None = None) -> Run:
-    """A run from a TREC file, gzip told by content. The rank column is ignored, as trec_eval does.
+    """A run from a TREC file, gzip recognised by content. The rank column is ignored, as trec_eval does.
 
     Args:
         path: the file.

@@ -193,6 +193,6 @@ def _texts(path: Path) -> Iterator[str]:
     for place, row in read_rows(path, part="A query log in Parquet"):
         name = next((name for name in ("query", "text") if name in row), None)
         if name is None:
-            found = excerpt(json.dumps(sorted(map(str, row))), 80)
-            raise SuiteError(f'{place}: no query (found: {found}); expected "query" or "text".')
+            columns = excerpt(json.dumps(sorted(map(str, row))), 80)
+            raise SuiteError(f'{place}: no query (found: {columns}); expected "query" or "text".')
         yield text_of(place, row, name)

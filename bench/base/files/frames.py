@@ -27,11 +27,11 @@ def column_of(frame: Any, names: Sequence[str], what: str) -> str:
         UsageError: none is; says which columns there are.
     """
     columns = list(map(str, frame.columns))
-    found = next((name for name in names if name in columns), None)
-    if found is None:
+    column = next((name for name in names if name in columns), None)
+    if column is None:
         raise UsageError(f"The frame has no column for the {what}; expected one of {', '.join(names)}, found "
                          f"{', '.join(columns) or 'none'}.")  # fmt: skip
-    return found
+    return column
 
 
 def rows_of(frame: Any) -> Iterator[dict[str, Any]]:
@@ -48,17 +48,17 @@ def qrels_of(frame: Any) -> dict[str, dict[str, int]]:
     """
     query_id, doc_id = column_of(frame, QUERY_ID, "query's id"), column_of(frame, DOC_ID, "document's id")
     grade_column = next((name for name in GRADE if name in frame.columns), None)
-    found: dict[str, dict[str, int]] = {}
+    qrels: dict[str, dict[str, int]] = {}
     for row in rows_of(frame):
         value = 1 if grade_column is None else row[grade_column]
         if not isinstance(value, int | float) or value != int(value):
             raise UsageError(f"The frame's {grade_column} is {value!r}; expected a whole number as the grade.")
-        known = found.setdefault(str(row[query_id]), {})
+        known = qrels.setdefault(str(row[query_id]), {})
         if known.setdefault(str(row[doc_id]), int(value)) != int(value):
             raise UsageError(
                 f'The frame judges query "{row[query_id]}", document "{row[doc_id]}" twice, differently; keep one row.'
             )
-    return found
+    return qrels
 
 
 def run_of(frame: Any) -> dict[str, dict[str, float]]:
@@ -70,9 +70,9 @@ def run_of(frame: Any) -> dict[str, dict[str, float]]:
     query_id, doc_id = column_of(frame, QUERY_ID, "query's id"), column_of(frame, DOC_ID, "document's id")
     by_rank = not set(SCORE) & set(map(str, frame.columns)) and "rank" in frame.columns
     score = "rank" if by_rank else column_of(frame, SCORE, "score")
-    found: dict[str, dict[str, float]] = {}
+    run: dict[str, dict[str, float]] = {}
     for row in rows_of(frame):
-        ranked = found.setdefault(str(row[query_id]), {})
+        ranked = run.setdefault(str(row[query_id]), {})
         if str(row[doc_id]) in ranked:
             raise UsageError(f'The frame ranks document "{row[doc_id]}" twice under query "{row[query_id]}".')
         try:
@@ -80,7 +80,7 @@ def run_of(frame: Any) -> dict[str, dict[str, float]]:
         except (TypeError, ValueError):
             raise UsageError(f"The frame's {score} is {row[score]!r}; expected a number.") from None
         ranked[str(row[doc_id])] = -value if by_rank else value
-    return found
+    return run
 
 
 def texts_of(value: Any) -> Iterator[dict[str, Any]]:

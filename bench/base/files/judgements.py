@@ -21,7 +21,7 @@ _HEADER = re.compile(r"(?!(nan|inf|infinity)$)[^\W\d_][^\d]*", re.IGNORECASE)
 def read_qrels(path: Place, *, empty: bool = False, any_id: bool = False) -> dict[str, dict[str, int]]:
     """Judgements: query id → document id → grade.
 
-    Reads BEIR's three columns (query, document, grade; a header line told by its words, not by its place) and
+    Reads BEIR's three columns (query, document, grade; a header line recognised by its words, not by its place) and
     TREC's four (query, iteration, document, grade). `empty`: a file without any judgement is accepted. `any_id`: ids
     may hold white space where tabs separate the fields.
 
@@ -51,12 +51,12 @@ def read_qrels(path: Place, *, empty: bool = False, any_id: bool = False) -> dic
             raise SuiteError(
                 f"{path}:{number}: grade is {excerpt(grade_text, 40)}; expected at most {LARGEST_GRADE}. Is it an id?"
             )
-        for found in (query_id, doc_id):
-            if not found:
+        for text_id in (query_id, doc_id):
+            if not text_id:
                 raise SuiteError(f"{path}:{number}: an empty id; expected query, document, grade.")
-            if not any_id and found.split() != [found]:
+            if not any_id and text_id.split() != [text_id]:
                 raise SuiteError(
-                    f'{path}:{number}: id "{excerpt(found)}" holds white space; expected fields separated by tabs or '
+                    f'{path}:{number}: id "{excerpt(text_id)}" holds white space; expected fields separated by tabs or '
                     "by spaces throughout, and ids without either."
                 )
         if qrels.setdefault(query_id, {}).setdefault(doc_id, grade) != grade:

@@ -1,4 +1,4 @@
-"""Text files line by line, gzip told by content, and JSON lines; every error names file and line."""
+"""Text files line by line, gzip recognised by content, and JSON lines; every error names file and line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BLOCK_LINES = 20_000
 def read_lines(
     path: Place, *, encoding: str = "utf-8", prose: bool = False, progress: Progress = no_progress
 ) -> Iterator[tuple[int, str]]:
-    """(line number, line) of a text file, gzip told by content; blank lines are passed over.
+    """(line number, line) of a text file, gzip recognised by content; blank lines are passed over.
 
     `prose`: lines may hold carriage returns, as text may where no line is a record. `progress` is told of lines; their
     total is estimated from the bytes read so far, and exact at the end.

@@ -27,7 +27,7 @@ SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 
 
 def read_rows(path: Path, *, part: str, extra: str = "parquet") -> Iterator[tuple[str, dict[str, Any]]]:
-    """(place, row) of a file of rows, its format told by its name; a place is `path:line`, or `path, row n` of Parquet.
+    """(place, row) of a file of rows, its format recognised by its name; a place is `path:line`, or `path, row n`.
 
     Args:
         path: the file.
@@ -50,7 +50,7 @@ def read_rows(path: Path, *, part: str, extra: str = "parquet") -> Iterator[tupl
 
 
 def read_json(path: Path) -> Any:
-    """The one JSON document of a UTF-8 file, gzip told by content.
+    """The one JSON document of a UTF-8 file, gzip recognised by content.
 
     Raises:
         SuiteError: no file, no JSON, or a key that stands twice in one object.
@@ -83,15 +83,15 @@ class _Twice(Exception):
 
 
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    values = dict(pairs)
+    if len(values) < len(pairs):
         keys = [key for key, _ in pairs]
         raise _Twice(next(key for key in keys if keys.count(key) > 1))
-    return found
+    return values
 
 
 def separated(path: Path, delimiter: str, *, option: str = "") -> Iterator[tuple[str, dict[str, str]]]:
-    """(path:line, row) of a table with a header, gzip told by content.
+    """(path:line, row) of a table with a header, gzip recognised by content.
 
     Args:
         path: the file.
@@ -201,8 +201,8 @@ def field_of(place: str, row: Mapping[str, Any], *names: str) -> Any:
     for name in names:
         if name in row:
             return row[name]
-    found = ", ".join(map(str, row)) or "nothing"
-    raise SuiteError(f'{place}: no "{names[0]}" (found: {found[:120]}).{did_you_mean(names[0], map(str, row))}')
+    columns = ", ".join(map(str, row)) or "nothing"
+    raise SuiteError(f'{place}: no "{names[0]}" (found: {columns[:120]}).{did_you_mean(names[0], map(str, row))}')
 
 
 def text_of(place: str, row: Mapping[str, Any], *names: str) -> str:

@@ -106,9 +106,9 @@ def _root(path: Path, inside: str) -> Place:
     if inside:
         roots = [root for root in roots if f"/{root}".endswith(f"/{inside.strip('/')}/")]
     if len(roots) != 1:
-        found = ", ".join(root.rstrip("/") or "its top" for root in roots) or "none"
+        folders = ", ".join(root.rstrip("/") or "its top" for root in roots) or "none"
         raise SuiteError(
-            f"{path} has {len(roots)} folders with a corpus.jsonl ({found}); expected one. "
+            f"{path} has {len(roots)} folders with a corpus.jsonl ({folders}); expected one. "
             "Name it: --set inside=FOLDER."
         )
     return zipfile.Path(archive, roots[0])

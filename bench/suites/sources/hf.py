@@ -147,10 +147,10 @@ class _Layout:
             return files
         if optional:
             return {}
-        found = ", ".join(self.configs) or ", ".join(sorted(p.name for p in self.folder.iterdir())) or "nothing"
+        names = ", ".join(self.configs) or ", ".join(sorted(p.name for p in self.folder.iterdir())) or "nothing"
         hint = " Name a language's with --set subset=…" if any(c.endswith(f"-{part}") for c in self.configs) else ""
         raise SuiteError(
-            f"{self.location}: no configuration {' or '.join(map(repr, self.names(part)))} (found: {found[:300]}); "
+            f"{self.location}: no configuration {' or '.join(map(repr, self.names(part)))} (found: {names[:300]}); "
             f"expected mteb's layout: corpus, queries, and judgements as default or qrels.{hint}"
         )
 

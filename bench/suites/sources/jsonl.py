@@ -39,8 +39,8 @@ def _objects(
     for number, line, row in read_objects(path, shape='with "_id" and "text"', progress=progress):
         for key in ("_id", "text"):
             if key not in row:
-                found = excerpt(", ".join(sorted(row))) or "nothing"
-                raise SuiteError(f'{path}:{number}: no "{key}" (found: {found}); expected "_id" and "text".')
+                keys = excerpt(", ".join(sorted(row))) or "nothing"
+                raise SuiteError(f'{path}:{number}: no "{key}" (found: {keys}); expected "_id" and "text".')
             if not isinstance(row[key], str):
                 raise SuiteError(
                     f'{path}:{number}: "{key}" is {json.dumps(row[key])[:60]}; expected a string. '
