@@ -13,6 +13,7 @@ from bench.gate.limits import latency_limit, size_limit
 from bench.gate.rules import gated_cells, keyed
 from bench.gate.verdict import judge
 from bench.records import Ceiling, Policy, Rule
+from bench.report.sentences import verdict_banner
 
 RECALL = ("recall@10",)
 
@@ -235,6 +236,17 @@ def test_size_is_exact(make_result, ceiling, value, outcome):
     assert check.outcome == outcome
     assert (verdict.outcome == "fail") is (outcome == "fail")
     assert "allowed" in verdict.limits[0].reason
+
+
+def test_a_verdict_that_fails_by_a_ceiling_alone_is_not_called_a_regression(make_result):
+    ceiling = Ceiling("index_bytes", 1_000_000)
+    policy, too_large = Policy((Rule("held-out", RECALL, 0.02),), ceilings=(ceiling,)), size_limit(ceiling, 2e6)
+    before = results(make_result)
+    assert verdict_banner(judge(before, before, policy, ceilings=[too_large])).label == "Fail"
+    dropped = [make_result({"recall@10": [1.0] * 40 + [0.0] * 40}, system="new")]
+    kept = [make_result({"recall@10": [1.0] * 80}, system="old")]
+    worse = judge(kept, dropped, policy, ceilings=[too_large])
+    assert (worse.outcome, verdict_banner(worse).label) == ("fail", "Regression")
 
 
 def test_unknown_size_is_refused():

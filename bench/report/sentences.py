@@ -13,6 +13,8 @@ from bench.report.text import Parts, fill, name, plain, strong
 def verdict_banner(verdict: Verdict, *, link: str = "", anchor: str = "") -> Banner:
     """Outcome, systems and result of a verdict; `link` leads to more, `anchor` is the banner's own id."""
     label = OUTCOMES.get(verdict.outcome, verdict.outcome)
+    if verdict.outcome == "fail" and not verdict.pinned_lost and all(cell.outcome != "fail" for cell in verdict.cells):
+        label = "Fail"  # a rule without a reference, such as a ceiling on size: no quality was lost
     return Banner(verdict.outcome, label, verdict_title(verdict), verdict_sentence(verdict), link, anchor)
 
 
