@@ -229,10 +229,7 @@ def _doubtful_cells(cells: Sequence[Cell]) -> Iterator[Finding]:
         where = f"{cell.place}/{cell.measure}"
         # The spread belongs to the whole set: reported once, not for each slice and reference.
         if cell.tie_spread > TIE_SPREAD and cell.slice is None and cell.reference == "baseline":
-            sentence = (
-                f"{cell.name} changes by {cell.tie_spread:.3f} if documents of equal score are ordered otherwise. Give "
-                "them different scores."
-            )
+            sentence = f"{cell.name} changes by {cell.tie_spread:.3f} if equal scores are ordered otherwise."
             yield Finding("warning", "ties", where, sentence, cell.tie_spread)
         if cell.n_clusters is not None and cell.n_clusters < FEW_CLUSTERS:
             sentence = (
